@@ -1,0 +1,1 @@
+//! mini-wasm beside its peers, in one run.

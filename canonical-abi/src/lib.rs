@@ -1,0 +1,1 @@
+//! The Component Model's Canonical ABI: values across a component boundary.

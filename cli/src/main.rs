@@ -1,0 +1,3 @@
+//! The `mini-wasm` command.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,1 @@
+//! The mini-wasm engine: core WebAssembly, components, interpreter.

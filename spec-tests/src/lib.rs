@@ -1,0 +1,1 @@
+//! Official suites, oracles, differential tests and fuzzers for mini-wasm.

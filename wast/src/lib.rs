@@ -1,0 +1,1 @@
+//! Runs .wast scripts, core and component, against mini-wasm.
