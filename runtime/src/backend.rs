@@ -1,0 +1,44 @@
+//! The seam between the engine and a compiler: what the `jit` crate fills in.
+//!
+//! The engine never sees Cranelift, the compiler never sees stores: they share [`ModuleInfo`], the operator table and the
+//! `repr(C)` structures of [`crate::vm`].
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::module::ModuleInfo;
+use crate::vm::{ArrayCall, VmBuiltins};
+use alloc::sync::Arc;
+use core::ffi::c_void;
+
+/// A compiler to native code.
+pub trait Backend: Send + Sync + core::fmt::Debug {
+    /// Compiles a module. A function that cannot or should not be compiled is left out and runs in the interpreter; only a
+    /// failure that concerns the whole module is an error.
+    fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>>;
+
+    /// The builtins that only a backend can provide, filled in over the engine's own (`raise`).
+    fn builtins(&self, builtins: &mut VmBuiltins);
+}
+
+/// Native code of one module, ready to run.
+pub trait NativeCode: Send + Sync + core::fmt::Debug {
+    /// Code of an own function (counted without imports); `None` when it is not compiled.
+    fn func(&self, own: usize) -> Option<NativeFunc>;
+
+    /// The stub, in the `tail` convention, by which this module's code calls a function that has no native entry, for type
+    /// index `ty` of the module: its first parameter is the [`crate::vm::VmFunc`]. Null only if no call of this type exists.
+    fn stub(&self, ty: u32) -> *const c_void;
+
+    /// The trap, function and operator behind a program counter of this code, for backtraces: own function number and byte
+    /// offset in the wasm file, if recorded.
+    fn locate(&self, pc: usize) -> Option<(u32, Option<u32>)>;
+}
+
+/// Entries of a compiled function.
+#[derive(Clone, Copy, Debug)]
+pub struct NativeFunc {
+    /// `tail` convention: `VmContext`, then the wasm parameters.
+    pub native: *const c_void,
+    /// For callers with slots; calls `VmFunc::native` with `VmFunc::context`.
+    pub array_call: ArrayCall,
+}

@@ -1,0 +1,43 @@
+//! What an embedder decides once for an [`crate::Engine`].
+
+use crate::features::Features;
+
+/// Settings of an engine. All of them are part of the key under which an artifact is valid, except the sizes of stacks.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Proposals that modules may use.
+    pub features: Features,
+    /// Count fuel: each basic block is paid in full when it is entered (module/fuel.rs).
+    pub fuel: bool,
+    /// Check the epoch at function entry and loop heads, so that a deadline stops guest code.
+    pub epoch: bool,
+    /// Every NaN that arithmetic makes is the canonical one.
+    pub canonicalize_nans: bool,
+    /// Bytes of a store's value stack, on which interpreted frames lie. The guest traps with `StackOverflow` past it.
+    pub value_stack_bytes: usize,
+    /// Bytes of native stack that must be left when guest code calls the host or starts.
+    pub native_stack_reserve: usize,
+    /// Largest part of the native stack that guest code may use, in bytes. The thread's own end is respected as well.
+    pub native_stack_bytes: usize,
+    /// Reserve 4 GiB plus guard for 32-bit memories so that native code needs no bounds checks, and let signals tell of
+    /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals).
+    pub guard_pages: bool,
+    /// Frames that a backtrace keeps.
+    pub max_backtrace: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            features: Features::default(),
+            fuel: false,
+            epoch: false,
+            canonicalize_nans: false,
+            value_stack_bytes: if cfg!(feature = "std") { 8 << 20 } else { 32 << 10 },
+            native_stack_reserve: 256 << 10,
+            native_stack_bytes: 4 << 20,
+            guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
+            max_backtrace: 64,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The one error type of the engine, and what a trap carries with it.
+//!
+//! Branch on [`Error::kind`]; print by `Display`, which says what was asked, what was found and what to do, with the chain
+//! of where it happened. The kinds are the verbs of the official suites.
+
+use crate::trap::Trap;
+use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
+use core::fmt;
+
+/// `Result` with the engine's [`Error`].
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// What went wrong. One word wide.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    context: Vec<String>,
+    backtrace: Backtrace,
+}
+
+/// The kinds of error; the first five are the verbs of the official suites.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are no module or component.
+    Malformed,
+    /// The module or component breaks a validation rule, or uses a feature that is switched off.
+    Invalid,
+    /// An import is missing or of the wrong type.
+    Unlinkable,
+    /// The guest trapped.
+    Trap(Trap),
+    /// A limit of the embedder was reached outside guest code (memory, tables, instances, handles).
+    Exhausted,
+    /// The guest asked to exit with this status.
+    Exit(u8),
+    /// A host function failed.
+    Host,
+    /// A handle of another store, a wrong type, a wrong count of arguments: the embedder's mistake.
+    Usage,
+    /// An artifact is damaged, foreign or not sealed.
+    Artifact,
+    /// The system refused.
+    Io,
+}
+
+/// Where guest code was when it trapped, innermost frame first.
+#[derive(Clone, Debug, Default)]
+pub struct Backtrace {
+    /// The frames that were kept.
+    pub frames: Vec<Frame>,
+    /// How many further frames there were.
+    pub omitted: u64,
+}
+
+/// One guest function on the stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Name of the module, from its name section.
+    pub module: Option<String>,
+    /// Name of the function, from the name section.
+    pub name: Option<String>,
+    /// Index of the function in its module.
+    pub func: u32,
+    /// Byte offset of the operator in the module's binary, when it is known.
+    pub offset: Option<u32>,
+}
+
+impl Error {
+    /// An error of a kind with its message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            backtrace: Backtrace::default(),
+        }))
+    }
+
+    /// A failing host function's error. The message is the embedder's own.
+    pub fn host(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Host, message)
+    }
+
+    /// A guest's request to exit; not a failure, but it unwinds like one.
+    pub fn exit(status: u8) -> Error {
+        Error::new(ErrorKind::Exit(status), "the guest exited")
+    }
+
+    /// What went wrong, to branch on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The trap, if this is one.
+    pub fn trap(&self) -> Option<Trap> {
+        match self.0.kind {
+            ErrorKind::Trap(trap) => Some(trap),
+            _ => None,
+        }
+    }
+
+    /// The message without its context.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where guest code was; empty when no guest code ran.
+    pub fn backtrace(&self) -> &Backtrace {
+        &self.0.backtrace
+    }
+
+    /// The same error with the guest's stack.
+    pub fn with_backtrace(mut self, backtrace: Backtrace) -> Error {
+        self.0.backtrace = backtrace;
+        self
+    }
+
+    /// The same error, one step further out: `context` says what was being done.
+    pub fn context(mut self, context: impl Into<String>) -> Error {
+        self.0.context.push(context.into());
+        self
+    }
+
+    pub(crate) fn malformed(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Malformed, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn unlinkable(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Unlinkable, message)
+    }
+
+    pub(crate) fn exhausted(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Exhausted, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Usage, message)
+    }
+}
+
+impl From<Trap> for Error {
+    fn from(trap: Trap) -> Error {
+        Error::new(ErrorKind::Trap(trap), trap.message().to_owned())
+    }
+}
+
+/// Whether a reader's error is about the encoding or about validity is not told by wasmparser: what validates says
+/// "invalid", what only reads says "malformed". This is the reading side.
+impl From<wasmparser::BinaryReaderError> for Error {
+    fn from(error: wasmparser::BinaryReaderError) -> Error {
+        Error::malformed(alloc::format!("{} (at offset {:#x})", error.message(), error.offset()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for context in self.0.context.iter().rev() {
+            write!(f, "{context}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}{}", self.0.kind, self.0.backtrace)
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, frame) in self.frames.iter().enumerate() {
+            write!(f, "\n    {depth}: ")?;
+            if let Some(offset) = frame.offset {
+                write!(f, "{offset:#x} - ")?;
+            }
+            if let Some(module) = &frame.module {
+                write!(f, "{module}!")?;
+            }
+            match &frame.name {
+                Some(name) => f.write_str(name)?,
+                None => write!(f, "<wasm function {}>", frame.func)?,
+            }
+        }
+        if self.omitted > 0 {
+            write!(f, "\n    ... and {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_word() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

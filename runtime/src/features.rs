@@ -1,0 +1,46 @@
+//! The proposals of core WebAssembly that can be switched, once: field, name on the command line, wasmparser's flag, default.
+//!
+//! A feature is listed here when the engines run it. What is not listed is refused at validation.
+
+use wasmparser::WasmFeatures;
+
+macro_rules! features {
+    ($($field:ident $name:literal $flag:ident $default:literal $doc:literal;)*) => {
+        /// Which proposals a module may use.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        pub struct Features { $(#[doc = $doc] pub $field: bool,)* }
+
+        impl Default for Features {
+            fn default() -> Features { Features { $($field: $default,)* } }
+        }
+
+        impl Features {
+            /// Name on the command line, what it is, and whether it is on by default.
+            pub const LIST: &'static [(&'static str, &'static str, bool)] = &[$(($name, $doc, $default),)*];
+
+            /// Switches a feature by its name; `None` when there is no such feature.
+            pub fn set(&mut self, name: &str, on: bool) -> Option<()> {
+                match name { $($name => self.$field = on,)* _ => return None }
+                Some(())
+            }
+
+            pub(crate) fn wasmparser(&self) -> WasmFeatures {
+                let mut flags = WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::FLOATS | WasmFeatures::COMPONENT_MODEL
+                    | WasmFeatures::GC_TYPES;
+                $(if self.$field { flags |= WasmFeatures::$flag; })*
+                flags
+            }
+        }
+    };
+}
+
+features! {
+    saturating_float_to_int "saturating-float-to-int" SATURATING_FLOAT_TO_INT true "non-trapping float to int conversions";
+    sign_extension "sign-extension" SIGN_EXTENSION true "sign extension operators";
+    multi_value "multi-value" MULTI_VALUE true "several results, blocks with parameters";
+    bulk_memory "bulk-memory" BULK_MEMORY true "bulk memory and table operators";
+    reference_types "reference-types" REFERENCE_TYPES true "externref, funcref, several tables";
+    tail_call "tail-call" TAIL_CALL true "return_call and return_call_indirect";
+    extended_const "extended-const" EXTENDED_CONST true "integer arithmetic in constant expressions";
+    multi_memory "multi-memory" MULTI_MEMORY true "several memories in a module";
+}

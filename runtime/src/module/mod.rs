@@ -1,0 +1,5 @@
+//! Modules: parsing, validation, and the facts that stay.
+
+mod info;
+
+pub use info::*;

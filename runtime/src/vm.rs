@@ -1,0 +1,267 @@
+//! What an instance *is*, for the interpreter, for native code and for components alike: `repr(C)` structures, and the rule
+//! by which a module's own part is laid out behind the header ([`VmLayout`]).
+//!
+//! The interpreter reads the fields, the jit takes [`core::mem::offset_of!`] of the same structures. Nothing here knows who runs.
+//!
+//! Numbered invariants (ARCHITECTURE.md repeats them):
+//!
+//! * V1. A `VmContext`, and every `VmMemory`, `VmTable`, `VmGlobal`, `VmFunc` it points to, lives in the store that
+//!   `VmContext::store` names, at an address that does not change until the store is dropped.
+//! * V2. `VmMemory::base .. base + len` is mapped and writable. In the guarded layout `base` never changes and every address
+//!   up to `base + 8 GiB` faults rather than touch foreign memory.
+//! * V3. `VmTable::base .. base + len` holds references of the table's type: null or a live `*const VmFunc` for functions,
+//!   an opaque nonzero word for externs.
+//! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
+//! * V5. One thread at a time runs in a store.
+
+use crate::trap::Trap;
+use crate::val::RawVal;
+use core::ffi::c_void;
+use core::sync::atomic::AtomicU64;
+
+/// How a call ended: 0, or why guest frames must be left. Travels through every [`ArrayCall`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// The call returned.
+    pub const OK: Status = Status(0);
+    /// An error waits in the store (`StoreInner::parked`): a host error, an exit, a panic to resume.
+    pub const PARKED: Status = Status(0x100);
+
+    /// The status of a trap.
+    pub const fn trap(trap: Trap) -> Status {
+        Status(trap.code() as u32)
+    }
+
+    /// The trap of this status, if it is one.
+    pub fn as_trap(self) -> Option<Trap> {
+        u8::try_from(self.0).ok().and_then(Trap::from_code)
+    }
+
+    /// Did the call return?
+    pub const fn is_ok(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The entry that any caller can use: parameters in `slots[0..]`, results in the same place.
+///
+/// # Safety
+/// `func` is live (V1), `slots` has room for the type's `call_slots()` (V4), the store is not running elsewhere (V5).
+pub type ArrayCall = unsafe extern "C" fn(func: *const VmFunc, slots: *mut RawVal) -> Status;
+
+/// A function that can be called from anywhere: what a `funcref` points at.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmFunc {
+    /// Entry for every caller. See [`ArrayCall`].
+    pub array_call: ArrayCall,
+    /// Entry in the `tail` convention for native callers: first parameter [`VmFunc::context`], then the wasm parameters. Null
+    /// when the function is not compiled; the caller then uses its own module's stub for the signature, which spills the
+    /// arguments and goes through `array_call` (the stub's first parameter is the `VmFunc` itself, hence `context`).
+    pub native: *const c_void,
+    /// First parameter of `native`: the instance's `VmContext` for compiled functions, this `VmFunc` itself for all others.
+    pub context: *mut c_void,
+    /// The instance the function belongs to; null for host functions.
+    pub instance: *mut VmContext,
+    /// For host functions, what `array_call` needs besides (a `HostFunc`); null otherwise.
+    pub host: *const c_void,
+    /// The function's type in the engine ([`crate::types::TypeId`]).
+    pub type_id: u32,
+    /// Index in its module's function index space; 0 for host functions.
+    pub index: u32,
+}
+
+/// What a call of an imported function reads: filled in at instantiation, never null.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmImport {
+    /// Native entry: the function's own, or this module's stub for the signature (then `context` is the `VmFunc`). Null when
+    /// this module has no native code.
+    pub native: *const c_void,
+    /// First parameter of `native`.
+    pub context: *mut c_void,
+    /// The function.
+    pub func: *const VmFunc,
+}
+
+/// A memory, where guest code looks at it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmMemory {
+    /// First byte.
+    pub base: *mut u8,
+    /// Size in bytes now. Grows only.
+    pub len: usize,
+}
+
+/// A table, where guest code looks at it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmTable {
+    /// First element; each is one [`RawVal`].
+    pub base: *mut RawVal,
+    /// Elements now.
+    pub len: usize,
+}
+
+/// A global: two slots, so that a v128 fits.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub struct VmGlobal {
+    /// The value; the second slot is used by v128 only.
+    pub slots: [RawVal; 2],
+}
+
+/// What the whole store shares and guest code reads: limits and meters.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmStore {
+    /// Lowest address of native stack that guest code may reach; checked in prologues (without guard pages) and at the doors.
+    pub stack_limit: usize,
+    /// Fuel left. A block whose cost is more traps with `OutOfFuel` and leaves the word as it was.
+    pub fuel: u64,
+    /// Epoch at which guest code stops.
+    pub epoch_deadline: u64,
+    /// The engine's epoch counter.
+    pub epoch: *const AtomicU64,
+    /// Innermost native entry (`jit` keeps its record here); 0 outside native code.
+    pub native_entry: usize,
+    /// First slot of the value stack that is not in use.
+    pub value_stack_top: *mut RawVal,
+    /// End of the value stack.
+    pub value_stack_limit: *mut RawVal,
+    /// The `StoreInner`, for builtins.
+    pub inner: *mut c_void,
+}
+
+/// An instance. The header; the module's own part follows as [`VmLayout`] says.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmContext {
+    /// Limits and meters of the store.
+    pub store: *mut VmStore,
+    /// Functions of the engine that guest code calls.
+    pub builtins: *const VmBuiltins,
+    /// Memory 0; points at an empty memory when the module has none.
+    pub memory0: *mut VmMemory,
+    /// The interpreter's code table of this module.
+    pub interp_code: *const c_void,
+    /// The `InstanceData`, for builtins.
+    pub instance: *mut c_void,
+}
+
+/// Hands the table of builtins to the macro `$m`: name(parameters) -> result, documentation. Parameter types: `ctx` the calling
+/// instance, `u32`, `u64`, `slots` a pointer to slots. Results: `status`, `u64`, `never`.
+#[macro_export]
+macro_rules! for_each_builtin {
+    ($m:ident) => { $m! {
+        memory_grow(ctx, memory: u32, delta_pages: u64) -> u64 "Grows a memory; the old size in pages or -1.";
+        memory_fill(ctx, memory: u32, at: u64, value: u32, len: u64) -> status "`memory.fill`, fuel included.";
+        memory_copy(ctx, to_memory: u32, from_memory: u32, to: u64, from: u64, len: u64) -> status "`memory.copy`, fuel included.";
+        memory_init(ctx, memory: u32, data: u32, to: u64, from: u32, len: u32) -> status "`memory.init`, fuel included.";
+        data_drop(ctx, data: u32) -> status "`data.drop`";
+        table_grow(ctx, table: u32, value: u64, delta: u64) -> u64 "Grows a table; the old size or -1. Out of fuel: -2.";
+        table_fill(ctx, table: u32, at: u64, value: u64, len: u64) -> status "`table.fill`, fuel included.";
+        table_copy(ctx, to_table: u32, from_table: u32, to: u64, from: u64, len: u64) -> status "`table.copy`, fuel included.";
+        table_init(ctx, table: u32, elem: u32, to: u64, from: u32, len: u32) -> status "`table.init`, fuel included.";
+        elem_drop(ctx, elem: u32) -> status "`elem.drop`";
+        epoch(ctx) -> status "The deadline's epoch has come: trap, or go on with a later deadline.";
+        call_own(ctx, func: u32, values: slots) -> status "Runs a function of this module in the interpreter (native code's fallback).";
+        raise(ctx, code: u32) -> never "Leaves all native frames up to the innermost entry with this status. Provided by the backend.";
+    } };
+}
+
+macro_rules! builtins_struct {
+    ($($name:ident($ctx:ident $(, $arg:ident: $ty:tt)*) -> $ret:tt $doc:literal;)*) => {
+        /// Functions of the engine that guest code calls by pointer, in table order.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        pub struct VmBuiltins {
+            $(#[doc = $doc] pub $name: unsafe extern "C" fn(*mut VmContext $(, builtins_struct!(@ty $ty))*) -> builtins_struct!(@ret $ret),)*
+        }
+    };
+    (@ty u32) => { u32 };
+    (@ty u64) => { u64 };
+    (@ty slots) => { *mut RawVal };
+    (@ret status) => { Status };
+    (@ret u64) => { u64 };
+    (@ret never) => { ! };
+}
+for_each_builtin!(builtins_struct);
+
+/// Where a module's own part lies behind the [`VmContext`] header, in bytes from its start. All entries are 8-byte aligned,
+/// globals 16. Both engines and the instantiation take their offsets from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VmLayout {
+    /// `[*mut VmMemory; memories]`, imported ones first.
+    pub memories: u32,
+    /// `[*mut VmTable; tables]`, imported ones first.
+    pub tables: u32,
+    /// `[*mut VmGlobal; globals]`, imported ones first. An own global's pointer leads into `own_globals`.
+    pub globals: u32,
+    /// `[VmImport; imported functions]`.
+    pub imports: u32,
+    /// `[VmFunc; escaping functions]`: own functions that something can refer to (exports, elements, `ref.func`).
+    pub funcs: u32,
+    /// `[u32; types]`: engine ids of the module's types, by type index.
+    pub type_ids: u32,
+    /// `[VmGlobal; own globals]`.
+    pub own_globals: u32,
+    /// Bytes of the whole, header included.
+    pub size: u32,
+}
+
+/// How many of each thing a module has, as the layout needs it.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct VmCounts {
+    /// All memories.
+    pub memories: u32,
+    /// All tables.
+    pub tables: u32,
+    /// All globals.
+    pub globals: u32,
+    /// Imported globals.
+    pub imported_globals: u32,
+    /// Imported functions.
+    pub imported_funcs: u32,
+    /// Own functions that something can refer to.
+    pub escaping_funcs: u32,
+    /// Types.
+    pub types: u32,
+}
+
+impl VmLayout {
+    /// The layout for a module. The counts are bounded by wasmparser's limits (at most a million each), so no sum overflows.
+    pub const fn new(counts: &VmCounts) -> VmLayout {
+        const fn size<T>(n: u32) -> u32 {
+            n * size_of::<T>() as u32
+        }
+        const fn align(n: u32, to: u32) -> u32 {
+            n.div_ceil(to) * to
+        }
+        let memories = align(size_of::<VmContext>() as u32, 8);
+        let tables = memories + size::<*mut VmMemory>(counts.memories);
+        let globals = tables + size::<*mut VmTable>(counts.tables);
+        let imports = align(globals + size::<*mut VmGlobal>(counts.globals), 8);
+        let funcs = align(imports + size::<VmImport>(counts.imported_funcs), 8);
+        let type_ids = funcs + size::<VmFunc>(counts.escaping_funcs);
+        let own_globals = align(type_ids + size::<u32>(counts.types), 16);
+        let size = own_globals + size::<VmGlobal>(counts.globals - counts.imported_globals);
+        VmLayout { memories, tables, globals, imports, funcs, type_ids, own_globals, size: align(size, 16) }
+    }
+}
+
+impl VmContext {
+    /// The address of entry `index` of the array of `T` at `offset`.
+    ///
+    /// # Safety
+    /// `this` is an instance of the module whose layout `offset` comes from, and the array has more than `index` entries (V1).
+    #[inline(always)]
+    pub unsafe fn entry<T>(this: *mut VmContext, offset: u32, index: u32) -> *mut T {
+        // SAFETY: V1; the caller vouches for array and index.
+        unsafe { this.byte_add(offset as usize).cast::<T>().add(index as usize) }
+    }
+}
