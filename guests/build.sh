@@ -97,11 +97,13 @@ print(*(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packa
 
 # ---- C ---------------------------------------------------------------------------------------------------------------
 
-# --strip-debug keeps the name section: traps print function names.
-cc() { nice -n 10 "$CLANG" --target=wasm32-wasi -Wno-deprecated -Wl,--strip-debug "$@"; }
+# --strip-debug keeps the name section: traps print function names. --stack-first puts the stack of C below the data, so
+# that its overflow is a trap and not a silent overwrite.
+cc() { nice -n 10 "$CLANG" --target=wasm32-wasi -Wno-deprecated -Wl,--strip-debug,--stack-first "$@"; }
 no_libc() {
   nice -n 10 "$CLANG" --target=wasm32 -O2 -Wall -Wextra -ffreestanding -nostdlib -Wl,--no-entry -Wl,--strip-debug "$@"
 }
+COMMAND=(-nostartfiles src/command/command.c)
 NO_WASI=(-nostartfiles -Wl,--no-entry src/no-wasi/no_wasi.c)
 
 build_bench() {
@@ -116,7 +118,7 @@ build_c() {
   local source name
   for source in src/c/*.c; do
     name=$(basename "$source" .c)
-    cc -O2 -Wall -Wextra "$source" -o "$OBJECTS/$name.wasm"
+    cc -O2 -Wall -Wextra "${COMMAND[@]}" "$source" -o "$OBJECTS/$name.wasm"
     "$TOOL" command "$OBJECTS/$name.wasm" "bin/c-$name.wasm"
   done
 }
@@ -135,7 +137,7 @@ build_sqlite() {
   # -O2 where speed is what is measured; -Os keeps the command below the size limit.
   cc -O2 "${SQLITE[@]}" -I"$from" -DNO_FILES "${NO_WASI[@]}" \
     src/sqlite/{bench,vfs,workload}.c "$from/sqlite3.c" -o bin/bench-sqlite.wasm
-  cc -Os "${SQLITE[@]}" -I"$from" src/sqlite/{main,vfs,workload}.c "$from/sqlite3.c" -o "$OBJECTS/sqlite.wasm"
+  cc -Os "${SQLITE[@]}" -I"$from" "${COMMAND[@]}" src/sqlite/{main,vfs,workload}.c "$from/sqlite3.c" -o "$OBJECTS/sqlite.wasm"
   "$TOOL" command "$OBJECTS/sqlite.wasm" bin/sqlite.wasm
 }
 
@@ -148,7 +150,7 @@ build_lua() {
   local flags=(-O2 -std=c23 -Wno-return-type -include src/lua/guest.h -Isrc/lua/include -I"$from")
   local language=("${LUA_LANGUAGE[@]/#/$from/}") system=("${LUA_SYSTEM[@]/#/$from/}")
   cc "${flags[@]}" -DGUEST_BENCH "${NO_WASI[@]}" src/lua/bench.c "${language[@]/%/.c}" -o bin/bench-lua.wasm
-  cc "${flags[@]}" src/lua/main.c "${language[@]/%/.c}" "${system[@]/%/.c}" -o "$OBJECTS/lua.wasm"
+  cc "${flags[@]}" "${COMMAND[@]}" src/lua/main.c "${language[@]/%/.c}" "${system[@]/%/.c}" -o "$OBJECTS/lua.wasm"
   "$TOOL" command "$OBJECTS/lua.wasm" bin/lua.wasm
 }
 

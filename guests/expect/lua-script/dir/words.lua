@@ -1,0 +1,3 @@
+local M = {}
+function M.stars(n) return ("*"):rep(n) end
+return M
