@@ -66,6 +66,9 @@ pub struct VmFunc {
     pub context: *mut c_void,
     /// The instance the function belongs to; null for host functions.
     pub instance: *mut VmContext,
+    /// The store that owns the function. A native stub that calls it has nothing but the `VmFunc`: when the status is not 0 it
+    /// finds [`VmBuiltins::raise`] from here.
+    pub store: *mut VmStore,
     /// For host functions, what `array_call` needs besides (a `HostFunc`); null otherwise.
     pub host: *const c_void,
     /// The function's type in the engine ([`crate::types::TypeId`]).
@@ -135,6 +138,8 @@ pub struct VmStore {
     pub value_stack_limit: *mut RawVal,
     /// The `StoreInner`, for builtins.
     pub inner: *mut c_void,
+    /// Functions of the engine that guest code calls.
+    pub builtins: *const VmBuiltins,
 }
 
 /// An instance. The header; the module's own part follows as [`VmLayout`] says.
@@ -143,7 +148,7 @@ pub struct VmStore {
 pub struct VmContext {
     /// Limits and meters of the store.
     pub store: *mut VmStore,
-    /// Functions of the engine that guest code calls.
+    /// The same as [`VmStore::builtins`], one load nearer. Functions of the engine that guest code calls.
     pub builtins: *const VmBuiltins,
     /// Memory 0; points at an empty memory when the module has none.
     pub memory0: *mut VmMemory,
