@@ -18,6 +18,7 @@ pub mod error;
 pub mod features;
 pub mod handle;
 pub mod module;
+pub mod num;
 pub mod ops;
 pub mod trap;
 pub mod types;
