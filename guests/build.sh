@@ -154,9 +154,19 @@ build_lua() {
   "$TOOL" command "$OBJECTS/lua.wasm" bin/lua.wasm
 }
 
+# ---- Rust ------------------------------------------------------------------------------------------------------------
+
+build_rust() {
+  rust_has wasm32-wasip2 || { skip rust "std for wasm32-wasip2"; return; }
+  local source
+  for source in src/rust/*.rs; do
+    nice -n 10 /usr/bin/rustc --edition 2024 -C opt-level=s -C panic=abort -C strip=debuginfo -C codegen-units=1 \
+      --target wasm32-wasip2 "$source" -o "bin/rust-$(basename "$source" .rs).wasm"
+  done
+}
+
 # ---- all -------------------------------------------------------------------------------------------------------------
 
-build_rust() { :; }
 build_demo() { :; }
 build_wat() { :; }
 build_go() { :; }
