@@ -118,6 +118,14 @@ impl Error {
         self
     }
 
+    /// The same error, with the frames that were left after it was made.
+    pub(crate) fn extend_backtrace(mut self, outer: Backtrace) -> Error {
+        let inner = &mut self.0.backtrace;
+        inner.omitted += outer.omitted;
+        inner.frames.extend(outer.frames);
+        self
+    }
+
     /// The same error, one step further out: `context` says what was being done.
     pub fn context(mut self, context: impl Into<String>) -> Error {
         self.0.context.push(context.into());

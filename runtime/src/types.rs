@@ -11,7 +11,7 @@ use core::fmt;
 pub struct TypeId(pub u32);
 
 /// Abstract or concrete type of what a reference points at.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub enum HeapType {
     Func,
@@ -31,7 +31,7 @@ pub enum HeapType {
 }
 
 /// Type of a reference.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct RefType {
     /// May the reference be null?
     pub nullable: bool,
@@ -47,7 +47,7 @@ impl RefType {
 }
 
 /// Type of a value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub enum ValType {
     I32,
@@ -69,10 +69,10 @@ impl ValType {
 }
 
 /// Parameters and results of a function. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FuncType(Arc<FuncTypeInner>);
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct FuncTypeInner {
     params: Box<[ValType]>,
     results: Box<[ValType]>,
@@ -120,7 +120,7 @@ impl FuncType {
 }
 
 /// Bounds of a memory (in pages) or a table (in elements).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Limits {
     /// Size at creation.
     pub min: u64,
@@ -141,7 +141,7 @@ impl Limits {
 }
 
 /// Type of a memory. Sizes count pages of `1 << page_size_log2` bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct MemoryType {
     /// Bounds in pages.
     pub limits: Limits,
@@ -170,7 +170,7 @@ impl MemoryType {
 }
 
 /// Type of a table.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct TableType {
     /// Type of the elements.
     pub element: RefType,
@@ -181,7 +181,7 @@ pub struct TableType {
 }
 
 /// Type of a global.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct GlobalType {
     /// Type of the content.
     pub content: ValType,

@@ -8,7 +8,7 @@
 //! * V1. A `VmContext`, and every `VmMemory`, `VmTable`, `VmGlobal`, `VmFunc` it points to, lives in the store that
 //!   `VmContext::store` names, at an address that does not change until the store is dropped.
 //! * V2. `VmMemory::base .. base + len` is mapped and writable. In the guarded layout `base` never changes and every address
-//!   up to `base + 8 GiB` faults rather than touch foreign memory.
+//!   up to `base + GUARDED_BYTES` beyond `len` faults rather than touch foreign memory.
 //! * V3. `VmTable::base .. base + len` holds references of the table's type: null or a live `*const VmFunc` for functions,
 //!   an opaque nonzero word for externs.
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
@@ -17,7 +17,12 @@
 use crate::trap::Trap;
 use crate::val::RawVal;
 use core::ffi::c_void;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
+
+/// Address space that a guarded 32-bit memory owns from its base on: what a 32-bit index reaches, and [`GUARD_BYTES`] more.
+pub const GUARDED_BYTES: u64 = (4 << 30) + GUARD_BYTES;
+/// What a constant offset plus the access size may add to a 32-bit index without an explicit check, in the guarded layout.
+pub const GUARD_BYTES: u64 = 64 << 20;
 
 /// How a call ended: 0, or why guest frames must be left. Travels through every [`ArrayCall`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +95,7 @@ pub struct VmImport {
     pub func: *const VmFunc,
 }
 
-/// A memory, where guest code looks at it.
+/// A memory, where guest code looks at it. Always the head of a `MemoryData`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct VmMemory {
@@ -100,7 +105,7 @@ pub struct VmMemory {
     pub len: usize,
 }
 
-/// A table, where guest code looks at it.
+/// A table, where guest code looks at it. Always the head of a `TableData`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct VmTable {
@@ -127,9 +132,9 @@ pub struct VmStore {
     /// Fuel left. A block whose cost is more traps with `OutOfFuel` and leaves the word as it was.
     pub fuel: u64,
     /// Epoch at which guest code stops.
-    pub epoch_deadline: u64,
+    pub epoch_deadline: usize,
     /// The engine's epoch counter.
-    pub epoch: *const AtomicU64,
+    pub epoch: *const AtomicUsize,
     /// Innermost native entry (`jit` keeps its record here); 0 outside native code.
     pub native_entry: usize,
     /// First slot of the value stack that is not in use.

@@ -1,5 +1,111 @@
 //! Modules: parsing, validation, and the facts that stay.
 
+pub mod fuel;
 mod info;
+mod names;
+mod parse;
 
+use crate::backend::NativeCode;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::interp::CodeTable;
+use crate::types::ExternType;
+use alloc::{format, sync::Arc};
 pub use info::*;
+pub(crate) use parse::parse;
+pub use parse::val_type;
+
+/// A validated module, ready to be instantiated in any store of its engine. Cheap to clone; holds no store.
+#[derive(Clone)]
+pub struct Module(Arc<ModuleInner>);
+
+struct ModuleInner {
+    engine: Engine,
+    info: Arc<ModuleInfo>,
+    native: Option<Arc<dyn NativeCode>>,
+    interp: CodeTable,
+}
+
+impl Module {
+    /// Parses and validates a binary; compiles it when the engine has a backend.
+    ///
+    /// # Errors
+    /// `Malformed` and `Invalid` for the binary's own faults; what the backend says otherwise.
+    pub fn new(engine: &Engine, wasm: impl Into<Arc<[u8]>>) -> Result<Module> {
+        Module::from_part(engine, WasmBytes::new(wasm.into()), true)
+    }
+
+    /// The same for a part of a file. `validate` off: the caller validated these bytes with the engine's features.
+    pub(crate) fn from_part(engine: &Engine, wasm: WasmBytes, validate: bool) -> Result<Module> {
+        let info = parse(wasm, engine.config().features, validate, &|ty| engine.intern(ty))?;
+        let native = match engine.backend() {
+            Some(backend) => Some(backend.compile(&info, engine.config())?),
+            None => None,
+        };
+        Module::assemble(engine, info, native)
+    }
+
+    /// A module whose native code exists already (from an artifact whose seal was checked). The binary is parsed; its
+    /// validation was done before it was sealed and is not repeated.
+    pub fn with_native(
+        engine: &Engine,
+        wasm: WasmBytes,
+        native: Option<Arc<dyn NativeCode>>,
+    ) -> Result<Module> {
+        let info = parse(wasm, engine.config().features, false, &|ty| engine.intern(ty))?;
+        Module::assemble(engine, info, native)
+    }
+
+    /// The facts alone, validated, without compiling: what an ahead-of-time compiler starts from.
+    pub fn parse_only(engine: &Engine, wasm: WasmBytes) -> Result<ModuleInfo> {
+        parse(wasm, engine.config().features, true, &|ty| engine.intern(ty))
+    }
+
+    fn assemble(engine: &Engine, info: ModuleInfo, native: Option<Arc<dyn NativeCode>>) -> Result<Module> {
+        if info.bodies.len() + info.imported_funcs as usize != info.funcs.len() {
+            return Err(Error::malformed(format!(
+                "function and code section have inconsistent lengths: {} and {}",
+                info.funcs.len() - info.imported_funcs as usize,
+                info.bodies.len()
+            )));
+        }
+        let info = Arc::new(info);
+        let interp = CodeTable::new(&info, engine.config(), native.clone());
+        Ok(Module(Arc::new(ModuleInner { engine: engine.clone(), info, native, interp })))
+    }
+
+    /// What it is.
+    pub fn info(&self) -> &Arc<ModuleInfo> {
+        &self.0.info
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// Its native code, if it has any.
+    pub fn native(&self) -> Option<&Arc<dyn NativeCode>> {
+        self.0.native.as_ref()
+    }
+
+    pub(crate) fn interp_code(&self) -> &CodeTable {
+        &self.0.interp
+    }
+
+    /// Module name, name and type of each import, in order.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = (&str, &str, &ExternType)> {
+        self.0.info.imports.iter().map(|i| (&*i.module, &*i.name, &i.ty))
+    }
+
+    /// Name and type of each export, in order.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = (&str, ExternType)> {
+        self.0.info.exports.iter().map(|e| (&*e.name, self.0.info.extern_type(e.item)))
+    }
+}
+
+impl core::fmt::Debug for Module {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Module").field("functions", &self.0.info.funcs.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! Bodies of the functions that guest code calls by pointer ([`crate::vm::VmBuiltins`]): what is too big or too rare to be
+//! done inline by an engine. Each takes its fuel by length before it does the work.
+
+use crate::error::Error;
+use crate::instance::InstanceData;
+use crate::interp;
+use crate::memory::MemoryData;
+use crate::module::{DataIdx, ElemIdx};
+use crate::ops::{BULK_BYTES_PER_FUEL, BULK_ELEMS_PER_FUEL};
+use crate::store::StoreInner;
+use crate::table::TableData;
+use crate::trap::Trap;
+use crate::vm::{Status, VmBuiltins, VmContext, VmMemory, VmTable};
+use core::ptr::NonNull;
+
+/// The table of an engine that only interprets.
+pub(crate) const TABLE: VmBuiltins = VmBuiltins {
+    memory_grow,
+    memory_fill,
+    memory_copy,
+    memory_init,
+    data_drop,
+    table_grow,
+    table_fill,
+    table_copy,
+    table_init,
+    elem_drop,
+    epoch,
+    call_own: interp::call_own,
+    raise,
+};
+
+/// The store and the instance behind a context.
+///
+/// # Safety
+/// `ctx` is a live instance (V1) whose store is running (V5): `inner` is the borrow of the door that waits for this call. The
+/// two must not be used at the same time for the same thing: the instance is owned by the store.
+unsafe fn parts<'a>(ctx: *mut VmContext) -> (&'a mut StoreInner, &'a mut InstanceData) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        (&mut *(*(*ctx).store).inner.cast::<StoreInner>(), &mut *(*ctx).instance.cast::<InstanceData>())
+    }
+}
+
+/// # Safety
+/// As [`parts`]; the module has a memory `index`.
+unsafe fn memory(ctx: *mut VmContext, instance: &InstanceData, index: u32) -> NonNull<MemoryData> {
+    let layout = &instance.module.info().layout;
+    // SAFETY: the caller vouches; a `VmMemory` is the head of a `MemoryData` (V1).
+    unsafe { NonNull::new_unchecked(*VmContext::entry::<*mut VmMemory>(ctx, layout.memories, index)).cast() }
+}
+
+/// # Safety
+/// As [`parts`]; the module has a table `index`.
+unsafe fn table(ctx: *mut VmContext, instance: &InstanceData, index: u32) -> NonNull<TableData> {
+    let layout = &instance.module.info().layout;
+    // SAFETY: the caller vouches; a `VmTable` is the head of a `TableData` (V1).
+    unsafe { NonNull::new_unchecked(*VmContext::entry::<*mut VmTable>(ctx, layout.tables, index)).cast() }
+}
+
+fn status(result: Result<(), Trap>) -> Status {
+    match result {
+        Ok(()) => Status::OK,
+        Err(trap) => Status::trap(trap),
+    }
+}
+
+unsafe extern "C" fn memory_grow(ctx: *mut VmContext, index: u32, delta: u64) -> u64 {
+    // SAFETY: called by guest code of a validated module: V1, V5.
+    unsafe {
+        let (store, instance) = parts(ctx);
+        store.grow_memory(memory(ctx, instance, index), delta).unwrap_or(u64::MAX)
+    }
+}
+
+unsafe extern "C" fn memory_fill(ctx: *mut VmContext, index: u32, at: u64, value: u32, len: u64) -> Status {
+    // SAFETY: as above.
+    let (store, memory) = unsafe {
+        let (store, instance) = parts(ctx);
+        (store, &mut *memory(ctx, instance, index).as_ptr())
+    };
+    status((|| {
+        let range = StoreInner::memory_range(memory, at, len)?;
+        store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
+        memory.bytes_mut()[range].fill(value as u8);
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn memory_copy(
+    ctx: *mut VmContext,
+    to_memory: u32,
+    from_memory: u32,
+    to: u64,
+    from: u64,
+    len: u64,
+) -> Status {
+    // SAFETY: as above. The two memories may be the same one, so neither is borrowed exclusively.
+    let (store, to_data, from_data) = unsafe {
+        let (store, instance) = parts(ctx);
+        (store, memory(ctx, instance, to_memory), memory(ctx, instance, from_memory))
+    };
+    status((|| {
+        // SAFETY: V1.
+        let (to, from) = unsafe {
+            (
+                StoreInner::memory_range(to_data.as_ref(), to, len)?,
+                StoreInner::memory_range(from_data.as_ref(), from, len)?,
+            )
+        };
+        store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
+        // SAFETY: V2; both ranges were checked, and `copy` allows them to overlap.
+        unsafe {
+            let source = from_data.as_ref().vm.base.add(from.start);
+            core::ptr::copy(source, to_data.as_ref().vm.base.add(to.start), from.len());
+        }
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn memory_init(
+    ctx: *mut VmContext,
+    index: u32,
+    data: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> Status {
+    // SAFETY: as above.
+    let (store, instance) = unsafe { parts(ctx) };
+    let number = instance.index;
+    status((|| {
+        store.consume_fuel(u64::from(len) / BULK_BYTES_PER_FUEL)?;
+        store.memory_init(number, index, DataIdx(data), to, u64::from(from), u64::from(len))
+    })())
+}
+
+unsafe extern "C" fn data_drop(ctx: *mut VmContext, data: u32) -> Status {
+    // SAFETY: as above.
+    let (_, instance) = unsafe { parts(ctx) };
+    instance.dropped_data[data as usize] = true;
+    Status::OK
+}
+
+unsafe extern "C" fn table_grow(ctx: *mut VmContext, index: u32, value: u64, delta: u64) -> u64 {
+    // SAFETY: as above.
+    unsafe {
+        let (store, instance) = parts(ctx);
+        if store.consume_fuel(delta / BULK_ELEMS_PER_FUEL).is_err() {
+            return u64::MAX - 1;
+        }
+        store.grow_table(table(ctx, instance, index), value, delta).unwrap_or(u64::MAX)
+    }
+}
+
+unsafe extern "C" fn table_fill(ctx: *mut VmContext, index: u32, at: u64, value: u64, len: u64) -> Status {
+    // SAFETY: as above.
+    let (store, table) = unsafe {
+        let (store, instance) = parts(ctx);
+        (store, &mut *table(ctx, instance, index).as_ptr())
+    };
+    status((|| {
+        let range = table.range(at, len)?;
+        store.consume_fuel(len / BULK_ELEMS_PER_FUEL)?;
+        table.elements_mut()[range].fill(value);
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn table_copy(
+    ctx: *mut VmContext,
+    to_table: u32,
+    from_table: u32,
+    to: u64,
+    from: u64,
+    len: u64,
+) -> Status {
+    // SAFETY: as above. The two tables may be the same one, so neither is borrowed exclusively.
+    let (store, to_data, from_data) = unsafe {
+        let (store, instance) = parts(ctx);
+        (store, table(ctx, instance, to_table), table(ctx, instance, from_table))
+    };
+    status((|| {
+        // SAFETY: V1.
+        let (to, from) = unsafe { (to_data.as_ref().range(to, len)?, from_data.as_ref().range(from, len)?) };
+        store.consume_fuel(len / BULK_ELEMS_PER_FUEL)?;
+        // SAFETY: V3; both ranges were checked, and `copy` allows them to overlap.
+        unsafe {
+            let source = from_data.as_ref().vm.base.add(from.start);
+            core::ptr::copy(source, to_data.as_ref().vm.base.add(to.start), from.len());
+        }
+        Ok(())
+    })())
+}
+
+unsafe extern "C" fn table_init(
+    ctx: *mut VmContext,
+    index: u32,
+    elem: u32,
+    to: u64,
+    from: u32,
+    len: u32,
+) -> Status {
+    // SAFETY: as above.
+    let (store, instance) = unsafe { parts(ctx) };
+    let number = instance.index;
+    if let Err(trap) = store.consume_fuel(u64::from(len) / BULK_ELEMS_PER_FUEL) {
+        return Status::trap(trap);
+    }
+    match store.table_init(number, index, ElemIdx(elem), to, u64::from(from), u64::from(len)) {
+        Ok(()) => Status::OK,
+        Err(error) => store.park_error(error),
+    }
+}
+
+unsafe extern "C" fn elem_drop(ctx: *mut VmContext, elem: u32) -> Status {
+    // SAFETY: as above.
+    let (_, instance) = unsafe { parts(ctx) };
+    instance.dropped_elems[elem as usize] = true;
+    Status::OK
+}
+
+unsafe extern "C" fn epoch(ctx: *mut VmContext) -> Status {
+    // SAFETY: as above.
+    let (store, _) = unsafe { parts(ctx) };
+    if store.deadline_reached() { store.park_error(Error::from(Trap::Interrupted)) } else { Status::OK }
+}
+
+/// Without a backend nobody can call this: it exists so that the table is whole.
+unsafe extern "C" fn raise(_ctx: *mut VmContext, code: u32) -> ! {
+    unreachable!("crash: status {code:#x} raised with no native code about")
+}

@@ -1,0 +1,127 @@
+//! The engine: configuration, identities of types, the compiler if there is one. Immutable after it is made, shared by threads.
+
+use crate::backend::Backend;
+use crate::builtins;
+use crate::config::Config;
+use crate::sync::Mutex;
+use crate::types::{FuncType, TypeId};
+use crate::vm::VmBuiltins;
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// What modules, components and stores are made in. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<EngineInner>);
+
+struct EngineInner {
+    config: Config,
+    backend: Option<Arc<dyn Backend>>,
+    types: Mutex<Types>,
+    builtins: VmBuiltins,
+    epoch: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Types {
+    ids: BTreeMap<FuncType, TypeId>,
+    by_id: Vec<FuncType>,
+}
+
+impl Engine {
+    /// An engine that interprets.
+    pub fn new(config: Config) -> Engine {
+        Engine::build(config, None)
+    }
+
+    /// An engine that compiles what it can.
+    pub fn with_backend(config: Config, backend: Arc<dyn Backend>) -> Engine {
+        let mut table = builtins::TABLE;
+        backend.builtins(&mut table);
+        Engine::make(config, Some(backend), table)
+    }
+
+    /// An engine that does not compile but runs native code that was compiled before: `backend` supplies what such code needs.
+    pub fn with_runtime(config: Config, backend: &dyn Backend) -> Engine {
+        let mut table = builtins::TABLE;
+        backend.builtins(&mut table);
+        Engine::make(config, None, table)
+    }
+
+    fn build(config: Config, backend: Option<Arc<dyn Backend>>) -> Engine {
+        Engine::make(config, backend, builtins::TABLE)
+    }
+
+    fn make(config: Config, backend: Option<Arc<dyn Backend>>, builtins: VmBuiltins) -> Engine {
+        Engine(Arc::new(EngineInner {
+            config,
+            backend,
+            types: Mutex::new(Types::default()),
+            builtins,
+            epoch: AtomicUsize::new(0),
+        }))
+    }
+
+    /// What was decided for it.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Lets time pass for stores with a deadline. May be called from any thread, also from a signal handler.
+    pub fn increment_epoch(&self) {
+        self.0.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The epoch now.
+    pub fn epoch(&self) -> usize {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The identity of a function type: equal types have equal ids.
+    pub fn intern(&self, ty: &FuncType) -> TypeId {
+        let mut types = self.0.types.lock();
+        if let Some(&id) = types.ids.get(ty) {
+            return id;
+        }
+        let id = TypeId(types.by_id.len() as u32);
+        types.by_id.push(ty.clone());
+        types.ids.insert(ty.clone(), id);
+        id
+    }
+
+    /// The type of an id of this engine.
+    pub fn func_type(&self, id: TypeId) -> Option<FuncType> {
+        self.0.types.lock().by_id.get(id.0 as usize).cloned()
+    }
+
+    /// Are these the same engine?
+    pub fn same(&self, other: &Engine) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn backend(&self) -> Option<&Arc<dyn Backend>> {
+        self.0.backend.as_ref()
+    }
+
+    pub(crate) fn builtins(&self) -> *const VmBuiltins {
+        &self.0.builtins
+    }
+
+    pub(crate) fn epoch_counter(&self) -> *const AtomicUsize {
+        &self.0.epoch
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new(Config::default())
+    }
+}
+
+impl core::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.0.config)
+            .field("backend", &self.0.backend)
+            .finish_non_exhaustive()
+    }
+}

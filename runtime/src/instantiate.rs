@@ -1,0 +1,420 @@
+//! Instantiation (core specification 4.7.6): imports are matched, the context is filled, segments are written, `start` runs.
+
+use crate::error::{Error, Result};
+use crate::handle::{Extern, Instance};
+use crate::instance::InstanceData;
+use crate::interp;
+use crate::memory::MemoryData;
+use crate::module::{ConstExpr, ConstOp, DataIdx, ElemIdx, ElemItems, ElemMode, GlobalIdx, Import, Module};
+use crate::store::{AsStoreMut, StoreInner};
+use crate::trap::Trap;
+use crate::types::{ExternType, MemoryType, TableType};
+use crate::val::RawVal;
+use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable};
+use alloc::{boxed::Box, format, string::ToString, vec::Vec};
+use core::ptr;
+
+impl Instance {
+    /// Instantiates a module with its imports in order.
+    ///
+    /// # Errors
+    /// `Unlinkable` when an import is missing or of another type, `Exhausted` past the store's limits, and what segments and
+    /// the start function trap with. What was written into imported memories and tables before a trap stays written.
+    pub fn new(mut store: impl AsStoreMut, module: &Module, imports: &[Extern]) -> Result<Instance> {
+        let store = store.as_store_mut();
+        if !store.engine().same(module.engine()) {
+            return Err(Error::usage("the module was made in another engine than the store"));
+        }
+        let wanted = &module.info().imports;
+        if imports.len() != wanted.len() {
+            return Err(Error::unlinkable(format!(
+                "{} imports are wanted, {} are given",
+                wanted.len(),
+                imports.len()
+            )));
+        }
+        for (import, &given) in wanted.iter().zip(imports) {
+            check_import(store, import, given)?;
+        }
+        if store.instances.len() >= store.limits().instances as usize {
+            return Err(Error::exhausted(format!(
+                "the store may hold {} instances",
+                store.limits().instances
+            )));
+        }
+        let index = store.instances.len() as u32;
+        store.instances.push(Box::new(InstanceData::new(index, module.clone())));
+        let instance = Instance { store: store.id(), index };
+        allocate(store, index, module, imports)?;
+        initialize(store, index, module)?;
+        if let Some(start) = module.info().start {
+            let func = store.instances[index as usize].func(start);
+            let func = func.ok_or_else(|| Error::malformed("the start function does not exist"))?;
+            // SAFETY: V1; a start function has neither parameters nor results (V4).
+            unsafe { store.call(func, &mut [])? };
+        }
+        Ok(instance)
+    }
+}
+
+/// Does what is given fit what is wanted (core specification 3.4 "Import matching")?
+pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -> Result<()> {
+    let differs = |have: &dyn core::fmt::Display| {
+        Error::unlinkable(format!(
+            "incompatible import type for `{}::{}`: {} is wanted, {have} is given",
+            import.module,
+            import.name,
+            describe(&import.ty)
+        ))
+    };
+    match (&import.ty, given) {
+        (ExternType::Func(want), Extern::Func(func)) => {
+            let have = func.ty(store)?;
+            if have != *want {
+                return Err(differs(&format!("function {have}")));
+            }
+        }
+        (ExternType::Table(want), Extern::Table(table)) => {
+            let have = table.ty(store)?;
+            let fits = have.element == want.element
+                && have.table64 == want.table64
+                && have.limits.matches(have.limits.min, &want.limits);
+            if !fits {
+                return Err(differs(&describe_table(&have)));
+            }
+        }
+        (ExternType::Memory(want), Extern::Memory(memory)) => {
+            let have = memory.ty(store)?;
+            let fits = have.memory64 == want.memory64
+                && have.shared == want.shared
+                && have.page_size_log2 == want.page_size_log2
+                && have.limits.matches(have.limits.min, &want.limits);
+            if !fits {
+                return Err(differs(&describe_memory(&have)));
+            }
+        }
+        (ExternType::Global(want), Extern::Global(global)) => {
+            let have = global.ty(store)?;
+            if have != *want {
+                let mutable = if have.mutable { "mutable " } else { "" };
+                return Err(differs(&format!("{mutable}global {}", have.content)));
+            }
+        }
+        (_, given) => {
+            let kind = match given {
+                Extern::Func(_) => "a function",
+                Extern::Table(_) => "a table",
+                Extern::Memory(_) => "a memory",
+                Extern::Global(_) => "a global",
+            };
+            return Err(differs(&kind));
+        }
+    }
+    Ok(())
+}
+
+/// An import's type in words.
+pub(crate) fn describe(ty: &ExternType) -> alloc::string::String {
+    match ty {
+        ExternType::Func(ty) => format!("function {ty}"),
+        ExternType::Table(ty) => describe_table(ty),
+        ExternType::Memory(ty) => describe_memory(ty),
+        ExternType::Global(ty) => {
+            format!("{}global {}", if ty.mutable { "mutable " } else { "" }, ty.content)
+        }
+        ExternType::Tag(ty) => format!("tag {ty}"),
+    }
+}
+
+fn describe_memory(ty: &MemoryType) -> alloc::string::String {
+    let max = ty.limits.max.map_or_else(|| "no maximum".to_string(), |max| format!("at most {max}"));
+    format!("memory of {} pages, {max}", ty.limits.min)
+}
+
+fn describe_table(ty: &TableType) -> alloc::string::String {
+    let max = ty.limits.max.map_or_else(|| "no maximum".to_string(), |max| format!("at most {max}"));
+    format!("table of {} {}, {max}", ty.limits.min, ty.element)
+}
+
+/// Fills the context: imported and own memories, tables, globals and functions.
+fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Extern]) -> Result<()> {
+    let info = module.info().clone();
+    let layout = info.layout;
+    let context = store.instances[index as usize].context();
+    let (mut memories, mut tables, mut globals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut imported_funcs = 0;
+    for given in imports {
+        match *given {
+            Extern::Memory(memory) => memories.push(memory.index),
+            Extern::Table(table) => tables.push(table.index),
+            Extern::Global(global) => globals.push(global.index),
+            Extern::Func(func) => {
+                let func = store.func_ptr(func)?;
+                let import = import_entry(module, imported_funcs, func);
+                // SAFETY: V1; the layout has an entry for each imported function.
+                unsafe {
+                    VmContext::entry::<VmImport>(context, layout.imports, imported_funcs).write(import)
+                };
+                imported_funcs += 1;
+            }
+        }
+    }
+    for ty in &info.memories[info.imported_memories as usize..] {
+        memories.push(store.add_memory(*ty)?);
+    }
+
+    // SAFETY: V1: the context is this instance's, all zero so far, and each array has as many entries as are written.
+    unsafe {
+        context.write(VmContext {
+            store: store.vm(),
+            builtins: store.engine().builtins(),
+            memory0: store.no_memory().as_ptr().cast::<VmMemory>(),
+            interp_code: module.interp_code().as_ptr(),
+            instance: ptr::from_mut(&mut *store.instances[index as usize]).cast(),
+        });
+        for (i, &memory) in memories.iter().enumerate() {
+            let vm = store.memories[memory as usize].as_ptr().cast::<VmMemory>();
+            VmContext::entry::<*mut VmMemory>(context, layout.memories, i as u32).write(vm);
+            if i == 0 {
+                (*context).memory0 = vm;
+            }
+        }
+    }
+    for (own, func) in info.funcs.iter().enumerate().skip(info.imported_funcs as usize) {
+        let Some(escape) = func.escape else { continue };
+        let type_id = info.type_ids[func.ty.index()].0;
+        let native = module.native().and_then(|n| n.func(own - info.imported_funcs as usize));
+        // SAFETY: V1; the layout has an entry for each escaping function.
+        unsafe {
+            let place = VmContext::entry::<VmFunc>(context, layout.funcs, escape.0);
+            place.write(VmFunc {
+                array_call: native.map_or(interp::array_call, |n| n.array_call),
+                native: native.map_or(ptr::null(), |n| n.native),
+                context: if native.is_some() { context.cast() } else { place.cast() },
+                instance: context,
+                store: store.vm(),
+                host: ptr::null(),
+                type_id,
+                index: own as u32,
+            });
+        }
+    }
+    for (i, id) in info.type_ids.iter().enumerate() {
+        // SAFETY: V1; the layout has an entry for each type.
+        unsafe { VmContext::entry::<u32>(context, layout.type_ids, i as u32).write(id.0) };
+    }
+
+    // Own globals: an initialiser may read the globals before it, so each is in place before the next is made.
+    store.instances[index as usize].memories = memories.into();
+    for (i, global) in globals.iter().enumerate() {
+        let vm = store.globals[*global as usize].vm;
+        // SAFETY: V1; the layout has an entry for each global.
+        unsafe { VmContext::entry::<*mut VmGlobal>(context, layout.globals, i as u32).write(vm) };
+    }
+    for (own, init) in info.global_inits.iter().enumerate() {
+        let i = globals.len() as u32;
+        let slots = evaluate(store, index, init)?;
+        let ty = info.globals[i as usize];
+        // SAFETY: V1; the layout has an entry for each own global.
+        unsafe {
+            let vm = VmContext::entry::<VmGlobal>(context, layout.own_globals, own as u32);
+            (*vm).slots = slots;
+            VmContext::entry::<*mut VmGlobal>(context, layout.globals, i).write(vm);
+            globals.push(store.add_global(vm, ty));
+        }
+    }
+    store.instances[index as usize].globals = globals.into();
+
+    for table in &info.tables[info.imported_tables as usize..] {
+        let init = match &table.init {
+            Some(init) => evaluate(store, index, init)?[0],
+            None => 0,
+        };
+        tables.push(store.add_table(table.ty, init)?);
+    }
+    for (i, &table) in tables.iter().enumerate() {
+        let vm = store.tables[table as usize].as_ptr().cast::<VmTable>();
+        // SAFETY: V1; the layout has an entry for each table.
+        unsafe { VmContext::entry::<*mut VmTable>(context, layout.tables, i as u32).write(vm) };
+    }
+    store.instances[index as usize].tables = tables.into();
+    Ok(())
+}
+
+/// What a call of an imported function reads. A function without native code is entered through the importing module's stub.
+fn import_entry(module: &Module, index: u32, func: *const VmFunc) -> VmImport {
+    // SAFETY: V1.
+    let (native, context) = unsafe { ((*func).native, (*func).context) };
+    let ty = module.info().funcs[index as usize].ty;
+    let native = match module.native() {
+        Some(code) if native.is_null() => code.stub(ty.0),
+        Some(_) => native,
+        None => ptr::null(),
+    };
+    VmImport { native, context, func }
+}
+
+/// Writes the active segments in order (core specification 4.7.6, steps 30 on), elements before data.
+fn initialize(store: &mut StoreInner, index: u32, module: &Module) -> Result<()> {
+    let info = module.info().clone();
+    for (i, elem) in info.elems.iter().enumerate() {
+        match &elem.mode {
+            ElemMode::Passive => continue,
+            ElemMode::Declared => {}
+            ElemMode::Active { table, offset } => {
+                let at = offset_of(evaluate(store, index, offset)?[0], info.tables[table.index()].ty.table64);
+                let len = elem.items.len() as u64;
+                store.table_init(index, table.0, ElemIdx(i as u32), at, 0, len)?;
+            }
+        }
+        store.instances[index as usize].dropped_elems[i] = true;
+    }
+    for (i, data) in info.data.iter().enumerate() {
+        let Some((memory, offset)) = &data.active else { continue };
+        let at = offset_of(evaluate(store, index, offset)?[0], info.memories[memory.index()].memory64);
+        let len = data.range.len() as u64;
+        store.memory_init(index, memory.0, DataIdx(i as u32), at, 0, len)?;
+        store.instances[index as usize].dropped_data[i] = true;
+    }
+    Ok(())
+}
+
+fn offset_of(slot: RawVal, wide: bool) -> u64 {
+    if wide { slot } else { u64::from(slot as u32) }
+}
+
+/// The value of a constant expression.
+pub(crate) fn evaluate(store: &StoreInner, instance: u32, expr: &ConstExpr) -> Result<[RawVal; 2]> {
+    let data = &store.instances[instance as usize];
+    let mut stack: Vec<[RawVal; 2]> = Vec::new();
+    let malformed = || Error::malformed("constant expression");
+    for op in &expr.0 {
+        let one = |v: RawVal| [v, 0];
+        let value = match *op {
+            ConstOp::I32(v) => one(u64::from(v as u32)),
+            ConstOp::I64(v) => one(v as u64),
+            ConstOp::F32(bits) => one(u64::from(bits)),
+            ConstOp::F64(bits) => one(bits),
+            ConstOp::V128(v) => [v as u64, (v >> 64) as u64],
+            ConstOp::RefNull => one(0),
+            ConstOp::RefFunc(func) => one(data.func(func).ok_or_else(malformed)? as usize as u64),
+            ConstOp::GlobalGet(global) => global_slots(data, global).ok_or_else(malformed)?,
+            ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
+                let (b, a) = (
+                    stack.pop().ok_or_else(malformed)?[0] as u32,
+                    stack.pop().ok_or_else(malformed)?[0] as u32,
+                );
+                one(u64::from(match op {
+                    ConstOp::I32Add => a.wrapping_add(b),
+                    ConstOp::I32Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                }))
+            }
+            ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
+                let (b, a) = (stack.pop().ok_or_else(malformed)?[0], stack.pop().ok_or_else(malformed)?[0]);
+                one(match op {
+                    ConstOp::I64Add => a.wrapping_add(b),
+                    ConstOp::I64Sub => a.wrapping_sub(b),
+                    _ => a.wrapping_mul(b),
+                })
+            }
+        };
+        stack.push(value);
+    }
+    stack.pop().ok_or_else(malformed)
+}
+
+fn global_slots(data: &InstanceData, global: GlobalIdx) -> Option<[RawVal; 2]> {
+    let info = data.module.info();
+    if global.index() >= info.globals.len() {
+        return None;
+    }
+    // SAFETY: V1; the index is within the globals. An entry that is not filled in yet is null.
+    unsafe {
+        let vm = *VmContext::entry::<*mut VmGlobal>(data.context(), info.layout.globals, global.0);
+        Some(vm.as_ref()?.slots)
+    }
+}
+
+impl ElemItems {
+    /// How many elements.
+    pub fn len(&self) -> usize {
+        match self {
+            ElemItems::Funcs(funcs) => funcs.len(),
+            ElemItems::Exprs(exprs) => exprs.len(),
+        }
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl StoreInner {
+    /// `memory.init`: bytes of a data segment into a memory. All or nothing.
+    pub(crate) fn memory_init(
+        &mut self,
+        instance: u32,
+        memory: u32,
+        data: DataIdx,
+        to: u64,
+        from: u64,
+        len: u64,
+    ) -> Result<(), Trap> {
+        let instance = &self.instances[instance as usize];
+        let info = instance.module.info();
+        let segment = match instance.dropped_data[data.index()] {
+            true => &[],
+            false => &info.wasm.file()[info.data[data.index()].range.clone()],
+        };
+        // SAFETY: V1, V5.
+        let memory: &mut MemoryData =
+            unsafe { &mut *self.memories[instance.memories[memory as usize] as usize].as_ptr() };
+        let to = StoreInner::memory_range(memory, to, len)?;
+        let end = from
+            .checked_add(len)
+            .filter(|&end| end <= segment.len() as u64)
+            .ok_or(Trap::MemoryOutOfBounds)?;
+        memory.bytes_mut()[to].copy_from_slice(&segment[from as usize..end as usize]);
+        Ok(())
+    }
+
+    /// `table.init`: references of an element segment into a table. All or nothing.
+    pub(crate) fn table_init(
+        &mut self,
+        instance: u32,
+        table: u32,
+        elem: ElemIdx,
+        to: u64,
+        from: u64,
+        len: u64,
+    ) -> Result<()> {
+        let data = &self.instances[instance as usize];
+        let info = data.module.info().clone();
+        let items = &info.elems[elem.index()].items;
+        let count = if data.dropped_elems[elem.index()] { 0 } else { items.len() as u64 };
+        let mut table = self.tables[data.tables[table as usize] as usize];
+        // SAFETY: V1, V5.
+        let to = unsafe { table.as_ref() }.range(to, len)?;
+        let end = from.checked_add(len).filter(|&end| end <= count).ok_or(Trap::TableOutOfBounds)?;
+        let from = from as usize..end as usize;
+        match items {
+            ElemItems::Funcs(funcs) => {
+                for (place, &func) in to.zip(&funcs[from]) {
+                    let func = self.instances[instance as usize].func(func).unwrap_or(ptr::null());
+                    // SAFETY: V1, V5; the range was checked.
+                    unsafe { table.as_mut() }.elements_mut()[place] = func as usize as u64;
+                }
+            }
+            ElemItems::Exprs(exprs) => {
+                for (place, expr) in to.zip(&exprs[from]) {
+                    let value = evaluate(self, instance, expr)?[0];
+                    // SAFETY: V1, V5; the range was checked.
+                    unsafe { table.as_mut() }.elements_mut()[place] = value;
+                }
+            }
+        }
+        Ok(())
+    }
+}

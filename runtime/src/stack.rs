@@ -1,0 +1,139 @@
+//! The two stacks that guest code uses: the store's value stack (interpreted frames), and the native stack of the thread.
+
+use crate::config::Config;
+use crate::trap::Trap;
+use crate::val::RawVal;
+
+/// The value stack: one block of slots that never moves, so that frames may be pointed at.
+#[derive(Debug)]
+pub(crate) struct ValueStack {
+    #[cfg(feature = "std")]
+    block: Option<memmap2::MmapMut>,
+    #[cfg(not(feature = "std"))]
+    block: alloc::boxed::Box<[RawVal]>,
+    base: *mut RawVal,
+    slots: usize,
+}
+
+impl ValueStack {
+    /// Reserves the stack. When the system has no room for it the stack is empty, and the first call traps with `StackOverflow`.
+    #[cfg(feature = "std")]
+    pub(crate) fn new(bytes: usize) -> ValueStack {
+        let mut block = memmap2::MmapOptions::new().len(bytes.max(4096)).no_reserve_swap().map_anon().ok();
+        let (base, len) = match &mut block {
+            Some(map) => (map.as_mut_ptr().cast::<RawVal>(), map.len()),
+            None => (core::ptr::NonNull::dangling().as_ptr(), 0),
+        };
+        ValueStack { block, base, slots: len / size_of::<RawVal>() }
+    }
+
+    /// Allocates the stack.
+    #[cfg(not(feature = "std"))]
+    pub(crate) fn new(bytes: usize) -> ValueStack {
+        let mut block = alloc::vec![0; bytes / size_of::<RawVal>()].into_boxed_slice();
+        let (base, slots) = (block.as_mut_ptr(), block.len());
+        ValueStack { block, base, slots }
+    }
+
+    pub(crate) fn base(&self) -> *mut RawVal {
+        debug_assert!(self.holds_block());
+        self.base
+    }
+
+    pub(crate) fn limit(&self) -> *mut RawVal {
+        self.base.wrapping_add(self.slots)
+    }
+
+    #[cfg(feature = "std")]
+    fn holds_block(&self) -> bool {
+        self.block.is_some() || self.slots == 0
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn holds_block(&self) -> bool {
+        self.block.len() == self.slots
+    }
+}
+
+/// How far guest code may go down on the native stack, and how often it was entered.
+#[derive(Debug, Default)]
+pub(crate) struct NativeStack {
+    /// Calls from host to guest that are under way.
+    depth: u32,
+    limit: usize,
+}
+
+/// Calls from host to guest that may nest where the stack's end is not known.
+#[cfg(not(feature = "std"))]
+const MAX_DEPTH: u32 = 16;
+
+impl NativeStack {
+    /// A call into guest code begins: the lowest address it may use.
+    pub(crate) fn enter(&mut self, config: &Config) -> Result<usize, Trap> {
+        if self.depth == 0 {
+            self.limit = imp::limit(config);
+        }
+        self.check(config)?;
+        self.depth += 1;
+        Ok(self.limit)
+    }
+
+    /// It is over.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Is there stack enough for the host to run on?
+    pub(crate) fn check(&self, _config: &Config) -> Result<(), Trap> {
+        #[cfg(not(feature = "std"))]
+        if self.depth >= MAX_DEPTH {
+            return Err(Trap::StackOverflow);
+        }
+        if imp::pointer() < self.limit { Err(Trap::StackOverflow) } else { Ok(()) }
+    }
+}
+
+#[cfg(feature = "std")]
+mod imp {
+    use crate::config::Config;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Lowest usable address of this thread's stack; 0 until it was looked up.
+        static LOW: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// About where the stack pointer is.
+    #[inline(never)]
+    pub(super) fn pointer() -> usize {
+        let here = 0u8;
+        core::hint::black_box(&raw const here) as usize
+    }
+
+    /// The reserve stays free for host functions; a thread too small for it gives up half of what it has.
+    pub(super) fn limit(config: &Config) -> usize {
+        let here = pointer();
+        let low = LOW.with(|low| {
+            if low.get() == 0 {
+                low.set(crate::sys::thread_stack_low().unwrap_or_else(|| here.saturating_sub(256 << 10)));
+            }
+            low.get()
+        });
+        let left = here.saturating_sub(low);
+        let reserve = config.native_stack_reserve.min(left / 2);
+        (low + reserve).max(here.saturating_sub(config.native_stack_bytes))
+    }
+}
+
+#[cfg(not(feature = "std"))]
+mod imp {
+    use crate::config::Config;
+
+    pub(super) fn pointer() -> usize {
+        usize::MAX
+    }
+
+    pub(super) fn limit(_config: &Config) -> usize {
+        0
+    }
+}

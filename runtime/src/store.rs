@@ -1,0 +1,614 @@
+//! The store (core specification 4.2.3): owns every instance, function, memory, table and global, and the limits they share.
+//!
+//! Three faces, and no more: [`Store<T>`] for the embedder, [`Caller<'_, T>`](crate::host::Caller) for host functions,
+//! [`StoreInner`] for the engine, where `T` is erased. Guest code reaches the store through [`VmStore`].
+
+use crate::engine::Engine;
+use crate::error::{Backtrace, Error, Frame, Result};
+use crate::handle::{Func, Instance, StoreId};
+use crate::host::HostFunc;
+use crate::instance::InstanceData;
+use crate::memory::MemoryData;
+use crate::module::ModuleInfo;
+use crate::stack::{NativeStack, ValueStack};
+use crate::table::TableData;
+use crate::trap::Trap;
+use crate::types::{GlobalType, HeapType, ValType};
+use crate::val::{ExternRef, RawVal, Val};
+use crate::vm::{Status, VmContext, VmFunc, VmGlobal, VmStore};
+use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use core::any::{Any, TypeId as RustTypeId};
+use core::marker::PhantomData;
+use core::num::NonZeroU64;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Ceilings of one store. Reaching one is an error for the embedder or a failed `grow` for the guest, never more memory.
+#[derive(Clone, Debug)]
+pub struct StoreLimits {
+    /// Bytes of all memories together.
+    pub memory_bytes: u64,
+    /// Elements of all tables together.
+    pub table_elements: u64,
+    /// Instances of core modules.
+    pub instances: u32,
+    /// Handles of one component instance's table.
+    pub handles: u32,
+    /// Bytes that one call may make the host copy out of guest memory.
+    pub copy_bytes_per_call: u64,
+}
+
+impl Default for StoreLimits {
+    fn default() -> StoreLimits {
+        StoreLimits {
+            memory_bytes: u64::MAX,
+            table_elements: 10_000_000,
+            instances: 10_000,
+            handles: 1_000_000,
+            copy_bytes_per_call: 128 << 20,
+        }
+    }
+}
+
+/// Owns everything that guest code made, and the embedder's own data.
+///
+/// One thread at a time uses a store; it may move between threads when `T` may.
+pub struct Store<T: Send + 'static> {
+    inner: NonNull<StoreInner>,
+    data: PhantomData<T>,
+}
+
+// SAFETY: `StoreInner` owns all it points to (V1), and its `data` is a `T: Send`.
+unsafe impl<T: Send + 'static> Send for Store<T> {}
+
+impl<T: Send + 'static> Store<T> {
+    /// An empty store with the embedder's data and default limits.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        Store { inner: NonNull::from(Box::leak(StoreInner::new(engine, Box::new(data)))), data: PhantomData }
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        self.as_store().data_ref()
+    }
+
+    /// The embedder's data, to change.
+    pub fn data_mut(&mut self) -> &mut T {
+        self.as_store_mut().data_mut()
+    }
+
+    /// Takes the data out and drops everything else.
+    pub fn into_data(mut self) -> T {
+        let data = core::mem::replace(&mut self.as_store_mut().data, Box::new(()));
+        match data.downcast::<T>() {
+            Ok(data) => *data,
+            Err(_) => unreachable!("crash: the store's data has another type than the store"),
+        }
+    }
+
+    /// Sets the ceilings. What exists already stays.
+    pub fn set_limits(&mut self, limits: StoreLimits) {
+        self.as_store_mut().limits = limits;
+    }
+
+    /// The fuel left; `None` when the engine does not count.
+    pub fn fuel(&self) -> Option<u64> {
+        self.as_store().fuel()
+    }
+
+    /// Sets the fuel. No effect when the engine does not count.
+    pub fn set_fuel(&mut self, fuel: u64) {
+        self.as_store_mut().set_fuel(fuel);
+    }
+
+    /// Guest code stops when the engine's epoch reaches `ticks` more than now. No effect when the engine does not check.
+    pub fn set_epoch_deadline(&mut self, ticks: usize) {
+        self.as_store_mut().set_epoch_deadline(ticks);
+    }
+}
+
+impl<T: Send + 'static> Drop for Store<T> {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::leak` in `new`, dropped once.
+        drop(unsafe { Box::from_raw(self.inner.as_ptr()) });
+    }
+}
+
+impl<T: Send + 'static + core::fmt::Debug> core::fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Store").field("data", self.data()).finish_non_exhaustive()
+    }
+}
+
+/// What can be read as a store.
+pub trait AsStore {
+    /// The store, its data's type erased.
+    fn as_store(&self) -> &StoreInner;
+}
+
+/// What can be used as a store.
+pub trait AsStoreMut: AsStore {
+    /// The store, its data's type erased.
+    fn as_store_mut(&mut self) -> &mut StoreInner;
+}
+
+impl<T: Send + 'static> AsStore for Store<T> {
+    fn as_store(&self) -> &StoreInner {
+        // SAFETY: made in `new`, alive until drop; `&self` lends it shared.
+        unsafe { self.inner.as_ref() }
+    }
+}
+impl<T: Send + 'static> AsStoreMut for Store<T> {
+    fn as_store_mut(&mut self) -> &mut StoreInner {
+        // SAFETY: as above; `&mut self` lends it exclusively.
+        unsafe { self.inner.as_mut() }
+    }
+}
+impl AsStore for StoreInner {
+    fn as_store(&self) -> &StoreInner {
+        self
+    }
+}
+impl AsStoreMut for StoreInner {
+    fn as_store_mut(&mut self) -> &mut StoreInner {
+        self
+    }
+}
+impl<S: AsStore + ?Sized> AsStore for &S {
+    fn as_store(&self) -> &StoreInner {
+        (**self).as_store()
+    }
+}
+impl<S: AsStore + ?Sized> AsStore for &mut S {
+    fn as_store(&self) -> &StoreInner {
+        (**self).as_store()
+    }
+}
+impl<S: AsStoreMut + ?Sized> AsStoreMut for &mut S {
+    fn as_store_mut(&mut self) -> &mut StoreInner {
+        (**self).as_store_mut()
+    }
+}
+
+/// A global of the store: where its value lies, and its type.
+pub(crate) struct GlobalData {
+    pub(crate) vm: *mut VmGlobal,
+    pub(crate) ty: GlobalType,
+    /// The value, when no instance holds it.
+    owned: bool,
+}
+
+/// What waits at the outermost door while guest frames are left.
+pub(crate) enum Parked {
+    Error(Error),
+    #[cfg(feature = "std")]
+    Panic(Box<dyn Any + Send>),
+}
+
+/// A guest frame that was left, by address. The doors turn it into a [`Frame`].
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame {
+    /// The instance.
+    pub instance: *mut VmContext,
+    /// The function's index in its module.
+    pub func: u32,
+    /// Byte offset in the file.
+    pub offset: Option<u32>,
+}
+
+/// A store with the type of its data erased: what the engine works on.
+pub struct StoreInner {
+    id: StoreId,
+    engine: Engine,
+    vm: NonNull<VmStore>,
+    pub(crate) limits: StoreLimits,
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
+    /// Held for as long as `vm` points into it.
+    _value_stack: ValueStack,
+    native_stack: NativeStack,
+    #[expect(
+        clippy::vec_box,
+        reason = "contexts point back at these: they must not move when the list grows"
+    )]
+    pub(crate) instances: Vec<Box<InstanceData>>,
+    funcs: Vec<*const VmFunc>,
+    funcs_by_address: BTreeMap<usize, u32>,
+    pub(crate) memories: Vec<NonNull<MemoryData>>,
+    pub(crate) tables: Vec<NonNull<TableData>>,
+    pub(crate) globals: Vec<GlobalData>,
+    host_funcs: Vec<NonNull<HostFunc>>,
+    no_memory: NonNull<MemoryData>,
+    parked: Option<Parked>,
+    caller: Option<Instance>,
+    backtrace: Vec<RawFrame>,
+    omitted_frames: u64,
+    data: Box<dyn Any + Send>,
+    extensions: BTreeMap<RustTypeId, Box<dyn Any + Send>>,
+}
+
+// SAFETY: every pointer in it leads to something that it owns (V1) or to the engine it holds; one thread uses it at a time (V5).
+unsafe impl Send for StoreInner {}
+
+impl StoreInner {
+    fn new(engine: &Engine, data: Box<dyn Any + Send>) -> Box<StoreInner> {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed) as u64;
+        let id = StoreId(NonZeroU64::new(id).unwrap_or(NonZeroU64::MIN));
+        let value_stack = ValueStack::new(engine.config().value_stack_bytes);
+        let vm = VmStore {
+            stack_limit: 0,
+            fuel: if engine.config().fuel { 0 } else { u64::MAX },
+            epoch_deadline: usize::MAX,
+            epoch: engine.epoch_counter(),
+            native_entry: 0,
+            value_stack_top: value_stack.base(),
+            value_stack_limit: value_stack.limit(),
+            inner: ptr::null_mut(),
+            builtins: engine.builtins(),
+        };
+        Box::new(StoreInner {
+            id,
+            engine: engine.clone(),
+            vm: NonNull::from(Box::leak(Box::new(vm))),
+            limits: StoreLimits::default(),
+            memory_bytes: 0,
+            table_elements: 0,
+            _value_stack: value_stack,
+            native_stack: NativeStack::default(),
+            instances: Vec::new(),
+            funcs: Vec::new(),
+            funcs_by_address: BTreeMap::new(),
+            memories: Vec::new(),
+            tables: Vec::new(),
+            globals: Vec::new(),
+            host_funcs: Vec::new(),
+            no_memory: NonNull::from(Box::leak(Box::new(MemoryData::none()))),
+            parked: None,
+            caller: None,
+            backtrace: Vec::new(),
+            omitted_frames: 0,
+            data,
+            extensions: BTreeMap::new(),
+        })
+    }
+
+    /// The store's identity.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The ceilings.
+    pub fn limits(&self) -> &StoreLimits {
+        &self.limits
+    }
+
+    /// The embedder's data; panics if `T` is not the store's type, which only the engine's own code could cause.
+    pub(crate) fn data_ref<T: 'static>(&self) -> &T {
+        match self.data.downcast_ref() {
+            Some(data) => data,
+            None => unreachable!("crash: the store's data has another type than the host function's"),
+        }
+    }
+
+    pub(crate) fn data_mut<T: 'static>(&mut self) -> &mut T {
+        match self.data.downcast_mut() {
+            Some(data) => data,
+            None => unreachable!("crash: the store's data has another type than the host function's"),
+        }
+    }
+
+    /// Is the embedder's data a `T`?
+    pub(crate) fn holds<T: 'static>(&self) -> bool {
+        self.data.is::<T>()
+    }
+
+    /// State of a layer above this one (components), made when first asked for.
+    pub fn extension<E: Default + Send + 'static>(&mut self) -> &mut E {
+        let slot = self.extensions.entry(RustTypeId::of::<E>()).or_insert_with(|| Box::new(E::default()));
+        match slot.downcast_mut() {
+            Some(extension) => extension,
+            None => unreachable!("crash: an extension under another type's key"),
+        }
+    }
+
+    /// The same, to read: `None` when nobody has made it yet.
+    pub fn extension_ref<E: 'static>(&self) -> Option<&E> {
+        self.extensions.get(&RustTypeId::of::<E>())?.downcast_ref()
+    }
+
+    pub(crate) fn vm(&self) -> *mut VmStore {
+        self.vm.as_ptr()
+    }
+
+    /// The fuel left; `None` when the engine does not count.
+    pub fn fuel(&self) -> Option<u64> {
+        // SAFETY: V1.
+        self.engine.config().fuel.then(|| unsafe { (*self.vm()).fuel })
+    }
+
+    /// Sets the fuel.
+    pub fn set_fuel(&mut self, fuel: u64) {
+        if self.engine.config().fuel {
+            // SAFETY: V1, V5.
+            unsafe { (*self.vm()).fuel = fuel }
+        }
+    }
+
+    /// Takes fuel for work that the host does for the guest.
+    pub fn consume_fuel(&mut self, units: u64) -> Result<(), Trap> {
+        if !self.engine.config().fuel {
+            return Ok(());
+        }
+        // SAFETY: V1, V5.
+        let fuel = unsafe { &mut (*self.vm()).fuel };
+        *fuel = fuel.checked_sub(units).ok_or(Trap::OutOfFuel)?;
+        Ok(())
+    }
+
+    /// Guest code stops when the engine's epoch reaches `ticks` more than now.
+    pub fn set_epoch_deadline(&mut self, ticks: usize) {
+        // SAFETY: V1, V5.
+        unsafe { (*self.vm()).epoch_deadline = self.engine.epoch().saturating_add(ticks) }
+    }
+
+    /// Is the deadline over?
+    pub fn deadline_reached(&self) -> bool {
+        // SAFETY: V1.
+        self.engine.config().epoch && self.engine.epoch() >= unsafe { (*self.vm()).epoch_deadline }
+    }
+
+    /// The instance whose import runs, as far as it is known.
+    pub(crate) fn caller(&self) -> Option<Instance> {
+        self.caller
+    }
+
+    pub(crate) fn swap_caller(&mut self, caller: Option<Instance>) -> Option<Instance> {
+        core::mem::replace(&mut self.caller, caller)
+    }
+
+    pub(crate) fn no_memory(&self) -> NonNull<MemoryData> {
+        self.no_memory
+    }
+
+    // ---- functions -----------------------------------------------------------------------------------------------
+
+    /// The handle of a function that this store owns.
+    pub(crate) fn func_handle(&mut self, func: *const VmFunc) -> Func {
+        let index = *self.funcs_by_address.entry(func as usize).or_insert_with(|| {
+            self.funcs.push(func);
+            self.funcs.len() as u32 - 1
+        });
+        Func { store: self.id, index }
+    }
+
+    /// The function behind a handle.
+    pub(crate) fn func_ptr(&self, func: Func) -> Result<*const VmFunc> {
+        self.check(func.store)?;
+        self.funcs
+            .get(func.index as usize)
+            .copied()
+            .ok_or_else(|| Error::usage("no such function in this store"))
+    }
+
+    pub(crate) fn add_host_func(&mut self, func: HostFunc) -> *const VmFunc {
+        let func = Box::leak(Box::new(func));
+        func.seal(self.vm());
+        self.host_funcs.push(NonNull::from(&mut *func));
+        func.vm()
+    }
+
+    /// Is the handle this store's?
+    pub(crate) fn check(&self, store: StoreId) -> Result<()> {
+        if store == self.id {
+            return Ok(());
+        }
+        Err(Error::usage(format!("this handle belongs to store {}, not to store {}", store.0, self.id.0)))
+    }
+
+    pub(crate) fn add_global(&mut self, vm: *mut VmGlobal, ty: GlobalType) -> u32 {
+        self.globals.push(GlobalData { vm, ty, owned: false });
+        self.globals.len() as u32 - 1
+    }
+
+    pub(crate) fn add_owned_global(&mut self, slots: [RawVal; 2], ty: GlobalType) -> u32 {
+        let vm = Box::into_raw(Box::new(VmGlobal { slots }));
+        self.globals.push(GlobalData { vm, ty, owned: true });
+        self.globals.len() as u32 - 1
+    }
+
+    // ---- values --------------------------------------------------------------------------------------------------
+
+    /// Writes a value into its slots. The value must have this type.
+    pub(crate) fn lower_val(&self, val: &Val, slots: &mut [RawVal]) -> Result<()> {
+        let (slot, rest) = slots.split_first_mut().ok_or_else(|| Error::usage("too few slots"))?;
+        *slot = match *val {
+            Val::I32(v) => u64::from(v as u32),
+            Val::I64(v) => v as u64,
+            Val::F32(bits) => u64::from(bits),
+            Val::F64(bits) => bits,
+            Val::V128(v) => {
+                *rest.first_mut().ok_or_else(|| Error::usage("too few slots"))? = (v >> 64) as u64;
+                v as u64
+            }
+            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(Some(func)) => self.func_ptr(func)? as usize as u64,
+            Val::ExternRef(Some(ExternRef(n))) => u64::from(n) + 1,
+        };
+        Ok(())
+    }
+
+    /// Reads a value of a type from its slots.
+    pub(crate) fn lift_val(&mut self, ty: ValType, slots: &[RawVal]) -> Val {
+        let slot = slots.first().copied().unwrap_or(0);
+        match ty {
+            ValType::I32 => Val::I32(slot as i32),
+            ValType::I64 => Val::I64(slot as i64),
+            ValType::F32 => Val::F32(slot as u32),
+            ValType::F64 => Val::F64(slot),
+            ValType::V128 => {
+                Val::V128(u128::from(slot) | u128::from(slots.get(1).copied().unwrap_or(0)) << 64)
+            }
+            ValType::Ref(r) => match r.heap {
+                HeapType::Extern | HeapType::NoExtern => {
+                    Val::ExternRef(slot.checked_sub(1).map(|n| ExternRef(n as u32)))
+                }
+                _ if slot == 0 => Val::FuncRef(None),
+                _ => Val::FuncRef(Some(self.func_handle(slot as usize as *const VmFunc))),
+            },
+        }
+    }
+
+    /// Does a value have a type? References to functions are compared by their own type.
+    pub(crate) fn val_matches(&self, val: &Val, ty: ValType) -> bool {
+        match (val, ty) {
+            (Val::FuncRef(func), ValType::Ref(r)) => match (func, r.heap) {
+                (None, HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_)) => r.nullable,
+                (Some(func), HeapType::Func) => self.func_ptr(*func).is_ok(),
+                (Some(func), HeapType::Concrete(id)) => {
+                    // SAFETY: V1.
+                    self.func_ptr(*func).is_ok_and(|f| unsafe { (*f).type_id } == id.0)
+                }
+                _ => false,
+            },
+            (Val::ExternRef(r), ValType::Ref(ty)) => match ty.heap {
+                HeapType::Extern => r.is_some() || ty.nullable,
+                HeapType::NoExtern => r.is_none() && ty.nullable,
+                _ => false,
+            },
+            (val, ty) => val.ty() == ty,
+        }
+    }
+
+    // ---- the door from host to guest -------------------------------------------------------------------------------
+
+    /// Calls a function. `slots` holds the parameters and receives the results.
+    ///
+    /// # Safety
+    /// `func` is a live function of this store (V1) and `slots` covers its type's `call_slots()` (V4).
+    pub(crate) unsafe fn call(&mut self, func: *const VmFunc, slots: &mut [RawVal]) -> Result<()> {
+        let vm = self.vm();
+        let entered = self.native_stack.enter(self.engine.config());
+        // SAFETY: V1, V5: nobody else uses the store's words while `self` is borrowed.
+        let (outer, top, entry, limit) =
+            unsafe { ((*vm).inner, (*vm).value_stack_top, (*vm).native_entry, (*vm).stack_limit) };
+        let status = match entered {
+            Err(trap) => Status::trap(trap),
+            // SAFETY: the caller vouches for `func` and `slots`. Host functions and builtins reach this store through
+            // `inner`, which is derived from this very borrow; `self` is not used until the call is back.
+            Ok(stack_limit) => unsafe {
+                (*vm).stack_limit = stack_limit;
+                (*vm).inner = ptr::from_mut(self).cast();
+                ((*func).array_call)(func, slots.as_mut_ptr())
+            },
+        };
+        // SAFETY: V1, V5.
+        unsafe {
+            (*vm).inner = outer;
+            (*vm).value_stack_top = top;
+            (*vm).native_entry = entry;
+            (*vm).stack_limit = limit;
+        }
+        if entered.is_ok() {
+            self.native_stack.leave();
+        }
+        if status.is_ok() { Ok(()) } else { Err(self.unwound(status)) }
+    }
+
+    /// The error of a call that did not return.
+    fn unwound(&mut self, status: Status) -> Error {
+        let backtrace = self.take_backtrace();
+        match (status.as_trap(), self.parked.take()) {
+            (Some(trap), _) => Error::from(trap).with_backtrace(backtrace),
+            (None, Some(Parked::Error(error))) => error.extend_backtrace(backtrace),
+            #[cfg(feature = "std")]
+            (None, Some(Parked::Panic(payload))) => std::panic::resume_unwind(payload),
+            (None, None) => {
+                unreachable!("crash: a call ended with status {:#x} and nothing parked", status.0)
+            }
+        }
+    }
+
+    /// Leaves an error at the door; the status tells callers to unwind to it.
+    pub(crate) fn park(&mut self, parked: Parked) -> Status {
+        self.parked = Some(parked);
+        Status::PARKED
+    }
+
+    /// The status of a host function's or builtin's error.
+    pub(crate) fn park_error(&mut self, error: Error) -> Status {
+        match error.trap() {
+            Some(trap) if error.backtrace().frames.is_empty() && error.message() == trap.message() => {
+                Status::trap(trap)
+            }
+            _ => self.park(Parked::Error(error)),
+        }
+    }
+
+    /// Notes a guest frame that is being left, innermost first.
+    pub fn push_frame(&mut self, frame: RawFrame) {
+        if self.backtrace.len() < self.engine.config().max_backtrace {
+            self.backtrace.push(frame);
+        } else {
+            self.omitted_frames += 1;
+        }
+    }
+
+    fn take_backtrace(&mut self) -> Backtrace {
+        let frames = core::mem::take(&mut self.backtrace);
+        let frames = frames.iter().filter_map(|raw| self.frame(raw)).collect();
+        Backtrace { frames, omitted: core::mem::take(&mut self.omitted_frames) }
+    }
+
+    fn frame(&self, raw: &RawFrame) -> Option<Frame> {
+        // SAFETY: V1; a frame's instance belongs to this store.
+        let info: &ModuleInfo = unsafe { InstanceData::of(raw.instance)?.as_ref() }.module.info();
+        Some(Frame {
+            module: info.module_name(),
+            name: info.func_name(raw.func),
+            func: raw.func,
+            offset: raw.offset,
+        })
+    }
+
+    /// Is there native stack enough for a host function? The door to the host asks.
+    pub(crate) fn check_native_stack(&self) -> Result<(), Trap> {
+        self.native_stack.check(self.engine.config())
+    }
+}
+
+impl Drop for StoreInner {
+    fn drop(&mut self) {
+        // The embedder's data and the layers above may own handles only, never pointers: order does not matter.
+        // SAFETY: each was made by `Box::leak` or `Box::into_raw` and is dropped once; no guest code runs any more.
+        unsafe {
+            for memory in self.memories.drain(..).chain([self.no_memory]) {
+                drop(Box::from_raw(memory.as_ptr()));
+            }
+            for table in self.tables.drain(..) {
+                drop(Box::from_raw(table.as_ptr()));
+            }
+            for global in self.globals.drain(..).filter(|g| g.owned) {
+                drop(Box::from_raw(global.vm));
+            }
+            for func in self.host_funcs.drain(..) {
+                drop(Box::from_raw(func.as_ptr()));
+            }
+            drop(Box::from_raw(self.vm.as_ptr()));
+        }
+    }
+}
+
+impl core::fmt::Debug for StoreInner {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StoreInner")
+            .field("id", &self.id)
+            .field("instances", &self.instances.len())
+            .finish_non_exhaustive()
+    }
+}

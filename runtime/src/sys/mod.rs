@@ -1,0 +1,12 @@
+//! What the engine asks of the system. A platform owes:
+//!
+//! * `thread_stack_low() -> Option<usize>`: lowest usable address of the calling thread's stack;
+//! * `Reservation`: address space that faults until it is made accessible from its start on, all zero when first touched.
+//!
+//! Linux is tested. Without `std` none of this exists: memories lie on the heap and the stack's end is not known.
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(not(unix), path = "other.rs")]
+mod platform;
+
+pub(crate) use platform::{Reservation, thread_stack_low};

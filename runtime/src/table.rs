@@ -1,0 +1,162 @@
+//! Tables (core specification 4.2.7): slots of references, how they grow, and the embedder's handle.
+
+use crate::error::{Error, Result};
+use crate::handle::Table;
+use crate::store::{AsStore, AsStoreMut, StoreInner};
+use crate::trap::Trap;
+use crate::types::{TableType, ValType};
+use crate::val::{RawVal, Val};
+use crate::vm::VmTable;
+use alloc::{boxed::Box, format, vec::Vec};
+use core::ptr::NonNull;
+
+/// A table of a store. Guest code points at its head (V1).
+#[repr(C)]
+pub(crate) struct TableData {
+    pub(crate) vm: VmTable,
+    pub(crate) ty: TableType,
+    elements: Vec<RawVal>,
+}
+
+impl TableData {
+    pub(crate) fn elements(&self) -> &[RawVal] {
+        // SAFETY: V3: the head describes `elements`, through which guest code writes.
+        unsafe { core::slice::from_raw_parts(self.vm.base, self.vm.len) }
+    }
+
+    pub(crate) fn elements_mut(&mut self) -> &mut [RawVal] {
+        // SAFETY: V3; the table is borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.vm.base, self.vm.len) }
+    }
+
+    pub(crate) fn range(&self, at: u64, len: u64) -> Result<core::ops::Range<usize>, Trap> {
+        let end =
+            at.checked_add(len).filter(|&end| end <= self.vm.len as u64).ok_or(Trap::TableOutOfBounds)?;
+        Ok(at as usize..end as usize)
+    }
+
+    fn max(&self) -> u64 {
+        let reach = if self.ty.table64 { u64::MAX } else { u64::from(u32::MAX) };
+        self.ty.limits.max.unwrap_or(u64::MAX).min(reach)
+    }
+}
+
+impl StoreInner {
+    /// A new table filled with one reference, within the limits.
+    pub(crate) fn add_table(&mut self, ty: TableType, init: RawVal) -> Result<u32> {
+        let min = ty.limits.min;
+        let total =
+            self.table_elements.checked_add(min).filter(|&total| total <= self.limits().table_elements);
+        let Some(total) = total else {
+            return Err(Error::exhausted(format!(
+                "a table of {min} elements goes past the store's limit of {} elements ({} are in use)",
+                self.limits().table_elements,
+                self.table_elements
+            )));
+        };
+        let refused = || Error::exhausted(format!("no room for a table of {min} elements"));
+        let len = usize::try_from(min).map_err(|_| refused())?;
+        let mut elements = Vec::new();
+        elements.try_reserve_exact(len).map_err(|_| refused())?;
+        elements.resize(len, init);
+        let vm = VmTable { base: elements.as_mut_ptr(), len };
+        self.table_elements = total;
+        self.tables.push(NonNull::from(Box::leak(Box::new(TableData { vm, ty, elements }))));
+        Ok(self.tables.len() as u32 - 1)
+    }
+
+    /// `table.grow`: the old size, or `None` when a limit refuses.
+    pub(crate) fn grow_table(&mut self, table: NonNull<TableData>, init: RawVal, delta: u64) -> Option<u64> {
+        // SAFETY: V1, V5.
+        let table = unsafe { &mut *table.as_ptr() };
+        let old = table.vm.len as u64;
+        let new = old.checked_add(delta).filter(|&new| new <= table.max())?;
+        let total =
+            self.table_elements.checked_add(delta).filter(|&total| total <= self.limits().table_elements)?;
+        let more = usize::try_from(delta).ok()?;
+        table.elements.try_reserve(more).ok()?;
+        table.elements.resize(usize::try_from(new).ok()?, init);
+        table.vm = VmTable { base: table.elements.as_mut_ptr(), len: table.elements.len() };
+        self.table_elements = total;
+        Some(old)
+    }
+
+    pub(crate) fn table_ptr(&self, table: Table) -> Result<NonNull<TableData>> {
+        self.check(table.store)?;
+        self.tables
+            .get(table.index as usize)
+            .copied()
+            .ok_or_else(|| Error::usage("no such table in this store"))
+    }
+
+    /// A reference of a table's type, raw.
+    fn element(&self, ty: &TableType, val: &Val) -> Result<RawVal> {
+        if !self.val_matches(val, ValType::Ref(ty.element)) {
+            return Err(Error::usage(format!("{val:?} is no {} element", ty.element)));
+        }
+        let mut slot = [0];
+        self.lower_val(val, &mut slot)?;
+        Ok(slot[0])
+    }
+}
+
+impl Table {
+    /// A new table, each element `init`.
+    pub fn new(mut store: impl AsStoreMut, ty: TableType, init: Val) -> Result<Table> {
+        let store = store.as_store_mut();
+        let init = store.element(&ty, &init)?;
+        Ok(Table { store: store.id(), index: store.add_table(ty, init)? })
+    }
+
+    /// Its type, with its current size as the minimum.
+    pub fn ty(self, store: impl AsStore) -> Result<TableType> {
+        // SAFETY: V1.
+        let data = unsafe { store.as_store().table_ptr(self)?.as_ref() };
+        let mut ty = data.ty;
+        ty.limits.min = data.vm.len as u64;
+        Ok(ty)
+    }
+
+    /// Elements now.
+    pub fn size(self, store: impl AsStore) -> Result<u64> {
+        // SAFETY: V1.
+        Ok(unsafe { store.as_store().table_ptr(self)?.as_ref() }.vm.len as u64)
+    }
+
+    /// An element; `None` past the end.
+    pub fn get(self, mut store: impl AsStoreMut, index: u64) -> Result<Option<Val>> {
+        let store = store.as_store_mut();
+        // SAFETY: V1.
+        let data = unsafe { &*store.table_ptr(self)?.as_ptr() };
+        let slot = usize::try_from(index).ok().and_then(|i| data.elements().get(i).copied());
+        Ok(slot.map(|slot| store.lift_val(ValType::Ref(data.ty.element), &[slot])))
+    }
+
+    /// Sets an element.
+    ///
+    /// # Errors
+    /// `Trap` past the end, `Usage` for a value of another type.
+    pub fn set(self, mut store: impl AsStoreMut, index: u64, val: Val) -> Result<()> {
+        let store = store.as_store_mut();
+        // SAFETY: V1, V5.
+        let data = unsafe { &mut *store.table_ptr(self)?.as_ptr() };
+        let slot = store.element(&data.ty, &val)?;
+        let place = usize::try_from(index).ok().and_then(|i| data.elements_mut().get_mut(i));
+        *place.ok_or(Trap::TableOutOfBounds)? = slot;
+        Ok(())
+    }
+
+    /// Grows by `delta` elements, each `init`; the old size.
+    ///
+    /// # Errors
+    /// `Exhausted` when a limit refuses.
+    pub fn grow(self, mut store: impl AsStoreMut, delta: u64, init: Val) -> Result<u64> {
+        let store = store.as_store_mut();
+        let table = store.table_ptr(self)?;
+        // SAFETY: V1.
+        let init = store.element(unsafe { &table.as_ref().ty }, &init)?;
+        store
+            .grow_table(table, init, delta)
+            .ok_or_else(|| Error::exhausted(format!("table cannot grow by {delta}")))
+    }
+}
