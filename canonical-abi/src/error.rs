@@ -304,6 +304,10 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
+    fn utf8_error(byte: u8) -> Utf8Error {
+        core::str::from_utf8(&[byte]).unwrap_err()
+    }
+
     #[test]
     fn traps_speak_the_words_of_the_suite() {
         let texts = [
@@ -311,8 +315,8 @@ mod tests {
             (Trap::OutOfBounds(Content::String), "string pointer/length out of bounds of memory"),
             (Trap::ReallocOutOfBounds(Content::List), "realloc return: beyond end of memory"),
             (Trap::ReallocUnaligned, "realloc return: result not aligned"),
-            (Trap::InvalidUtf8(core::str::from_utf8(&[0xff]).unwrap_err()), "invalid utf-8"),
-            (Trap::InvalidUtf8(core::str::from_utf8(&[0xc3]).unwrap_err()), "incomplete utf-8 byte sequence"),
+            (Trap::InvalidUtf8(utf8_error(0xff)), "invalid utf-8"),
+            (Trap::InvalidUtf8(utf8_error(0xc3)), "incomplete utf-8 byte sequence"),
             (Trap::InvalidChar(0xd800), "invalid `char` bit pattern"),
             (Trap::InvalidDiscriminant { discriminant: 2, cases: 2 }, "invalid variant discriminant"),
             (Trap::UnknownHandle(u32::MAX), "unknown handle index 4294967295"),

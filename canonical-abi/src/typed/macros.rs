@@ -27,6 +27,8 @@ macro_rules! record {
         }
     ) => {
         $(#[$meta])*
+        #[doc = concat!("`", $wit, "` in WIT.")]
+        #[allow(missing_docs, reason = "fields and cases are WIT's")]
         $vis struct $name {
             $($(#[$field_meta])* $field_vis $field: $ty,)+
         }
@@ -113,6 +115,8 @@ macro_rules! variant {
         }
     ) => {
         $(#[$meta])*
+        #[doc = concat!("`", $wit, "` in WIT.")]
+        #[allow(missing_docs, reason = "fields and cases are WIT's")]
         $vis enum $name {
             $($(#[$case_meta])* $case $(($ty))?,)+
         }
@@ -235,6 +239,8 @@ macro_rules! enumeration {
         }
     ) => {
         $(#[$meta])*
+        #[doc = concat!("`", $wit, "` in WIT.")]
+        #[allow(missing_docs, reason = "fields and cases are WIT's")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         $vis enum $name {
             $($(#[$case_meta])* $case,)+
@@ -321,6 +327,8 @@ macro_rules! flags {
         }
     ) => {
         $(#[$meta])*
+        #[doc = concat!("`", $wit, "` in WIT.")]
+        #[allow(missing_docs, reason = "fields and cases are WIT's")]
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
         $vis struct $name {
             bits: u32,
@@ -330,12 +338,9 @@ macro_rules! flags {
         impl $name {
             /// The name of the type in WIT.
             $vis const WIT_NAME: &'static str = $wit;
-            const LABELS: u32 = [$(stringify!($flag)),+].len() as u32;
-            $($(#[$flag_meta])* #[allow(missing_docs)] $vis const $flag: $name = {
-                // The position among all labels, counted while the constant is made.
-                let names = [$(stringify!($flag)),+];
-                $name { bits: 1 << $crate::typed::position(&names, stringify!($flag)) }
-            };)+
+            const NAMES: &'static [&'static str] = &[$(stringify!($flag)),+];
+            $($(#[$flag_meta])* #[allow(missing_docs)] $vis const $flag: $name =
+                $name { bits: 1 << $crate::typed::position($name::NAMES, stringify!($flag)) };)+
 
             /// No flag.
             $vis const fn empty() -> $name {
@@ -344,7 +349,7 @@ macro_rules! flags {
 
             /// All flags.
             $vis const fn all() -> $name {
-                $name { bits: u32::MAX >> (32 - $name::LABELS) }
+                $name { bits: u32::MAX >> (32 - $name::NAMES.len()) }
             }
 
             /// The flags whose bits are set; other bits are dropped.
@@ -399,8 +404,8 @@ macro_rules! flags {
 
         impl $crate::typed::ComponentType for $name {
             const LAYOUT: $crate::layout::Layout = {
-                assert!($name::LABELS <= 32, "flags have at most 32 labels");
-                $crate::layout::Layout::flags($name::LABELS as usize)
+                assert!($name::NAMES.len() <= 32, "flags have at most 32 labels");
+                $crate::layout::Layout::flags($name::NAMES.len())
             };
 
             fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
