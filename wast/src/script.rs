@@ -1,0 +1,410 @@
+//! One script, directive by directive, in a store of its own.
+
+use crate::core_value;
+use crate::directive::{Kind, Lines};
+use crate::report::{FileReport, Outcome};
+use crate::session::{Binary, Options, Session, TICK};
+use crate::spectest;
+use mini_wasm_runtime::val::Val;
+use mini_wasm_runtime::{Error, ErrorKind, Extern, Instance, Linker, Result, Store, StoreLimits, Trap};
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wast::core::WastRetCore;
+use wast::token::Id;
+use wast::{QuoteWat, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+
+/// A name in the script, or that it was left out or failed before: what a later directive finds there.
+#[derive(Clone)]
+enum Known<T> {
+    Ready(T),
+    /// It needs a feature that the engine does not have.
+    Skipped(String),
+    /// The directive that was to make it failed.
+    Failed(u32),
+}
+
+/// Why guest code gave no results.
+enum Stop {
+    /// The engine says so.
+    Engine(Error),
+    /// What the directive asks for is not tried.
+    Skip(String),
+    /// The script asks for what is not there.
+    Script(String),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Engine(error)
+    }
+}
+
+/// What a directive's action gave.
+enum Results {
+    Core(Vec<Val>),
+}
+
+pub(crate) struct Script<'s> {
+    session: &'s Session,
+    options: &'s Options,
+    store: Store<()>,
+    spectest: Vec<(&'static str, Extern)>,
+    registered: BTreeMap<String, Instance>,
+    linker: Linker<()>,
+    definitions: HashMap<String, Known<Binary>>,
+    last_definition: Option<Known<Binary>>,
+    instances: HashMap<String, Known<Live>>,
+    current: Option<Known<Live>>,
+    /// Line of the directive being run.
+    line: u32,
+}
+
+/// An instance that directives can name.
+#[derive(Clone, Copy)]
+enum Live {
+    Core(Instance),
+}
+
+impl<'s> Script<'s> {
+    pub(crate) fn new(session: &'s Session, options: &'s Options) -> Result<Script<'s>> {
+        let mut store = Store::new(&session.engine, ());
+        store.set_limits(StoreLimits {
+            memory_bytes: options.memory_bytes,
+            table_elements: options.table_elements,
+            ..StoreLimits::default()
+        });
+        let spectest = spectest::items(&mut store)?;
+        let mut script = Script {
+            session,
+            options,
+            store,
+            spectest,
+            registered: BTreeMap::new(),
+            linker: Linker::new(),
+            definitions: HashMap::new(),
+            last_definition: None,
+            instances: HashMap::new(),
+            current: None,
+            line: 0,
+        };
+        script.link()?;
+        Ok(script)
+    }
+
+    /// The linker anew, from the host module and what is registered: a name registered again stands for the later
+    /// instance alone.
+    fn link(&mut self) -> Result<()> {
+        self.linker = Linker::new();
+        self.linker.allow_shadowing(true);
+        for &(name, item) in &self.spectest {
+            self.linker.define("spectest", name, item)?;
+        }
+        for (name, &instance) in &self.registered {
+            self.linker.instance(&mut self.store, name, instance)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn run(mut self, directives: Vec<WastDirective<'_>>, lines: &Lines) -> FileReport {
+        let mut report = FileReport::default();
+        let mut crash: Option<String> = None;
+        for directive in directives {
+            let kind = Kind::of(&directive);
+            self.line = lines.line(directive.span());
+            let outcome = match &crash {
+                Some(crash) => Outcome::failed("to be run", format!("nothing was run after {crash}")),
+                None => match catch_unwind(AssertUnwindSafe(|| self.directive(directive))) {
+                    Ok(outcome) => outcome,
+                    Err(panic) => {
+                        let what = panic_message(&*panic);
+                        crash = Some(format!("the panic in line {}", self.line));
+                        Outcome::failed("no panic", format!("a panic of the engine: {what}"))
+                    }
+                },
+            };
+            report.note(self.line, kind, outcome);
+        }
+        report
+    }
+
+    fn directive(&mut self, directive: WastDirective<'_>) -> Outcome {
+        self.refill();
+        match directive {
+            WastDirective::Module(wat) => self.module(wat),
+            WastDirective::ModuleDefinition(wat) => self.definition(wat),
+            WastDirective::ModuleInstance { instance, module, .. } => self.instance(instance, module),
+            WastDirective::Register { name, module, .. } => self.register(name, module),
+            WastDirective::Invoke(invoke) => done(self.invoke(&invoke)),
+            WastDirective::AssertReturn { exec, results, .. } => self.assert_return(exec, &results),
+            WastDirective::AssertTrap { exec, message, .. } => self.assert_trap(exec, message),
+            WastDirective::AssertExhaustion { call, message, .. } => {
+                self.assert_exhaustion(WastExecute::Invoke(call), message)
+            }
+            WastDirective::AssertUnlinkable { module, message, .. } => {
+                self.assert_unlinkable(module, message)
+            }
+            WastDirective::AssertException { exec, .. } => self.assert_exception(exec),
+            WastDirective::AssertInvalid { module, message, .. }
+            | WastDirective::AssertMalformed { module, message, .. } => self.assert_refused(module, message),
+            WastDirective::AssertSuspension { .. } => skip("stack switching is not run"),
+            WastDirective::AssertInvalidCustom { .. } | WastDirective::AssertMalformedCustom { .. } => {
+                skip("annotations of the text format never reach the engine")
+            }
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => skip("threads are not run"),
+        }
+    }
+
+    /// The budget of a directive, afresh.
+    fn refill(&mut self) {
+        let config = self.session.engine.config();
+        if config.epoch {
+            let ticks = self.options.time.as_millis().div_ceil(TICK.as_millis());
+            self.store.set_epoch_deadline(usize::try_from(ticks).unwrap_or(usize::MAX).max(1));
+        }
+        if config.fuel {
+            self.store.set_fuel(self.options.fuel);
+        }
+    }
+
+    fn module(&mut self, wat: QuoteWat<'_>) -> Outcome {
+        let name = wat.name();
+        let binary = self.load(wat);
+        self.instantiated(name, binary)
+    }
+
+    fn definition(&mut self, wat: QuoteWat<'_>) -> Outcome {
+        let name = wat.name();
+        let (known, outcome) = self.known(self.load(wat));
+        if let Some(name) = name {
+            self.definitions.insert(name.name().into(), known.clone());
+        }
+        self.last_definition = Some(known);
+        outcome
+    }
+
+    fn instance(&mut self, instance: Option<Id<'_>>, module: Option<Id<'_>>) -> Outcome {
+        let known = match module {
+            Some(id) => self.definitions.get(id.name()),
+            None => self.last_definition.as_ref(),
+        };
+        let binary = find(known, "definition", module).cloned();
+        self.instantiated(instance, binary)
+    }
+
+    /// Instantiates `binary` and keeps it as the current instance, and under `name`.
+    fn instantiated(&mut self, name: Option<Id<'_>>, binary: Result<Binary, Stop>) -> Outcome {
+        let live = binary.and_then(|binary| self.instantiate(&binary));
+        let (known, outcome) = self.known(live);
+        if let Some(name) = name {
+            self.instances.insert(name.name().into(), known.clone());
+        }
+        self.current = Some(known);
+        outcome
+    }
+
+    /// What a name stands for after a directive that was to make it, and how that directive went.
+    fn known<T>(&self, made: Result<T, Stop>) -> (Known<T>, Outcome) {
+        match made {
+            Ok(made) => (Known::Ready(made), Outcome::Passed),
+            Err(Stop::Skip(reason)) => (Known::Skipped(reason.clone()), Outcome::Skipped(reason)),
+            Err(stop) => (Known::Failed(self.line), Outcome::failed("success", describe(&stop))),
+        }
+    }
+
+    fn register(&mut self, name: &str, module: Option<Id<'_>>) -> Outcome {
+        done(self.live(module).and_then(|live| match live {
+            Live::Core(instance) => {
+                self.registered.insert(name.into(), instance);
+                Ok(self.link()?)
+            }
+        }))
+    }
+
+    fn assert_return(&mut self, exec: WastExecute<'_>, patterns: &[WastRet<'_>]) -> Outcome {
+        match self.execute(exec) {
+            Ok(Results::Core(values)) => {
+                let patterns: Vec<&WastRetCore<'_>> = patterns
+                    .iter()
+                    .filter_map(|pattern| match pattern {
+                        WastRet::Core(pattern) => Some(pattern),
+                        _ => None,
+                    })
+                    .collect();
+                let fits = values.len() == patterns.len()
+                    && values.iter().zip(&patterns).all(|(value, pattern)| core_value::fits(value, pattern));
+                if fits {
+                    Outcome::Passed
+                } else {
+                    Outcome::failed(core_value::show_patterns(&patterns), core_value::show(&values))
+                }
+            }
+            Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
+            Err(stop) => Outcome::failed("results", describe(&stop)),
+        }
+    }
+
+    fn assert_trap(&mut self, exec: WastExecute<'_>, message: &str) -> Outcome {
+        self.expect_error(exec, &format!("trap {message:?}"), |error| {
+            matches!(error.kind(), ErrorKind::Trap(_)) && says(error, message)
+        })
+    }
+
+    fn assert_exhaustion(&mut self, exec: WastExecute<'_>, message: &str) -> Outcome {
+        self.expect_error(exec, &format!("exhaustion {message:?}"), |error| {
+            error.trap() == Some(Trap::StackOverflow) && says(error, message)
+        })
+    }
+
+    fn assert_exception(&mut self, exec: WastExecute<'_>) -> Outcome {
+        self.expect_error(exec, "an exception", |error| error.trap() == Some(Trap::UnhandledException))
+    }
+
+    fn assert_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Outcome {
+        self.expect_error(WastExecute::Wat(module), &format!("unlinkable {message:?}"), |error| {
+            error.kind() == ErrorKind::Unlinkable && says(error, message)
+        })
+    }
+
+    fn expect_error(
+        &mut self,
+        exec: WastExecute<'_>,
+        expected: &str,
+        holds: impl Fn(&Error) -> bool,
+    ) -> Outcome {
+        match self.execute(exec) {
+            Ok(Results::Core(values)) => Outcome::failed(expected, core_value::show(&values)),
+            Err(Stop::Engine(error)) if holds(&error) => Outcome::Passed,
+            Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
+            Err(stop) => Outcome::failed(expected, describe(&stop)),
+        }
+    }
+
+    /// `assert_invalid` and `assert_malformed`: refused by the text's reader or by the engine.
+    fn assert_refused(&mut self, mut wat: QuoteWat<'_>, message: &str) -> Outcome {
+        let Ok(bytes) = wat.encode() else { return Outcome::Passed };
+        match (self.session.load)(&self.session.engine, &bytes) {
+            Err(error) if refusal(&error) => Outcome::Passed,
+            Err(error) => Outcome::failed(format!("refusal {message:?}"), describe(&Stop::Engine(error))),
+            Ok(_) => Outcome::failed(format!("refusal {message:?}"), "it was accepted"),
+        }
+    }
+
+    fn execute(&mut self, exec: WastExecute<'_>) -> Result<Results, Stop> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(&invoke),
+            WastExecute::Wat(wat) => {
+                let binary = self.load(QuoteWat::Wat(wat))?;
+                self.instantiate(&binary)?;
+                Ok(Results::Core(Vec::new()))
+            }
+            WastExecute::Get { module, global, .. } => match self.live(module)? {
+                Live::Core(instance) => {
+                    let item = instance.export(&mut self.store, global).and_then(|item| item.global());
+                    let item = item.ok_or_else(|| Stop::Script(format!("no exported global {global:?}")))?;
+                    Ok(Results::Core(vec![item.get(&mut self.store)?]))
+                }
+            },
+        }
+    }
+
+    fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<Results, Stop> {
+        let name = invoke.name;
+        match self.live(invoke.module)? {
+            Live::Core(instance) => {
+                let func = instance.export(&mut self.store, name).and_then(|item| item.func());
+                let func = func.ok_or_else(|| Stop::Script(format!("no exported function {name:?}")))?;
+                let args = invoke.args.iter().map(|arg| match arg {
+                    WastArg::Core(arg) => core_value::argument(arg)
+                        .map_err(|what| Stop::Skip(format!("the engine has no value for {what}"))),
+                    _ => Err(Stop::Script("a component value for a core function".into())),
+                });
+                let args = args.collect::<Result<Vec<Val>, Stop>>()?;
+                Ok(Results::Core(func.call(&mut self.store, &args)?))
+            }
+        }
+    }
+
+    fn live(&self, name: Option<Id<'_>>) -> Result<Live, Stop> {
+        let known = match name {
+            Some(id) => self.instances.get(id.name()),
+            None => self.current.as_ref(),
+        };
+        find(known, "instance", name).copied()
+    }
+
+    /// From a module of the script to the engine's.
+    fn load(&self, mut wat: QuoteWat<'_>) -> Result<Binary, Stop> {
+        let bytes = wat
+            .encode()
+            .map_err(|error| Stop::Script(format!("text that is refused: {}", error.message())))?;
+        (self.session.load)(&self.session.engine, &bytes).map_err(|error| {
+            match refusal(&error).then(|| (self.session.gate)(&bytes)).flatten() {
+                Some(gate) => Stop::Skip(gate),
+                None => Stop::Engine(error),
+            }
+        })
+    }
+
+    fn instantiate(&mut self, binary: &Binary) -> Result<Live, Stop> {
+        match binary {
+            Binary::Module(module) => Ok(Live::Core(self.linker.instantiate(&mut self.store, module)?)),
+        }
+    }
+}
+
+fn find<'k, T>(known: Option<&'k Known<T>>, what: &str, name: Option<Id<'_>>) -> Result<&'k T, Stop> {
+    match known {
+        Some(Known::Ready(ready)) => Ok(ready),
+        Some(Known::Skipped(reason)) => Err(Stop::Skip(reason.clone())),
+        Some(Known::Failed(line)) => {
+            Err(Stop::Script(format!("the {what} that was to be made in line {line} is not there")))
+        }
+        None => Err(Stop::Script(match name {
+            Some(name) => format!("there is no {what} ${}", name.name()),
+            None => format!("there is no {what} yet"),
+        })),
+    }
+}
+
+fn done<T>(result: Result<T, Stop>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Passed,
+        Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
+        Err(stop) => Outcome::failed("success", describe(&stop)),
+    }
+}
+
+fn skip(reason: &str) -> Outcome {
+    Outcome::Skipped(reason.into())
+}
+
+fn refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Malformed | ErrorKind::Invalid)
+}
+
+fn describe(stop: &Stop) -> String {
+    match stop {
+        Stop::Engine(error) => format!("{:?}: {error}", error.kind()),
+        Stop::Skip(reason) | Stop::Script(reason) => reason.clone(),
+    }
+}
+
+/// Does the error say what the script wants to hear? The crate's documentation has the rule.
+fn says(error: &Error, expected: &str) -> bool {
+    let expected = expected.strip_prefix("wasm trap: ").unwrap_or(expected);
+    let found = error.message();
+    found.contains(expected) || error.trap().is_some_and(|trap| expected_of_an_element(trap, found, expected))
+}
+
+/// The suites' text may end in the number of the table element, which our core traps do not carry.
+fn expected_of_an_element(trap: Trap, found: &str, expected: &str) -> bool {
+    let number = expected.strip_prefix(trap.message()).and_then(|rest| rest.strip_prefix(' '));
+    found == trap.message()
+        && trap == Trap::UninitializedElement
+        && number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".into())
+}
