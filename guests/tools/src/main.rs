@@ -2,6 +2,8 @@
 //! `wasm-tools validate`, `wasm-tools parse` and `wac plug`, without the ten minutes that installing those takes.
 //! It knows nothing of the engine: the libraries it stands on are the Bytecode Alliance's own.
 
+mod pages;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage:
   guest-tools command CORE.wasm OUT.wasm         a wasip1 command becomes a WASI 0.2 command component
+  guest-tools command --pages CORE.wasm OUT.wasm the same for a program that sets memory aside for the adapter (Go)
   guest-tools component CORE.wasm OUT.wasm       a core module that carries its WIT becomes a component
   guest-tools wat IN.wat OUT.wasm                text becomes binary
   guest-tools validate FILE...                   prints kind, size and imports of each; fails on the first invalid one
@@ -23,16 +26,7 @@ const USAGE: &str = "usage:
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let done = match args.as_slice() {
-        ["command", core, out] => component(core, out, true),
-        ["component", core, out] => component(core, out, false),
-        ["wat", text, out] => wat::parse_file(text).map_err(Into::into).and_then(|bytes| write(out, &bytes)),
-        ["validate", files @ ..] if !files.is_empty() => files.iter().try_for_each(|file| validate(file)),
-        ["plug", importer, provider, out] => plug(importer, provider, out),
-        _ => Err(USAGE.into()),
-    };
-    match done {
+    match run(&args.iter().map(String::as_str).collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("guest-tools: {error:?}");
@@ -41,10 +35,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn component(core: &str, out: &str, command: bool) -> Result<()> {
-    let module = fs::read(core)?;
+fn run(args: &[&str]) -> Result<()> {
+    match args {
+        ["command", core, out] => component(&fs::read(core)?, out, true),
+        ["command", "--pages", core, out] => component(&pages::with_realloc(&fs::read(core)?)?, out, true),
+        ["component", core, out] => component(&fs::read(core)?, out, false),
+        ["wat", text, out] => wat::parse_file(text).map_err(Into::into).and_then(|bytes| write(out, &bytes)),
+        ["validate", files @ ..] if !files.is_empty() => files.iter().try_for_each(|file| validate(file)),
+        ["plug", importer, provider, out] => plug(importer, provider, out),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn component(core: &[u8], out: &str, command: bool) -> Result<()> {
     let mut encoder = wit_component::ComponentEncoder::default();
-    encoder.validate(true).module(&module)?;
+    encoder.validate(true).module(core)?;
     if command {
         encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)?;
     }
