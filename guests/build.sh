@@ -20,6 +20,8 @@ PY=$MINI_WASM_TOOLS/py/bin
 OBJECTS=$GUESTS/target/objects
 TOOL=$GUESTS/target/tools/debug/guest-tools
 LIMIT=$((1024 * 1024))
+# Messages of panics name source files; without this, what is built would depend on whose machine built it.
+NO_PATHS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry"
 PARTS=(bench c sqlite lua rust demo wat go python)
 
 say() { echo "guests: $*"; }
@@ -63,7 +65,7 @@ install_rust() {
     rust_has "$target" && continue
     to=/usr/lib/rustlib/$target/lib
     rm -rf "$scratch/target/$target" "$to"
-    ( cd "$scratch" && RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=$scratch/target \
+    ( cd "$scratch" && RUSTFLAGS="$NO_PATHS" RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=$scratch/target \
         nice -n 10 /usr/bin/cargo build -q -j "$JOBS" -Zbuild-std=std,panic_abort --target "$target" --release )
     mkdir -p "$to/self-contained"
     cp /usr/lib/wasm32-wasi/{crt1-command.o,crt1-reactor.o,libc.a} "$to/self-contained/"
@@ -123,6 +125,11 @@ build_c() {
   done
 }
 
+build_wat() {
+  local source
+  for source in src/wat/*.wat; do "$TOOL" wat "$source" "bin/wat-$(basename "$source" .wat).wasm"; done
+}
+
 SQLITE=(
   -DSQLITE_OS_OTHER=1 -DSQLITE_THREADSAFE=0 -DSQLITE_TEMP_STORE=3 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_DQS=0
   -DSQLITE_LIKE_DOESNT_MATCH_BLOBS
@@ -177,7 +184,7 @@ wit() {
 build_demo() {
   rust_has wasm32-wasip2 || { skip demo "std for wasm32-wasip2"; return; }
   wit
-  RUSTC=/usr/bin/rustc CARGO_TARGET_DIR=$GUESTS/target/demo nice -n 10 cargo build -q --locked -j "$JOBS" --release \
+  RUSTC=/usr/bin/rustc RUSTFLAGS="$NO_PATHS" CARGO_TARGET_DIR=$GUESTS/target/demo nice -n 10 cargo build -q --locked -j "$JOBS" --release \
     --target wasm32-wasip2 --manifest-path src/demo/Cargo.toml
   local name
   for name in provider importer; do cp "target/demo/wasm32-wasip2/release/demo_$name.wasm" "bin/demo-$name.wasm"; done
@@ -203,14 +210,13 @@ build_python() {
   mkdir -p "$world"
   cp src/python/command.wit "$world/"
   cp -r target/wit/deps "$world/"
-  nice -n 10 "$PY/componentize-py" -d "$world" -w command componentize -p src/python app -o "$GUESTS_BIG/python.wasm"
+  PYTHONDONTWRITEBYTECODE=1 nice -n 10 "$PY/componentize-py" -d "$world" -w command componentize -p src/python app -o "$GUESTS_BIG/python.wasm"
   "$TOOL" validate "$GUESTS_BIG/python.wasm" > "$OBJECTS/validate-python.txt"
   say "$GUESTS_BIG/python.wasm"
 }
 
 # ---- all -------------------------------------------------------------------------------------------------------------
 
-build_wat() { :; }
 
 install=0
 [ "${1:-}" = --install ] && { install=1; shift; }
