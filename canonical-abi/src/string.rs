@@ -71,7 +71,7 @@ pub(crate) fn load_string_from_range<G: Guest + ?Sized>(
         SourceEncoding::Utf16 | SourceEncoding::TaggedUtf16 => decode_utf16(cx, ptr, byte_length)?,
         SourceEncoding::Latin1 => decode_latin1(cx, ptr, byte_length)?,
     };
-    Ok(Text::new(text, encoding))
+    Ok(Text::decoded(text, encoding))
 }
 
 /// An empty string with room for `bytes`, paid from the copy budget.

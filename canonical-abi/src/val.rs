@@ -72,7 +72,18 @@ pub struct Text {
 }
 
 impl Text {
-    pub(crate) fn new(text: String, encoding: SourceEncoding) -> Text {
+    /// A text that is stored as if it came from a component that had it in `encoding`. One with characters above U+00FF is
+    /// never Latin-1: it becomes tagged UTF-16.
+    pub fn with_encoding(text: String, encoding: SourceEncoding) -> Text {
+        let encoding = match encoding {
+            SourceEncoding::Latin1 if text.chars().any(|c| c as u32 >= 0x100) => SourceEncoding::TaggedUtf16,
+            encoding => encoding,
+        };
+        Text { text, encoding }
+    }
+
+    /// For a text that was decoded from `encoding`.
+    pub(crate) fn decoded(text: String, encoding: SourceEncoding) -> Text {
         Text { text, encoding }
     }
 
