@@ -203,7 +203,7 @@ fn lengths_around_the_limit_are_out_of_bounds_or_too_long_and_never_wrap() {
     // Without the tag the top bit would be a length of 2^31.
     let tag = 1 << 31;
     assert_eq!(
-        lift(StringEncoding::Latin1OrUtf16, &string, max / 2 | tag),
+        lift(StringEncoding::Latin1OrUtf16, &string, (max / 2) | tag),
         Trap::OutOfBounds(Content::String)
     );
     assert_eq!(
