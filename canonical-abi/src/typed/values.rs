@@ -525,3 +525,10 @@ handles! {
     /// `borrow<t>`: the resource is lent for one call.
     Borrow lift_borrow lower_borrow;
 }
+
+impl<T: ?Sized> Own<T> {
+    /// The same resource, lent: good while this is.
+    pub const fn borrow(&self) -> Borrow<T> {
+        Borrow::new(self.rep)
+    }
+}
