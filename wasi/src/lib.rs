@@ -1,1 +1,71 @@
-//! The WASI 0.2 host of mini-wasm: one folder per package, one file per interface.
+//! The WASI 0.2.12 host: one folder per package, one file per interface, nothing granted by default.
+//!
+//! [`Wasi`] is what one guest has been granted and what it has opened; each interface is a module of functions on it,
+//! named in the list at the end of this file, from which linking, README.md and the check against the official WIT
+//! derive. System calls stand in `sys` alone.
+//!
+//! Must not know: native code, command lines.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clocks;
+mod ctx;
+mod deadline;
+pub mod filesystem;
+pub mod http;
+mod interface;
+pub mod io;
+pub mod random;
+pub mod sockets;
+mod stop;
+mod sys;
+mod table;
+
+use interface::interfaces;
+
+pub use ctx::{
+    DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_RESOURCES, Output, PreopenError, Stdin, Wasi, WasiBuilder,
+};
+pub use deadline::{Deadline, Never};
+pub use interface::{HostFunction, Rows};
+pub use io::streams::{MemoryInput, MemoryOutput};
+pub use mini_wasm_canonical_abi::{Borrow, Own};
+pub use stop::Stop;
+pub use sys::path::Resolution;
+
+interfaces! {
+    io::error,
+    io::poll,
+    io::streams,
+    cli::environment,
+    cli::exit,
+    cli::stdin,
+    cli::stdout,
+    cli::stderr,
+    cli::terminal_input,
+    cli::terminal_output,
+    cli::terminal_stdin,
+    cli::terminal_stdout,
+    cli::terminal_stderr,
+    clocks::monotonic_clock,
+    clocks::wall_clock,
+    random::random,
+    random::insecure,
+    random::insecure_seed,
+    filesystem::types,
+    filesystem::preopens,
+    sockets::network,
+    sockets::instance_network,
+    sockets::ip_name_lookup,
+    sockets::tcp,
+    sockets::tcp_create_socket,
+    sockets::udp,
+    sockets::udp_create_socket,
+    http::types,
+    http::outgoing_handler,
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,304 @@
+//! [`Wasi`]: what a host has granted to one guest, and everything the guest has opened since.
+//!
+//! Nothing is granted by default: no argument, no variable, no directory; standard input is empty, output goes nowhere.
+
+use core::fmt;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crate::deadline::{Deadline, Never};
+use crate::io::streams::{MemoryInput, MemoryOutput};
+use crate::random::insecure::Generator;
+use crate::sys::path::Resolution;
+use crate::sys::{clock, file};
+use crate::table::Table;
+
+/// How many resources a guest may hold at once, if the embedder says nothing.
+pub const DEFAULT_MAX_RESOURCES: u32 = 65_536;
+/// How many bytes all header fields, and strings of requests, may take together, if the embedder says nothing.
+pub const DEFAULT_MAX_FIELD_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Stdin {
+    /// At its end from the start.
+    #[default]
+    Null,
+    /// The process's own; no more is read from it than the guest asks for.
+    Inherit,
+    /// Bytes in memory.
+    Memory(MemoryInput),
+}
+
+/// Where standard output or standard error goes to.
+#[derive(Debug, Clone, Default)]
+pub enum Output {
+    /// Taken and forgotten.
+    #[default]
+    Null,
+    /// The process's own, unbuffered.
+    Inherit,
+    /// Memory.
+    Memory(MemoryOutput),
+}
+
+/// A directory that the guest may use.
+#[derive(Debug, Clone)]
+pub(crate) struct Preopen {
+    pub(crate) directory: Arc<OwnedFd>,
+    pub(crate) guest: String,
+    pub(crate) read_only: bool,
+}
+
+/// The host's state for one guest: the data of a store, or a part of it. Made by [`Wasi::builder`].
+pub struct Wasi {
+    pub(crate) table: Table,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) initial_cwd: Option<String>,
+    pub(crate) stdin: Stdin,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) preopens: Vec<Preopen>,
+    pub(crate) resolution: Resolution,
+    pub(crate) deadline: Arc<dyn Deadline>,
+    /// What the system's monotonic clock showed when this was made.
+    pub(crate) epoch: u64,
+    pub(crate) insecure: Generator,
+    pub(crate) insecure_seed: (u64, u64),
+    /// How many bytes of fields and request strings the guest may still make.
+    pub(crate) field_bytes: Arc<AtomicUsize>,
+}
+
+impl Wasi {
+    /// Begins with nothing granted.
+    pub fn builder() -> WasiBuilder {
+        WasiBuilder::default()
+    }
+
+    /// Sets how long blocking calls may wait from now on.
+    pub fn deadline(&mut self, deadline: Arc<dyn Deadline>) {
+        self.deadline = deadline;
+    }
+
+    /// How many resources the guest holds.
+    pub fn resources(&self) -> u32 {
+        self.table.live()
+    }
+}
+
+impl fmt::Debug for Wasi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wasi")
+            .field("args", &self.args)
+            .field("env", &self.env)
+            .field("preopens", &self.preopens)
+            .field("resources", &self.table.live())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A directory that cannot be granted.
+#[derive(Debug)]
+pub struct PreopenError {
+    host: PathBuf,
+    reason: std::io::Error,
+}
+
+impl fmt::Display for PreopenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot open the directory {}: {}", self.host.display(), self.reason)
+    }
+}
+
+impl std::error::Error for PreopenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Grants, one by one.
+pub struct WasiBuilder {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    initial_cwd: Option<String>,
+    stdin: Stdin,
+    stdout: Output,
+    stderr: Output,
+    preopens: Vec<Preopen>,
+    resolution: Resolution,
+    deadline: Arc<dyn Deadline>,
+    max_resources: u32,
+    max_field_bytes: usize,
+}
+
+impl Default for WasiBuilder {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            initial_cwd: None,
+            stdin: Stdin::default(),
+            stdout: Output::default(),
+            stderr: Output::default(),
+            preopens: Vec::new(),
+            resolution: Resolution::default(),
+            deadline: Arc::new(Never),
+            max_resources: DEFAULT_MAX_RESOURCES,
+            max_field_bytes: DEFAULT_MAX_FIELD_BYTES,
+        }
+    }
+}
+
+impl fmt::Debug for WasiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiBuilder")
+            .field("args", &self.args)
+            .field("env", &self.env)
+            .field("preopens", &self.preopens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WasiBuilder {
+    /// Adds an argument; the first is the program's name.
+    pub fn arg(&mut self, arg: impl Into<String>) -> &mut Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl Into<String>>) -> &mut Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable; a later value of the same name takes its place.
+    pub fn env(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        let (name, value) = (name.into(), value.into());
+        match self.env.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.env.push((name, value)),
+        }
+        self
+    }
+
+    /// Adds the process's own variables, those that are Unicode.
+    pub fn inherit_env(&mut self) -> &mut Self {
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                self.env(name, value);
+            }
+        }
+        self
+    }
+
+    /// Sets the directory that the guest takes relative paths to start from: a path of the guest's.
+    pub fn initial_cwd(&mut self, path: impl Into<String>) -> &mut Self {
+        self.initial_cwd = Some(path.into());
+        self
+    }
+
+    /// Sets standard input.
+    pub fn stdin(&mut self, stdin: Stdin) -> &mut Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Sets standard output.
+    pub fn stdout(&mut self, stdout: Output) -> &mut Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Sets standard error.
+    pub fn stderr(&mut self, stderr: Output) -> &mut Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// Passes the process's standard input on.
+    pub fn inherit_stdin(&mut self) -> &mut Self {
+        self.stdin(Stdin::Inherit)
+    }
+
+    /// Passes the process's standard output on.
+    pub fn inherit_stdout(&mut self) -> &mut Self {
+        self.stdout(Output::Inherit)
+    }
+
+    /// Passes the process's standard error on.
+    pub fn inherit_stderr(&mut self) -> &mut Self {
+        self.stderr(Output::Inherit)
+    }
+
+    /// Passes the process's three standard streams on.
+    pub fn inherit_stdio(&mut self) -> &mut Self {
+        self.inherit_stdin().inherit_stdout().inherit_stderr()
+    }
+
+    /// Grants the directory `host` under the guest's name `guest`. With `read_only` nothing beneath can be changed
+    /// through it.
+    ///
+    /// # Errors
+    /// If `host` cannot be opened as a directory.
+    pub fn preopen(
+        &mut self,
+        host: impl AsRef<Path>,
+        guest: impl Into<String>,
+        read_only: bool,
+    ) -> Result<&mut Self, PreopenError> {
+        let host = host.as_ref();
+        let directory = file::open_host_directory(host)
+            .map_err(|error| PreopenError { host: host.to_owned(), reason: error.into() })?;
+        self.preopens.push(Preopen { directory: Arc::new(directory), guest: guest.into(), read_only });
+        Ok(self)
+    }
+
+    /// Chooses who resolves paths; [`Resolution::Kernel`] by default. For tests of the other.
+    pub fn resolution(&mut self, resolution: Resolution) -> &mut Self {
+        self.resolution = resolution;
+        self
+    }
+
+    /// Limits how long blocking calls may wait; for ever by default.
+    pub fn deadline(&mut self, deadline: Arc<dyn Deadline>) -> &mut Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Limits how many resources the guest may hold at once; [`DEFAULT_MAX_RESOURCES`] by default.
+    pub fn max_resources(&mut self, limit: u32) -> &mut Self {
+        self.max_resources = limit;
+        self
+    }
+
+    /// Limits how many bytes all header fields may take together; [`DEFAULT_MAX_FIELD_BYTES`] by default.
+    pub fn max_field_bytes(&mut self, limit: usize) -> &mut Self {
+        self.max_field_bytes = limit;
+        self
+    }
+
+    /// The state of one guest. The builder can build more of them; memory streams are then shared.
+    pub fn build(&self) -> Wasi {
+        let mut insecure = Generator::new();
+        Wasi {
+            table: Table::new(self.max_resources),
+            args: self.args.clone(),
+            env: self.env.clone(),
+            initial_cwd: self.initial_cwd.clone(),
+            stdin: self.stdin.clone(),
+            stdout: self.stdout.clone(),
+            stderr: self.stderr.clone(),
+            preopens: self.preopens.clone(),
+            resolution: self.resolution,
+            deadline: self.deadline.clone(),
+            epoch: clock::monotonic(),
+            insecure_seed: (insecure.next(), insecure.next()),
+            insecure,
+            field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
+        }
+    }
+}

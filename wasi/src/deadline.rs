@@ -1,0 +1,30 @@
+//! How long a blocking host call may wait.
+
+use std::time::{Duration, Instant};
+
+/// The limit of every blocking host call of one [`Wasi`](crate::Wasi).
+///
+/// The runtime stops running guests at an epoch; a guest that waits inside the host is stopped by this.
+pub trait Deadline: Send + Sync {
+    /// How long to wait before asking again: `None` for ever, zero if time is over.
+    ///
+    /// A fixed deadline answers with what is left of it. One that another thread may call at any moment answers with
+    /// the delay it can afford, say 50 ms, until it is called.
+    fn remaining(&self) -> Option<Duration>;
+}
+
+impl Deadline for Instant {
+    fn remaining(&self) -> Option<Duration> {
+        Some(self.saturating_duration_since(Self::now()))
+    }
+}
+
+/// No deadline.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Never;
+
+impl Deadline for Never {
+    fn remaining(&self) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,4 @@
+//! `wasi:filesystem`: files and directories beneath what was granted.
+
+pub mod preopens;
+pub mod types;

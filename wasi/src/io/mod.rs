@@ -1,0 +1,5 @@
+//! `wasi:io`: errors, readiness, byte streams.
+
+pub mod error;
+pub mod poll;
+pub mod streams;

@@ -1,0 +1,601 @@
+//! `wasi:io/streams`: bytes in and out.
+//!
+//! All work is done on the calling thread. `read` never waits and `blocking-read` waits, no longer than the deadline.
+//! What a guest writes goes to the system before the call returns, so there is no buffer here that a guest could
+//! fill, `flush` has nothing to do, and `check-write` always permits [`PERMIT`] bytes; a `write` beyond the permit
+//! traps. A guest's length never sizes memory: one call moves at most [`CHUNK`] bytes.
+
+use crate::interface::interface;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::io::error::Error;
+use crate::io::poll::{self, Pollable};
+use crate::sys::wait::{self, Interest};
+use crate::sys::{Errno, file, stdio};
+use crate::{Deadline, Stop, Wasi};
+use mini_wasm_canonical_abi::variant;
+use mini_wasm_canonical_abi::{Borrow, Own};
+
+interface! {
+    "wasi:io/streams@0.2.12";
+    resource InputStream in input_stream {
+        method read(this, len);
+        method blocking_read(this, len);
+        method skip(this, len);
+        method blocking_skip(this, len);
+        method subscribe(this);
+    }
+    resource OutputStream in output_stream {
+        method check_write(this);
+        method write(this, contents);
+        method blocking_write_and_flush(this, contents);
+        method flush(this);
+        method blocking_flush(this);
+        method subscribe(this);
+        method write_zeroes(this, len);
+        method blocking_write_zeroes_and_flush(this, len);
+        method splice(this, src, len);
+        method blocking_splice(this, src, len);
+    }
+}
+
+/// How many bytes one call moves at most.
+pub const CHUNK: usize = 64 * 1024;
+/// How many bytes `check-write` permits.
+pub const PERMIT: u64 = 64 * 1024;
+/// How many bytes the `blocking-write-...-and-flush` calls take, as their documentation says.
+const BLOCKING_WRITE: u64 = 4096;
+/// What a pipe surely takes once it is writable (`PIPE_BUF`).
+const PIPE: usize = 4096;
+
+variant! {
+    /// `stream-error`.
+    #[derive(Debug, PartialEq, Eq)]
+    pub enum StreamError = "stream-error" {
+        /// The last operation failed; the stream is closed.
+        LastOperationFailed(Own<Error>),
+        /// The stream is at its end, or closed.
+        Closed,
+    }
+}
+
+/// A handle of the system that streams and pollables share.
+#[derive(Debug, Clone)]
+pub(crate) enum Handle {
+    /// One of the process's own.
+    Standard(BorrowedFd<'static>),
+    /// One that was opened for a guest.
+    Open(Arc<OwnedFd>),
+}
+
+impl AsFd for Handle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Standard(fd) => *fd,
+            Self::Open(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// How a stream operation ends otherwise than well.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Failure {
+    Closed,
+    Failed(Error),
+    Stop(Stop),
+}
+
+impl From<Errno> for Failure {
+    fn from(error: Errno) -> Self {
+        match error {
+            // Nobody reads the other end: the end of the stream, not an error.
+            Errno::PIPE => Self::Closed,
+            error => Self::Failed(Error::system(error)),
+        }
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// Bytes in memory that a guest reads as its input; clones share where they stand.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryInput(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl MemoryInput {
+    /// Input that ends after `bytes`.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Arc::new(Mutex::new((bytes.into(), 0))))
+    }
+
+    /// The next bytes, at most `len`; none at the end.
+    fn take(&self, len: usize) -> Vec<u8> {
+        let (bytes, at) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = bytes[*at..].iter().take(len).copied().collect::<Vec<_>>();
+        *at += taken.len();
+        taken
+    }
+
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        let (bytes, at) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.len() - at
+    }
+}
+
+/// Memory that takes a guest's output up to a limit; clones share it.
+#[derive(Debug, Clone)]
+pub struct MemoryOutput {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    limit: usize,
+}
+
+impl MemoryOutput {
+    /// Takes at most `limit` bytes; the stream is closed beyond.
+    pub fn new(limit: usize) -> Self {
+        Self { bytes: Arc::default(), limit }
+    }
+
+    /// What has been written.
+    pub fn contents(&self) -> Vec<u8> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut all = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes.len() > self.limit.saturating_sub(all.len()) {
+            return Err(Failure::Closed);
+        }
+        all.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The resource `input-stream`.
+#[derive(Debug)]
+pub struct InputStream(Source);
+
+#[derive(Debug)]
+enum Source {
+    Null,
+    Memory(MemoryInput),
+    /// A file read at an offset; never waits.
+    At {
+        file: Arc<OwnedFd>,
+        offset: u64,
+    },
+    /// A pipe, terminal or the like.
+    Handle(Handle),
+}
+
+impl InputStream {
+    /// At its end from the start.
+    pub(crate) fn null() -> Self {
+        Self(Source::Null)
+    }
+
+    /// Over memory.
+    pub(crate) fn memory(memory: MemoryInput) -> Self {
+        Self(Source::Memory(memory))
+    }
+
+    /// Over a file, from `offset` on.
+    pub(crate) fn at(file: Arc<OwnedFd>, offset: u64) -> Self {
+        Self(Source::At { file, offset })
+    }
+
+    /// Over something that has no offsets.
+    pub(crate) fn handle(handle: Handle) -> Self {
+        Self(Source::Handle(handle))
+    }
+
+    /// The process's standard input.
+    pub(crate) fn stdin() -> Self {
+        Self(Source::Handle(Handle::Standard(stdio::stdin())))
+    }
+
+    /// Reads at most `len` bytes, and not a byte more than that leaves the source. Without `wait` the result is
+    /// empty if nothing is there yet.
+    fn read(&mut self, len: u64, wait: bool, deadline: &dyn Deadline) -> Result<Vec<u8>, Failure> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(CHUNK);
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let bytes = match &mut self.0 {
+            Source::Null => Vec::new(),
+            Source::Memory(memory) => memory.take(len),
+            Source::At { file, offset } => {
+                let mut bytes = vec![0; len];
+                let read = file::read_at(&**file, &mut bytes, *offset)?;
+                bytes.truncate(read);
+                *offset = offset.saturating_add(read as u64);
+                bytes
+            }
+            Source::Handle(handle) => {
+                let mut bytes = vec![0; len];
+                loop {
+                    if wait {
+                        wait::readable(&*handle, deadline)?;
+                    } else if !wait::ready(&*handle, Interest::Read) {
+                        return Ok(Vec::new());
+                    }
+                    match file::read(&*handle, &mut bytes) {
+                        Err(Errno::AGAIN) if wait => {}
+                        Err(Errno::AGAIN) => return Ok(Vec::new()),
+                        result => {
+                            bytes.truncate(result?);
+                            break bytes;
+                        }
+                    }
+                }
+            }
+        };
+        if bytes.is_empty() { Err(Failure::Closed) } else { Ok(bytes) }
+    }
+
+    /// Passes over at most `len` bytes; how many.
+    fn skip(&mut self, len: u64, wait: bool, deadline: &dyn Deadline) -> Result<u64, Failure> {
+        if let Source::At { file, offset } = &mut self.0 {
+            let size = file::status(&**file)?.size;
+            let skipped = len.min(size.saturating_sub(*offset));
+            *offset += skipped;
+            return if skipped == 0 && len > 0 { Err(Failure::Closed) } else { Ok(skipped) };
+        }
+        self.read(len, wait, deadline).map(|bytes| bytes.len() as u64)
+    }
+
+    fn pollable(&self) -> Pollable {
+        match &self.0 {
+            Source::Handle(handle) => Pollable::handle(handle.clone(), Interest::Read),
+            _ => Pollable::ready(),
+        }
+    }
+}
+
+/// The resource `output-stream`.
+#[derive(Debug)]
+pub struct OutputStream {
+    sink: Sink,
+    /// What the last `check-write` permitted and no write has used.
+    permit: u64,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Null,
+    Memory(MemoryOutput),
+    /// A file written at an offset.
+    At {
+        file: Arc<OwnedFd>,
+        offset: u64,
+    },
+    /// A file written at its end.
+    Append {
+        file: Arc<OwnedFd>,
+    },
+    /// A pipe, terminal or the like.
+    Handle(Handle),
+}
+
+impl OutputStream {
+    fn new(sink: Sink) -> Self {
+        Self { sink, permit: 0, closed: false }
+    }
+
+    /// Takes everything and keeps nothing.
+    pub(crate) fn null() -> Self {
+        Self::new(Sink::Null)
+    }
+
+    /// Into memory.
+    pub(crate) fn memory(memory: MemoryOutput) -> Self {
+        Self::new(Sink::Memory(memory))
+    }
+
+    /// Into a file, from `offset` on.
+    pub(crate) fn at(file: Arc<OwnedFd>, offset: u64) -> Self {
+        Self::new(Sink::At { file, offset })
+    }
+
+    /// At the end of a file.
+    pub(crate) fn append(file: Arc<OwnedFd>) -> Self {
+        Self::new(Sink::Append { file })
+    }
+
+    /// Into something that has no offsets.
+    pub(crate) fn handle(handle: Handle) -> Self {
+        Self::new(Sink::Handle(handle))
+    }
+
+    /// The process's standard output.
+    pub(crate) fn stdout() -> Self {
+        Self::new(Sink::Handle(Handle::Standard(stdio::stdout())))
+    }
+
+    /// The process's standard error.
+    pub(crate) fn stderr() -> Self {
+        Self::new(Sink::Handle(Handle::Standard(stdio::stderr())))
+    }
+
+    fn check_write(&mut self) -> Result<u64, Failure> {
+        self.open()?;
+        self.permit = PERMIT;
+        Ok(PERMIT)
+    }
+
+    fn open(&self) -> Result<(), Failure> {
+        if self.closed { Err(Failure::Closed) } else { Ok(()) }
+    }
+
+    /// Uses up the permit.
+    fn spend(&mut self, len: u64) -> Result<(), Failure> {
+        match self.permit.checked_sub(len) {
+            Some(left) => {
+                self.permit = left;
+                Ok(())
+            }
+            None => Err(Failure::Stop(Stop::Trap(format!(
+                "write of {len} bytes where check-write permitted {}",
+                self.permit
+            )))),
+        }
+    }
+
+    /// Writes all of `bytes`. After a failure the stream is closed.
+    fn write(&mut self, bytes: &[u8], deadline: &dyn Deadline) -> Result<(), Failure> {
+        self.open()?;
+        let result = self.write_all(bytes, deadline);
+        self.closed |= matches!(result, Err(Failure::Closed | Failure::Failed(_)));
+        result
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8], deadline: &dyn Deadline) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let written = match &mut self.sink {
+                Sink::Null => bytes.len(),
+                Sink::Memory(memory) => {
+                    memory.put(bytes)?;
+                    bytes.len()
+                }
+                Sink::At { file, offset } => {
+                    let written = file::write_at(&**file, bytes, *offset)?;
+                    *offset = offset.saturating_add(written as u64);
+                    written
+                }
+                Sink::Append { file } => file::append(&**file, bytes)?,
+                Sink::Handle(handle) => {
+                    // Only a write that surely fits may be begun if it must not outlast the deadline.
+                    let limited = deadline.remaining().is_some();
+                    if limited {
+                        wait::writable(&*handle, deadline)?;
+                    }
+                    let most = if limited { PIPE } else { bytes.len() };
+                    match file::write(&*handle, &bytes[..bytes.len().min(most)]) {
+                        // The handle does not block: whoever gave it to us chose so.
+                        Err(Errno::AGAIN) => {
+                            wait::writable(&*handle, deadline)?;
+                            continue;
+                        }
+                        result => result?,
+                    }
+                }
+            };
+            if written == 0 {
+                return Err(Failure::Failed(Error::system(Errno::IO)));
+            }
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    fn zeroes(&mut self, len: u64, deadline: &dyn Deadline) -> Result<(), Failure> {
+        // `len` is at most a permit.
+        let len = usize::try_from(len).unwrap_or(CHUNK).min(CHUNK);
+        self.write(&vec![0; len], deadline)
+    }
+}
+
+/// Turns the outcome of a stream operation into what the guest gets.
+fn outcome<T>(wasi: &mut Wasi, result: Result<T, Failure>) -> Result<Result<T, StreamError>, Stop> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Closed) => Ok(Err(StreamError::Closed)),
+        Err(Failure::Failed(error)) => Ok(Err(StreamError::LastOperationFailed(wasi.table.push(error)?))),
+        Err(Failure::Stop(stop)) => Err(stop),
+    }
+}
+
+/// `input-stream`.
+pub mod input_stream {
+    use super::*;
+
+    fn with<T>(
+        wasi: &mut Wasi,
+        this: &Borrow<InputStream>,
+        operate: impl FnOnce(&mut InputStream, &dyn Deadline) -> Result<T, Failure>,
+    ) -> Result<Result<T, StreamError>, Stop> {
+        let result = operate(wasi.table.get_mut(this)?, &*wasi.deadline);
+        outcome(wasi, result)
+    }
+
+    /// `read`: what is there, at most `len` bytes; empty if nothing is there yet.
+    pub fn read(
+        wasi: &mut Wasi,
+        this: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<Vec<u8>, StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| stream.read(len, false, deadline))
+    }
+
+    /// `blocking-read`: waits until at least one byte is there.
+    pub fn blocking_read(
+        wasi: &mut Wasi,
+        this: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<Vec<u8>, StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| stream.read(len, true, deadline))
+    }
+
+    /// `skip`: as `read`, but only how many bytes.
+    pub fn skip(
+        wasi: &mut Wasi,
+        this: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| stream.skip(len, false, deadline))
+    }
+
+    /// `blocking-skip`: as `blocking-read`, but only how many bytes.
+    pub fn blocking_skip(
+        wasi: &mut Wasi,
+        this: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| stream.skip(len, true, deadline))
+    }
+
+    /// `subscribe`: ready when a `read` would give bytes or the end.
+    pub fn subscribe(wasi: &mut Wasi, this: Borrow<InputStream>) -> Result<Own<Pollable>, Stop> {
+        let pollable = wasi.table.get(&this)?.pollable();
+        poll::subscribe(wasi, pollable)
+    }
+}
+
+/// `output-stream`.
+pub mod output_stream {
+    use super::*;
+
+    fn with<T>(
+        wasi: &mut Wasi,
+        this: &Borrow<OutputStream>,
+        operate: impl FnOnce(&mut OutputStream, &dyn Deadline) -> Result<T, Failure>,
+    ) -> Result<Result<T, StreamError>, Stop> {
+        let result = operate(wasi.table.get_mut(this)?, &*wasi.deadline);
+        outcome(wasi, result)
+    }
+
+    fn at_most_blocking_write(len: u64) -> Result<(), Stop> {
+        if len > BLOCKING_WRITE {
+            return Err(Stop::Trap(format!(
+                "blocking write of {len} bytes; at most {BLOCKING_WRITE} are allowed"
+            )));
+        }
+        Ok(())
+    }
+
+    /// `check-write`: how many bytes the next write may have.
+    pub fn check_write(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        with(wasi, &this, |stream, _| stream.check_write())
+    }
+
+    /// `write`: at most as many bytes as `check-write` permitted; more traps.
+    pub fn write(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        contents: Vec<u8>,
+    ) -> Result<Result<(), StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| {
+            stream.open()?;
+            stream.spend(contents.len() as u64)?;
+            stream.write(&contents, deadline)
+        })
+    }
+
+    /// `blocking-write-and-flush`: at most 4096 bytes; more traps.
+    pub fn blocking_write_and_flush(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        contents: Vec<u8>,
+    ) -> Result<Result<(), StreamError>, Stop> {
+        at_most_blocking_write(contents.len() as u64)?;
+        with(wasi, &this, |stream, deadline| stream.write(&contents, deadline))
+    }
+
+    /// `flush`: everything written is with the system already.
+    pub fn flush(wasi: &mut Wasi, this: Borrow<OutputStream>) -> Result<Result<(), StreamError>, Stop> {
+        with(wasi, &this, |stream, _| stream.open())
+    }
+
+    /// `blocking-flush`: everything written is with the system already.
+    pub fn blocking_flush(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+    ) -> Result<Result<(), StreamError>, Stop> {
+        flush(wasi, this)
+    }
+
+    /// `subscribe`: `check-write` always permits something.
+    pub fn subscribe(wasi: &mut Wasi, this: Borrow<OutputStream>) -> Result<Own<Pollable>, Stop> {
+        wasi.table.get(&this)?;
+        poll::subscribe(wasi, Pollable::ready())
+    }
+
+    /// `write-zeroes`: at most as many as `check-write` permitted; more traps.
+    pub fn write_zeroes(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        len: u64,
+    ) -> Result<Result<(), StreamError>, Stop> {
+        with(wasi, &this, |stream, deadline| {
+            stream.open()?;
+            stream.spend(len)?;
+            stream.zeroes(len, deadline)
+        })
+    }
+
+    /// `blocking-write-zeroes-and-flush`: at most 4096; more traps.
+    pub fn blocking_write_zeroes_and_flush(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        len: u64,
+    ) -> Result<Result<(), StreamError>, Stop> {
+        at_most_blocking_write(len)?;
+        with(wasi, &this, |stream, deadline| stream.zeroes(len, deadline))
+    }
+
+    /// `splice`: moves what is there, at most `len` bytes.
+    pub fn splice(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        src: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        moved(wasi, &this, &src, len, false)
+    }
+
+    /// `blocking-splice`: waits until at least one byte is there.
+    pub fn blocking_splice(
+        wasi: &mut Wasi,
+        this: Borrow<OutputStream>,
+        src: Borrow<InputStream>,
+        len: u64,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        moved(wasi, &this, &src, len, true)
+    }
+
+    fn moved(
+        wasi: &mut Wasi,
+        this: &Borrow<OutputStream>,
+        src: &Borrow<InputStream>,
+        len: u64,
+        wait: bool,
+    ) -> Result<Result<u64, StreamError>, Stop> {
+        // The sink first: bytes must not be lost between a read that worked and a sink that is closed.
+        if let Err(failure) = wasi.table.get(this)?.open() {
+            return outcome(wasi, Err(failure));
+        }
+        let bytes = match wasi.table.get_mut(src)?.read(len, wait, &*wasi.deadline) {
+            Ok(bytes) => bytes,
+            Err(failure) => return outcome(wasi, Err(failure)),
+        };
+        with(wasi, this, |stream, deadline| stream.write(&bytes, deadline).map(|()| bytes.len() as u64))
+    }
+}

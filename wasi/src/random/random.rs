@@ -1,0 +1,27 @@
+//! `wasi:random/random`: the system's cryptographic generator.
+
+use crate::interface::interface;
+use crate::sys::entropy;
+use crate::{Stop, Wasi};
+
+interface! {
+    "wasi:random/random@0.2.12";
+    func get_random_bytes(len);
+    func get_random_u64();
+}
+
+/// `get-random-bytes`. More than [`MAX_BYTES`](super::MAX_BYTES) at once traps.
+pub fn get_random_bytes(_: &mut Wasi, len: u64) -> Result<Vec<u8>, Stop> {
+    let mut bytes = vec![0; super::checked(len)?];
+    entropy::fill(&mut bytes)
+        .map_err(|error| Stop::Trap(format!("the system gives no random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+/// `get-random-u64`.
+pub fn get_random_u64(_: &mut Wasi) -> Result<u64, Stop> {
+    let mut bytes = [0; 8];
+    entropy::fill(&mut bytes)
+        .map_err(|error| Stop::Trap(format!("the system gives no random bytes: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
+}

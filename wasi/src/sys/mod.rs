@@ -1,0 +1,28 @@
+//! The system below WASI: the only module of this crate that makes system calls (through rustix).
+//!
+//! What a platform owes, in prose; a port supplies these items and nothing above this folder changes:
+//!
+//! - `path`: resolution of a guest's relative path *beneath* a directory handle. No lookup may reach anything
+//!   outside that directory, whatever `..`, symbolic links or a racing process do. `open` gives a handle to what a
+//!   path names; `parent` gives the handle of the directory that holds the last name, and the name; `leaf` does the
+//!   same after following symbolic links.
+//! - `file`: operations on handles that are already open: positioned and plain reads and writes, append, size, times,
+//!   status, sync, advice, reading a directory entry by entry, and the calls that act on one name inside one
+//!   directory (make, remove, rename, link, symlink, read a link).
+//! - `wait`: waiting for handles to become readable or writable or for a moment to come, never past a [`Deadline`].
+//! - `clock`: monotonic and wall clock with their resolutions, in nanoseconds.
+//! - `entropy`: bytes no one can predict.
+//! - `stdio`: the process's three standard handles, and whether one is a terminal.
+//!
+//! Linux is tested. What this module must not know: handles, streams, resources, permissions, error codes of WASI.
+//!
+//! [`Deadline`]: crate::Deadline
+
+pub(crate) mod clock;
+pub(crate) mod entropy;
+pub(crate) mod file;
+pub(crate) mod path;
+pub(crate) mod stdio;
+pub(crate) mod wait;
+
+pub(crate) use rustix::io::Errno;

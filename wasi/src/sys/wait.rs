@@ -1,0 +1,105 @@
+//! Waiting, never past a deadline.
+//!
+//! Every blocking call of the host comes through here: a call that may block first waits for its handle with
+//! [`readable`] or [`writable`], and only then reads or writes.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::sys::{Errno, clock};
+use crate::{Deadline, Stop};
+
+/// What a waiting call wants of a handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+impl Interest {
+    fn flags(self) -> PollFlags {
+        match self {
+            Self::Read => PollFlags::IN,
+            Self::Write => PollFlags::OUT,
+        }
+    }
+}
+
+/// Waits until one of `fds` is ready, or the monotonic clock reaches `until` (nanoseconds of
+/// [`clock::monotonic`]), whichever is first; says which handles are ready. `until = Some(0)` only looks.
+///
+/// A handle that the system cannot wait for (closed, invalid) counts as ready: the operation on it reports the error.
+pub(crate) fn wait(
+    fds: &[(BorrowedFd<'_>, Interest)],
+    until: Option<u64>,
+    deadline: &dyn Deadline,
+) -> Result<Vec<bool>, Stop> {
+    // The system refuses more entries than a process may have handles, and a guest may name one handle many
+    // times: each (handle, interest) is asked once.
+    let mut asked: Vec<(BorrowedFd<'_>, Interest)> = Vec::new();
+    let index: Vec<usize> = fds
+        .iter()
+        .map(|(fd, interest)| {
+            use std::os::fd::AsRawFd;
+            let same = |(other, kind): &(BorrowedFd<'_>, Interest)| {
+                other.as_raw_fd() == fd.as_raw_fd() && kind == interest
+            };
+            asked.iter().position(same).unwrap_or_else(|| {
+                asked.push((*fd, *interest));
+                asked.len() - 1
+            })
+        })
+        .collect();
+    let mut entries: Vec<PollFd<'_>> =
+        asked.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
+    loop {
+        let now = clock::monotonic();
+        let left = until.map(|until| until.saturating_sub(now));
+        let allowed = deadline.remaining().map(|left| u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+        let only_look = left == Some(0);
+        if allowed == Some(0) && !only_look {
+            return Err(Stop::Deadline);
+        }
+        let timeout = match (left, allowed) {
+            (Some(left), Some(allowed)) => Some(left.min(allowed)),
+            (left, allowed) => left.or(allowed),
+        };
+        let timeout = timeout.map(|nanoseconds| Timespec {
+            tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
+        });
+        match poll(&mut entries, timeout.as_ref()) {
+            Ok(0) if only_look => return Ok(vec![false; fds.len()]),
+            Ok(0) => {
+                if until.is_some_and(|until| clock::monotonic() >= until) {
+                    return Ok(vec![false; fds.len()]);
+                }
+            }
+            Ok(_) => return Ok(index.iter().map(|&at| !entries[at].revents().is_empty()).collect()),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // More handles than the process may wait for at once: let the operations themselves report.
+            Err(_) => return Ok(vec![true; fds.len()]),
+        }
+    }
+}
+
+/// Waits until reading from `fd` would not block.
+pub(crate) fn readable(fd: impl AsFd, deadline: &dyn Deadline) -> Result<(), Stop> {
+    wait(&[(fd.as_fd(), Interest::Read)], None, deadline).map(|_| ())
+}
+
+/// Waits until writing to `fd` would not block.
+pub(crate) fn writable(fd: impl AsFd, deadline: &dyn Deadline) -> Result<(), Stop> {
+    wait(&[(fd.as_fd(), Interest::Write)], None, deadline).map(|_| ())
+}
+
+/// Whether `fd` is ready now.
+pub(crate) fn ready(fd: impl AsFd, interest: Interest) -> bool {
+    wait(&[(fd.as_fd(), interest)], Some(0), &crate::deadline::Never).is_ok_and(|ready| ready[0])
+}
+
+/// Waits for a time span in nanoseconds.
+pub(crate) fn pause(nanoseconds: u64, deadline: &dyn Deadline) -> Result<(), Stop> {
+    wait(&[], Some(clock::monotonic().saturating_add(nanoseconds)), deadline).map(|_| ())
+}

@@ -1,0 +1,21 @@
+//! The host's functions called as a guest would call them, against real directories. Names are the sentences proved;
+//! the ids in comments are the advisories of other runtimes that a test answers to.
+
+#[path = "host/clocks_and_random.rs"]
+mod clocks_and_random;
+#[path = "host/deadlines.rs"]
+mod deadlines;
+#[path = "host/denied.rs"]
+mod denied;
+#[path = "host/files.rs"]
+mod files;
+#[path = "host/model.rs"]
+mod model;
+#[path = "host/paths.rs"]
+mod paths;
+#[path = "host/race.rs"]
+mod race;
+#[path = "host/sandbox.rs"]
+mod sandbox;
+#[path = "host/streams.rs"]
+mod streams;
