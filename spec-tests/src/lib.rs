@@ -12,6 +12,7 @@
 //! cargo test -p mini-wasm-spec-tests --test component                    the component model's scripts
 //! cargo test -p mini-wasm-spec-tests --test architecture                 who may import whom, where unsafe may stand
 //! cargo test -p mini-wasm-spec-tests --test differential                 random programs: every mode gives the same
+//! CASES=100000 cargo test -p mini-wasm-spec-tests --test malformed       damaged binaries, many more than usual
 //! ```
 //!
 //! A failing directive is printed as `wasm-v2/address.wast:12: assert_return: expected i32 1, found i32 2`, and the
@@ -43,12 +44,18 @@
 //! | [`gate`] | which feature a refused binary needs that the engine does not have yet |
 //! | [`mode`] | the modes, as engines and ways from bytes to code |
 //! | [`failures`] | the lists, and holding them against what happened |
+//! | [`observe`] | what a program does, comparable |
+//! | [`cases`] | how many cases the random tests try |
+//! | [`program`] | random programs that are valid by construction |
 //! | [`verdict`] | a suite in a mode: run, table, report file, lists |
 //! | [`source`] | Rust sources without comments and strings, for the architecture test |
 
+pub mod cases;
 pub mod failures;
 pub mod gate;
 pub mod mode;
+pub mod observe;
+pub mod program;
 pub mod source;
 pub mod suites;
 pub mod verdict;

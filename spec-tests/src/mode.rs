@@ -1,7 +1,7 @@
 //! The modes in which everything must give the same.
 
 use mini_wasm_runtime::features::Features;
-use mini_wasm_runtime::{Config, Engine};
+use mini_wasm_runtime::{Config, Engine, Module, Result};
 use mini_wasm_wast::Session;
 use std::fmt;
 
@@ -27,6 +27,16 @@ impl Mode {
     pub fn engine(self, config: Config) -> Engine {
         match self {
             Mode::Interp => Engine::new(config),
+        }
+    }
+
+    /// A module by way of this mode.
+    ///
+    /// # Errors
+    /// As [`Module::new`].
+    pub fn module(self, engine: &Engine, binary: &[u8]) -> Result<Module> {
+        match self {
+            Mode::Interp => Module::new(engine, binary),
         }
     }
 
