@@ -44,7 +44,7 @@ impl HostFunc {
         self.vm.store = store;
         let this = ptr::from_mut(self);
         self.vm.host = this.cast();
-        self.vm.context = this.cast();
+        self.vm.context = (&raw mut self.vm).cast();
     }
 
     /// Made for an import of this instance, whose exports its [`Caller`] then shows.

@@ -559,6 +559,23 @@ impl StoreInner {
         }
     }
 
+    /// Notes a frame of native code that is being left, by its program counter. The instance is any of the module's: what a
+    /// backtrace tells of it are names.
+    pub fn push_native_frame(&mut self, pc: usize) {
+        if self.backtrace.len() >= self.engine.config().max_backtrace {
+            self.omitted_frames += 1;
+            return;
+        }
+        let found = self.instances.iter().find_map(|instance| {
+            let (own, offset) = instance.module.native()?.locate(pc)?;
+            let func = instance.module.info().imported_funcs + own;
+            Some(RawFrame { instance: instance.context(), func, offset })
+        });
+        if let Some(frame) = found {
+            self.backtrace.push(frame);
+        }
+    }
+
     fn take_backtrace(&mut self) -> Backtrace {
         let frames = core::mem::take(&mut self.backtrace);
         let frames = frames.iter().filter_map(|raw| self.frame(raw)).collect();
