@@ -1,0 +1,437 @@
+//! The compiler: a module's functions to native code, through Cranelift, on several threads.
+//!
+//! A function that is too large, that Cranelift refuses or panics on, that needs too much stack, or that the embedder keeps for
+//! the interpreter is left out: a small stub stands in its place. Nothing a guest sends makes the compiler fail as a whole.
+//!
+//! Text of a module: array entries, stubs, functions in index order. What lies where is told by the tables.
+//!
+//! Must not know: stores, files, how code is mapped.
+
+mod call;
+mod func;
+mod link;
+mod lower;
+mod memory;
+mod stubs;
+mod target;
+
+use crate::cpu::{Arch, CpuFeatures};
+use crate::key::CodeKey;
+use crate::tables::{EntryRow, FuncRow, NONE, Site, TablesBuilder};
+use cranelift_codegen::Context;
+use cranelift_codegen::FinalizedMachExceptionHandler;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{SourceLoc, StackSlot, TrapCode};
+use cranelift_frontend::FunctionBuilderContext;
+use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleError, ModuleReloc};
+use func::ModuleEnv;
+use link::TextModule;
+use mini_wasm_runtime::config::Config;
+use mini_wasm_runtime::module::{FuncIdx, ModuleInfo};
+use mini_wasm_runtime::trap::Trap;
+use mini_wasm_runtime::types::{ExternType, FuncType};
+use mini_wasm_runtime::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use target::Target;
+
+/// Largest frame of a compiled function, in bytes: the prologue looks at the stack after it has taken the frame, so this much of
+/// `Config::native_stack_reserve` may be used below the limit.
+const LARGEST_FRAME: u32 = 32 << 10;
+/// Modules smaller than this are compiled on the calling thread.
+const WORTH_A_THREAD: usize = 16 << 10;
+/// Native stack of a compiling thread.
+const THREAD_STACK: usize = 8 << 20;
+
+/// How to compile. Everything has a sensible default.
+#[derive(Clone)]
+pub struct CompileOptions {
+    /// Threads at most; 0 for as many as the machine has processors.
+    pub threads: usize,
+    /// Functions with a longer body, in bytes, are left to the interpreter.
+    pub max_body: usize,
+    /// Functions that have not been begun when this much time has passed are left to the interpreter.
+    pub time_budget: Option<Duration>,
+    /// Own functions (counted without imports) to leave to the interpreter.
+    pub interpret: Option<Arc<dyn Fn(usize) -> bool + Send + Sync>>,
+    /// Told how many functions of how many are done, from any thread.
+    pub progress: Option<Arc<dyn Fn(usize, usize) + Send + Sync>>,
+    /// Check Cranelift's intermediate code at each step. Costs about 70% of the time.
+    pub verifier: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> CompileOptions {
+        CompileOptions {
+            threads: 0,
+            max_body: 1 << 20,
+            time_budget: None,
+            interpret: None,
+            progress: None,
+            verifier: cfg!(debug_assertions),
+        }
+    }
+}
+
+impl std::fmt::Debug for CompileOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompileOptions")
+            .field("threads", &self.threads)
+            .field("max_body", &self.max_body)
+            .field("time_budget", &self.time_budget)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a function is left to the interpreter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LeftOut {
+    /// [`CompileOptions::interpret`] says so.
+    Chosen,
+    /// The body or its intermediate code is too large.
+    TooLarge,
+    /// Its frame would need too much native stack.
+    LargeFrame,
+    /// The time budget was used up before its turn came.
+    OutOfTime,
+    /// The body could not be read (it was validated before: an engine bug if it happens).
+    Malformed,
+    /// Something that this target or compiler cannot do.
+    Unsupported(String),
+    /// Cranelift panicked.
+    Panicked,
+}
+
+/// Native code of one module, linked, with its tables, before it is mapped or written anywhere.
+#[derive(Debug)]
+pub struct CompiledModule {
+    pub(crate) text: Vec<u8>,
+    pub(crate) tables: Vec<u8>,
+    /// The own functions that the interpreter runs, and why.
+    pub left_out: Vec<(usize, LeftOut)>,
+}
+
+/// The ids under which this module's code refers to itself.
+pub(crate) struct Symbols {
+    /// By own function.
+    pub(crate) own: Vec<FuncId>,
+    /// By type; equal types share.
+    pub(crate) stubs: Vec<FuncId>,
+    entries: Vec<FuncId>,
+}
+
+impl Symbols {
+    fn declare(
+        module: &mut TextModule<'_>,
+        info: &ModuleInfo,
+        target: &Target,
+    ) -> Result<Symbols, ModuleError> {
+        let mut ids: HashMap<&FuncType, (FuncId, FuncId)> = HashMap::new();
+        let (mut entries, mut stubs) = (Vec::new(), Vec::new());
+        for (i, ty) in info.types.iter().enumerate() {
+            let pair = match ids.get(ty) {
+                Some(&pair) => pair,
+                None => {
+                    let entry = target.array_signature();
+                    let entry = module.declare_function(&format!("entry {i}"), Linkage::Local, &entry)?;
+                    let stub = target.signature(ty);
+                    let stub = module.declare_function(&format!("stub {i}"), Linkage::Local, &stub)?;
+                    ids.insert(ty, (entry, stub));
+                    (entry, stub)
+                }
+            };
+            entries.push(pair.0);
+            stubs.push(pair.1);
+        }
+        let mut own = Vec::with_capacity(info.bodies.len());
+        for i in info.imported_funcs..info.funcs.len() as u32 {
+            let sig = target.signature(info.func_type(FuncIdx(i)));
+            own.push(module.declare_function(&format!("func {i}"), Linkage::Local, &sig)?);
+        }
+        Ok(Symbols { own, stubs, entries })
+    }
+}
+
+/// One compiled function.
+struct Code {
+    bytes: Vec<u8>,
+    alignment: u64,
+    relocs: Vec<ModuleReloc>,
+    /// Relative to the function.
+    sites: Vec<Site>,
+}
+
+/// Compiles a module for an architecture.
+pub fn compile(
+    info: &ModuleInfo,
+    config: &Config,
+    arch: Arch,
+    cpu: CpuFeatures,
+    options: &CompileOptions,
+) -> Result<CompiledModule> {
+    let key = CodeKey::new(config);
+    let target = Target::new(arch, cpu, &key, options.verifier)?;
+    let mut module = TextModule::new(&*target.isa);
+    let symbols = Symbols::declare(&mut module, info, &target).map_err(internal)?;
+    let stubs_wanted: Vec<AtomicBool> = info.types.iter().map(|_| AtomicBool::new(false)).collect();
+    for want in info.imports.iter().filter_map(|import| match &import.ty {
+        ExternType::Func(ty) => Some(ty),
+        _ => None,
+    }) {
+        for (i, ty) in info.types.iter().enumerate() {
+            if ty == want {
+                stubs_wanted[i].store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
+    let functions = compile_functions(&env, options);
+    assemble(module, &env, functions)
+}
+
+fn internal(error: ModuleError) -> Error {
+    Error::new(ErrorKind::Usage, format!("native code cannot be linked: {error}"))
+}
+
+/// Compiles all own functions, the longest first so that no thread is left with a long one at the end.
+fn compile_functions(env: &ModuleEnv<'_>, options: &CompileOptions) -> Vec<Result<Code, LeftOut>> {
+    let bodies = &env.info.bodies;
+    let total: usize = bodies.iter().map(|body| body.range.len()).sum();
+    let mut queue: Vec<usize> = (0..bodies.len()).collect();
+    queue.sort_by_key(|&own| std::cmp::Reverse(bodies[own].range.len()));
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let begun = Instant::now();
+    let results: Mutex<Vec<Option<Result<Code, LeftOut>>>> =
+        Mutex::new((0..bodies.len()).map(|_| None).collect());
+    let work = || {
+        let mut worker = Worker::default();
+        let mut finished = Vec::new();
+        while let Some(&own) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = match options.time_budget {
+                Some(budget) if begun.elapsed() > budget => Err(LeftOut::OutOfTime),
+                _ => worker.function(env, own, options),
+            };
+            finished.push((own, result));
+            if let Some(progress) = &options.progress {
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, bodies.len());
+            }
+        }
+        let mut results = results.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (own, result) in finished {
+            results[own] = Some(result);
+        }
+    };
+    let wanted = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let threads = wanted.min(total / WORTH_A_THREAD);
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // A thread that the system refuses is one fewer; the others do its work.
+            let builder = std::thread::Builder::new().name("compile".into()).stack_size(THREAD_STACK);
+            if builder.spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+    let results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.into_iter().map(|result| result.unwrap_or(Err(LeftOut::Panicked))).collect()
+}
+
+/// What a thread keeps between functions.
+struct Worker {
+    ctx: Context,
+    frontend: FunctionBuilderContext,
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        Worker { ctx: Context::new(), frontend: FunctionBuilderContext::new() }
+    }
+}
+
+impl Worker {
+    fn function(
+        &mut self,
+        env: &ModuleEnv<'_>,
+        own: usize,
+        options: &CompileOptions,
+    ) -> Result<Code, LeftOut> {
+        if options.interpret.as_ref().is_some_and(|interpret| interpret(own)) {
+            return Err(LeftOut::Chosen);
+        }
+        if env.info.bodies[own].range.len() > options.max_body {
+            return Err(LeftOut::TooLarge);
+        }
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
+            self.finish(env.target, env.symbols.own[own], None).map(|(code, _)| code)
+        }));
+        attempt.unwrap_or_else(|_panic| {
+            // What a panic left behind is not to be trusted.
+            *self = Worker::default();
+            Err(LeftOut::Panicked)
+        })
+    }
+
+    /// Compiles the translated function. With the stack slot that keeps the context, the array entry's row as well.
+    fn finish(
+        &mut self,
+        target: &Target,
+        id: FuncId,
+        kept: Option<StackSlot>,
+    ) -> Result<(Code, Option<EntryRow>), LeftOut> {
+        self.ctx
+            .compile(&*target.isa, &mut ControlPlane::default())
+            .map_err(|e| LeftOut::Unsupported(e.inner.to_string()))?;
+        let compiled =
+            self.ctx.compiled_code().ok_or_else(|| LeftOut::Unsupported("nothing compiled".into()))?;
+        let buffer = &compiled.buffer;
+        let frame =
+            buffer.frame_layout().ok_or_else(|| LeftOut::Unsupported("a frame without layout".into()))?;
+        if frame.frame_to_fp_offset > LARGEST_FRAME {
+            return Err(LeftOut::LargeFrame);
+        }
+        let entry = kept.and_then(|slot| {
+            let site = buffer.call_sites().find(|site| !site.exception_handlers.is_empty())?;
+            let handler = site.exception_handlers.iter().find_map(|handler| match handler {
+                FinalizedMachExceptionHandler::Default(offset) => Some(*offset),
+                _ => None,
+            })?;
+            let vmctx = frame.frame_to_fp_offset - frame.stackslots[slot].offset;
+            Some(EntryRow { ret: site.ret_addr, handler, sp: site.frame_offset?, vmctx })
+        });
+        let srclocs = buffer.get_srclocs_sorted();
+        let offset_of = |pc: u32| {
+            let after = srclocs.partition_point(|loc| loc.start <= pc);
+            let loc = srclocs[..after].last().filter(|loc| pc < loc.end && loc.loc != SourceLoc::default());
+            loc.map_or(NONE, |loc| loc.loc.bits())
+        };
+        let calls = buffer.call_sites().map(|site| Site {
+            pc: site.ret_addr,
+            code: 0,
+            offset: offset_of(site.ret_addr.saturating_sub(1)),
+        });
+        let traps = buffer.traps().iter().map(|trap| Site {
+            pc: trap.offset,
+            code: trap_code(trap.code),
+            offset: offset_of(trap.offset),
+        });
+        let code = Code {
+            bytes: buffer.data().to_vec(),
+            alignment: u64::from(buffer.alignment),
+            relocs: buffer
+                .relocs()
+                .iter()
+                .map(|r| ModuleReloc::from_mach_reloc(r, &self.ctx.func, id))
+                .collect(),
+            sites: calls.chain(traps).collect(),
+        };
+        Ok((code, entry))
+    }
+}
+
+/// Our code for one of Cranelift's.
+fn trap_code(code: TrapCode) -> u8 {
+    match code {
+        TrapCode::STACK_OVERFLOW => Trap::StackOverflow.code(),
+        TrapCode::INTEGER_OVERFLOW => Trap::IntegerOverflow.code(),
+        TrapCode::HEAP_OUT_OF_BOUNDS => Trap::MemoryOutOfBounds.code(),
+        TrapCode::INTEGER_DIVISION_BY_ZERO => Trap::IntegerDivideByZero.code(),
+        TrapCode::BAD_CONVERSION_TO_INTEGER => Trap::InvalidConversionToInteger.code(),
+        user => user.as_raw().get(),
+    }
+}
+
+/// Lays the text out and writes the tables.
+fn assemble(
+    mut module: TextModule<'_>,
+    env: &ModuleEnv<'_>,
+    functions: Vec<Result<Code, LeftOut>>,
+) -> Result<CompiledModule> {
+    let (info, target, symbols) = (env.info, env.target, env.symbols);
+    let mut worker = Worker::default();
+    let mut tables = TablesBuilder::default();
+    let failed =
+        |what: &str, why: LeftOut| Error::new(ErrorKind::Usage, format!("no native code: {what}: {why:?}"));
+    let define = |module: &mut TextModule<'_>, sites: &mut Vec<Site>, id: FuncId, code: Code| {
+        module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(internal)?;
+        let start = module.start(id).unwrap_or(0);
+        sites.extend(code.sites.iter().map(|site| Site { pc: start + site.pc, ..*site }));
+        Ok::<u32, Error>(start)
+    };
+
+    // Array entries of the types that compiled functions have.
+    for (own, result) in functions.iter().enumerate() {
+        let ty = info.funcs[info.imported_funcs as usize + own].ty.index();
+        let id = symbols.entries[ty];
+        if result.is_err() || module.start(id).is_some() {
+            continue;
+        }
+        let kept = stubs::array_entry(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
+        let (code, entry) =
+            worker.finish(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
+        let entry = entry.ok_or_else(|| failed("array entry", LeftOut::Unsupported("no handler".into())))?;
+        let start = define(&mut module, &mut tables.sites, id, code)?;
+        tables.entries.push(EntryRow { ret: start + entry.ret, handler: start + entry.handler, ..entry });
+    }
+    tables.entries_end = module.len();
+
+    for (ty, want) in env.stubs_wanted.iter().enumerate() {
+        let id = symbols.stubs[ty];
+        if want.load(Ordering::Relaxed) && module.start(id).is_none() {
+            stubs::stub(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
+            let (code, _) = worker.finish(target, id, None).map_err(|why| failed("stub", why))?;
+            define(&mut module, &mut tables.sites, id, code)?;
+        }
+    }
+    tables.stubs = symbols.stubs.iter().map(|&id| module.start(id).unwrap_or(NONE)).collect();
+
+    let mut left_out = Vec::new();
+    for (own, result) in functions.into_iter().enumerate() {
+        let func = FuncIdx(info.imported_funcs + own as u32);
+        let (ty, id) = (info.funcs[func.index()].ty.index(), symbols.own[own]);
+        let (code, entry) = match result {
+            Ok(code) => (code, module.start(symbols.entries[ty]).unwrap_or(NONE)),
+            Err(why) => {
+                left_out.push((own, why));
+                stubs::fallback(target, &info.types[ty], func.0, &mut worker.ctx, &mut worker.frontend);
+                let (code, _) = worker.finish(target, id, None).map_err(|why| failed("fallback", why))?;
+                (code, NONE)
+            }
+        };
+        let len = code.bytes.len() as u32;
+        let start = define(&mut module, &mut tables.sites, id, code)?;
+        tables.funcs.push(FuncRow { start, len, entry });
+    }
+    tables.text_len = module.len();
+
+    // The tables are the module's one data object.
+    let id = module.declare_data("tables", Linkage::Local, false, false).map_err(internal)?;
+    let mut data = DataDescription::new();
+    data.define(tables.finish().into());
+    module.define_data(id, &data).map_err(internal)?;
+    let (text, mut data) = module.finish().map_err(internal)?;
+    let tables = data.remove("tables").unwrap_or_default().into_vec();
+    Ok(CompiledModule { text, tables, left_out })
+}
+
+/// The intermediate code of one function, as text, for tests and for `mini-wasm` developers.
+pub fn clif(info: &ModuleInfo, config: &Config, arch: Arch, own: usize) -> Result<String> {
+    let key = CodeKey::new(config);
+    let target = Target::new(arch, CpuFeatures::baseline(arch), &key, true)?;
+    let mut module = TextModule::new(&*target.isa);
+    let symbols = Symbols::declare(&mut module, info, &target).map_err(internal)?;
+    let stubs_wanted: Vec<AtomicBool> = info.types.iter().map(|_| AtomicBool::new(false)).collect();
+    let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
+    let mut worker = Worker::default();
+    func::translate(&env, own, &mut worker.ctx, &mut worker.frontend)
+        .map_err(|why| Error::new(ErrorKind::Usage, format!("not compiled: {why:?}")))?;
+    Ok(worker.ctx.func.display().to_string())
+}
