@@ -10,6 +10,7 @@
 //! | [`engine`], [`store`], [`linker`] | what an embedder holds |
 //! | `instance`, `instantiate`, [`func`], `memory`, `table`, `global`, [`host`] | what a store owns |
 //! | `interp` | the interpreter |
+//! | [`component`] | components |
 //!
 //! ```
 //! use mini_wasm_runtime::{Config, Engine, Linker, Module, Store};
@@ -80,6 +81,8 @@ mod table;
 pub mod vm;
 
 pub mod linker;
+
+pub mod component;
 
 pub use config::Config;
 pub use engine::Engine;

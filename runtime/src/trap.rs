@@ -29,6 +29,9 @@ macro_rules! for_each_trap {
             UnhandledException "unhandled exception";
             OutOfMemory "allocation size too large";
             MissingImport "import that is not linked was called";
+            CannotLeaveComponent "cannot leave component instance";
+            CannotEnterComponent "cannot enter component instance";
+            CanonicalAbi "canonical ABI violated";
         }
     };
 }

@@ -1,0 +1,194 @@
+//! The canonical definitions, one function each (CanonicalABI.md "Canonical Definitions"): `canon lift`, `canon lower`,
+//! `canon resource.{new,drop,rep}`, and what all calls into an instance have in common.
+//!
+//! A call of a sync function is a plain call on the caller's stack. Whatever ends it other than a return (a trap, an exit, a
+//! host's error) leaves its instance in an unknown state: the instance is poisoned and not entered again.
+//!
+//! Must not know: plans, linkers.
+
+use super::abi::flatten::{CoreType, FlattenContext, flatten_functype};
+use super::abi::{self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, PtrType};
+use super::adapter;
+use super::guest::{CanonContext, InstanceGuest, Scope, leaving, raise};
+use super::instance::FuncItem;
+use super::resource::ResourceItem;
+use crate::error::{Error, Result};
+use crate::handle::Func as CoreFunc;
+use crate::store::StoreInner;
+use crate::trap::Trap;
+use crate::types::{FuncType as CoreFuncType, ValType as CoreValType};
+
+/// Core values of a call: parameters, a result pointer, results.
+pub(super) const CALL_SLOTS: usize = MAX_FLAT_PARAMS + 1;
+
+/// A lifted function of an instance.
+pub(super) struct Lifted {
+    /// Its number among the store's functions.
+    pub(super) index: u32,
+    /// Instance and options.
+    pub(super) cx: CanonContext,
+    pub(super) callee: CoreFunc,
+    pub(super) post_return: Option<CoreFunc>,
+    /// With the resource types of the store.
+    pub(super) ty: FuncType,
+}
+
+/// What lifts and lowers for an instance.
+pub(super) type Context<'c, 'g> = LiftLowerContext<'c, InstanceGuest<'g>>;
+
+/// May code of this instance be called?
+pub(super) fn enter(store: &mut StoreInner, instance: u32) -> Result<()> {
+    if store.component_instance(instance)?.poisoned {
+        return Err(Trap::CannotEnterComponent.into());
+    }
+    Ok(())
+}
+
+/// May this instance call a built-in?
+fn leave(store: &mut StoreInner, instance: u32) -> Result<()> {
+    if !store.component_instance(instance)?.may_leave {
+        return Err(Trap::CannotLeaveComponent.into());
+    }
+    Ok(())
+}
+
+fn poison(store: &mut StoreInner, instance: u32) {
+    if let Ok(instance) = store.component_instance(instance) {
+        instance.poisoned = true;
+    }
+}
+
+/// Why a call did not return.
+enum Failed {
+    /// The embedder's values do not fit; the instance has done nothing but allocate.
+    Arguments(Error),
+    /// Anything else.
+    Call(Error),
+}
+
+/// `canon lift`: calls the core function. `lower_params` puts the arguments into core values, `lift_result` takes the result
+/// out of them; `on_resolve` hands the result on before `post-return` runs. `between`: the caller is a component.
+pub(super) fn canon_lift<R, S>(
+    store: &mut StoreInner,
+    lifted: &Lifted,
+    between: bool,
+    lower_params: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueSink<'_>) -> abi::Result<()>,
+    lift_result: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<R>,
+    on_resolve: impl FnOnce(&mut StoreInner, R) -> Result<S>,
+) -> Result<S> {
+    let instance = lifted.cx.instance;
+    enter(store, instance)?;
+    let scope = store.begin_task();
+    let call = || {
+        let failed = |error| Failed::Call(raise(error, between));
+        let mut slots = [0; CALL_SLOTS];
+        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
+        lower_params(&mut guest.context(), &mut CoreValueSink::new(&mut slots)).map_err(
+            |error| match error {
+                abi::Error::Type(_) => Failed::Arguments(raise(error, between)),
+                error => failed(error),
+            },
+        )?;
+        lifted.callee.call_raw(store, &mut slots).map_err(Failed::Call)?;
+        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
+        let result = lift_result(&mut guest.context(), &mut CoreValueIter::new(&slots)).map_err(failed)?;
+        if let Some(task) = store.task(scope) {
+            task.check_return().map_err(|trap| failed(trap.into()))?;
+        }
+        let resolved = on_resolve(store, result).map_err(Failed::Call)?;
+        if let Some(post_return) = lifted.post_return {
+            leaving(store, instance, |store| post_return.call_raw(store, &mut slots))
+                .map_err(Failed::Call)?;
+        }
+        Ok(resolved)
+    };
+    let result = call();
+    store.end_task(scope);
+    result.map_err(|failed| match failed {
+        Failed::Arguments(error) => error,
+        Failed::Call(error) => {
+            poison(store, instance);
+            error
+        }
+    })
+}
+
+/// Calls a destructor, a core function of the instance that defines the resource.
+pub(super) fn call_destructor(
+    store: &mut StoreInner,
+    definer: u32,
+    destructor: CoreFunc,
+    rep: u32,
+) -> Result<()> {
+    enter(store, definer)?;
+    let scope = store.begin_task();
+    let result = destructor.call_raw(store, &mut [u64::from(rep)]);
+    store.end_task(scope);
+    result.inspect_err(|_| poison(store, definer))
+}
+
+/// `canon lower`: the core function through which an instance calls `callee`.
+pub(super) fn canon_lower(store: &mut StoreInner, cx: CanonContext, callee: FuncItem) -> CoreFunc {
+    let ty = match &callee {
+        FuncItem::Lifted(lifted) => &lifted.ty,
+        FuncItem::Host(host) => &host.ty,
+    };
+    let core = flatten_functype(PtrType::I32, ty, FlattenContext::Lower);
+    let ty = CoreFuncType::new(core_types(core.params.as_slice()), core_types(core.results.as_slice()));
+    CoreFunc::new_raw(store, ty, move |store, slots| {
+        leave(store, cx.instance)?;
+        match &callee {
+            FuncItem::Lifted(lifted) => adapter::call(store, &cx, lifted, slots),
+            FuncItem::Host(host) => host.call(store, &cx, slots),
+        }
+    })
+}
+
+fn core_types(types: &[CoreType]) -> impl Iterator<Item = CoreValType> {
+    types.iter().map(|ty| match ty {
+        CoreType::I32 => CoreValType::I32,
+        CoreType::I64 => CoreValType::I64,
+        CoreType::F32 => CoreValType::F32,
+        CoreType::F64 => CoreValType::F64,
+    })
+}
+
+/// The one slot of a built-in from i32 to i32 (or to nothing).
+fn slot(slots: &mut [u64]) -> Result<&mut u64> {
+    slots.first_mut().ok_or_else(|| Error::usage("too few slots"))
+}
+
+fn i32_to(results: &[CoreValType]) -> CoreFuncType {
+    CoreFuncType::new([CoreValType::I32], results.iter().copied())
+}
+
+/// `canon resource.new`
+pub(super) fn canon_resource_new(store: &mut StoreInner, instance: u32, resource: &ResourceItem) -> CoreFunc {
+    let rt = resource.rt;
+    CoreFunc::new_raw(store, i32_to(&[CoreValType::I32]), move |store, slots| {
+        leave(store, instance)?;
+        let slot = slot(slots)?;
+        let index = store.component_instance(instance)?.handles.resource_new(rt, *slot as u32);
+        *slot = u64::from(index.map_err(|error| raise(error, false))?);
+        Ok(())
+    })
+}
+
+/// `canon resource.drop`
+pub(super) fn canon_resource_drop(store: &mut StoreInner, instance: u32, resource: ResourceItem) -> CoreFunc {
+    CoreFunc::new_raw(store, i32_to(&[]), move |store, slots| {
+        leave(store, instance)?;
+        store.drop_handle(instance, &resource, *slot(slots)? as u32)
+    })
+}
+
+/// `canon resource.rep`
+pub(super) fn canon_resource_rep(store: &mut StoreInner, instance: u32, resource: &ResourceItem) -> CoreFunc {
+    let rt = resource.rt;
+    CoreFunc::new_raw(store, i32_to(&[CoreValType::I32]), move |store, slots| {
+        let slot = slot(slots)?;
+        let rep = store.component_instance(instance)?.handles.resource_rep(rt, *slot as u32);
+        *slot = u64::from(rep.map_err(|error| raise(error, false))?);
+        Ok(())
+    })
+}

@@ -1,0 +1,345 @@
+//! Do definitions fit what a component imports (Explainer.md "Subtyping")? Structural: an instance may have more than is asked
+//! of it, functions must have equal types, and resources are bound as they come: the first mention of a resource decides what
+//! it is, every later one must agree.
+//!
+//! Must not know: where the definitions come from.
+
+use super::abi::{FuncType, ResourceType, ValType};
+use super::func::Signature;
+use super::host::{HostBody, HostFunc};
+use super::info::ComponentInfo;
+use super::instance::{FuncItem, Item, Items};
+use super::names;
+use super::types::*;
+use crate::error::{Error, Result};
+use crate::instantiate::describe;
+use crate::module::Module;
+use crate::types::ExternType as CoreExternType;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+/// What a linker knows under a name.
+#[derive(Clone)]
+pub(super) enum Definition {
+    /// A host function. Without a type it takes the one it is imported with.
+    Func {
+        ty: Option<FuncType>,
+        body: HostBody,
+    },
+    Instance(BTreeMap<Arc<str>, Definition>),
+    /// Everything else.
+    Item(Item),
+}
+
+impl Definition {
+    /// The sort as the specification calls it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Definition::Func { .. } => "func",
+            Definition::Instance(_) => "instance",
+            Definition::Item(item) => item.kind(),
+        }
+    }
+}
+
+/// Matches the imports of one component, in order.
+pub(super) struct Matcher<'c> {
+    info: &'c ComponentInfo,
+    bindings: Bindings,
+}
+
+fn mismatch(at: &str, want: &str, found: &str) -> Error {
+    Error::unlinkable(format!("`{at}`: the component imports a {want}, the definition is a {found}"))
+}
+
+impl<'c> Matcher<'c> {
+    pub(super) fn new(info: &'c ComponentInfo) -> Matcher<'c> {
+        Matcher { info, bindings: Bindings::default() }
+    }
+
+    /// The item that `found` gives for an import of type `want`; `at` is the import's name for messages.
+    pub(super) fn item(&mut self, at: &str, want: &ExternType, found: &Definition) -> Result<Item> {
+        match (want, found) {
+            (ExternType::Func(want), Definition::Func { ty, body }) => {
+                let resolved = self.bindings.func(&self.info.open_types, want);
+                let resolved = resolved.map_err(|error| error.context(format!("`{at}`")))?;
+                if let Some(have) = ty {
+                    same_func(at, &resolved, have)?;
+                }
+                Ok(Item::Func(FuncItem::Host(Arc::new(HostFunc { ty: resolved, body: body.clone() }))))
+            }
+            (ExternType::Func(want), Definition::Item(item @ Item::Func(have))) => {
+                let resolved = self.bindings.func(&self.info.open_types, want);
+                let resolved = resolved.map_err(|error| error.context(format!("`{at}`")))?;
+                let have = match have {
+                    FuncItem::Lifted(lifted) => &lifted.ty,
+                    FuncItem::Host(host) => &host.ty,
+                };
+                same_func(at, &resolved, have)?;
+                Ok(item.clone())
+            }
+            (ExternType::Type(TypeBound::Resource(slot)), Definition::Item(item @ Item::Resource(have))) => {
+                match self.bindings.resource(*slot) {
+                    None => self.bindings.bind(*slot, have.rt),
+                    Some(known) if known == have.rt => {}
+                    Some(_) => {
+                        return Err(Error::unlinkable(format!(
+                            "`{at}`: this resource is another one than where the component imported it first"
+                        )));
+                    }
+                }
+                Ok(item.clone())
+            }
+            (ExternType::Instance(want), Definition::Instance(found)) => self.instance(at, want, |name| {
+                let (name, found) = names::lookup(found, name)?;
+                Some((name.clone(), found.clone()))
+            }),
+            (ExternType::Instance(want), Definition::Item(Item::Instance(found))) => {
+                self.instance(at, want, |name| {
+                    let (name, found) = names::lookup(found, name)?;
+                    Some((name.clone(), Definition::Item(found.clone())))
+                })
+            }
+            (ExternType::Module(want), Definition::Item(Item::Module(found))) => {
+                module(at, want, found)?;
+                Ok(Item::Module(found.clone()))
+            }
+            (ExternType::Component(want), Definition::Item(Item::Component(found))) => {
+                let found_info = &found.info;
+                Pairing::default().component(at, &found_info.imports, &found_info.exports, want)?;
+                Ok(Item::Component(found.clone()))
+            }
+            (ExternType::Type(TypeBound::Value(_) | TypeBound::Other), _) => Ok(Item::Type),
+            (want, found) => Err(mismatch(at, want.kind(), found.kind())),
+        }
+    }
+
+    fn instance(
+        &mut self,
+        at: &str,
+        want: &InstanceType,
+        find: impl Fn(&str) -> Option<(Arc<str>, Definition)>,
+    ) -> Result<Item> {
+        let mut items = Items::new();
+        for (name, ty) in &want.exports {
+            let found = find(name);
+            let item = match (ty, found) {
+                // A type that is no resource has no definition, and a resource that is known by now needs none.
+                (ExternType::Type(TypeBound::Value(_) | TypeBound::Other), _) => Item::Type,
+                (ExternType::Type(TypeBound::Resource(slot)), None)
+                    if self.bindings.resource(*slot).is_some() =>
+                {
+                    continue;
+                }
+                (ty, None) => {
+                    return Err(Error::unlinkable(format!(
+                        "the {} `{name}` of `{at}` is missing",
+                        ty.kind()
+                    )));
+                }
+                (ty, Some((_, found))) => self.item(&format!("{at}#{name}"), ty, &found)?,
+            };
+            items.insert(name.clone(), item);
+        }
+        Ok(Item::Instance(Arc::new(items)))
+    }
+}
+
+fn same_func(at: &str, want: &FuncType, have: &FuncType) -> Result<()> {
+    if want.param_types() == have.param_types() && want.result() == have.result() {
+        return Ok(());
+    }
+    Err(Error::unlinkable(format!(
+        "`{at}`: the component imports {}, the definition is {}",
+        Signature(want),
+        Signature(have)
+    )))
+}
+
+/// Does a core module fit? It may export more and import less than the type says.
+fn module(at: &str, want: &ModuleType, found: &Module) -> Result<()> {
+    for (namespace, name, ty) in found.imports() {
+        let given =
+            want.imports.iter().find(|(n, m, _)| **n == *namespace && **m == *name).map(|(_, _, ty)| ty);
+        match given {
+            Some(given) if core_subtype(given, ty) => {}
+            Some(given) => {
+                return Err(Error::unlinkable(format!(
+                    "`{at}`: the module imports `{namespace}::{name}` as {}, the component gives it {}",
+                    describe(ty),
+                    describe(given)
+                )));
+            }
+            None => {
+                return Err(Error::unlinkable(format!(
+                    "`{at}`: the module imports `{namespace}::{name}`, which the component does not give it"
+                )));
+            }
+        }
+    }
+    for (name, ty) in &want.exports {
+        let found = found.exports().find(|(found, _)| *found == &**name).map(|(_, ty)| ty);
+        match found {
+            Some(found) if core_subtype(&found, ty) => {}
+            Some(found) => {
+                return Err(Error::unlinkable(format!(
+                    "`{at}`: the module exports `{name}` as {}, the component wants {}",
+                    describe(&found),
+                    describe(ty)
+                )));
+            }
+            None => return Err(Error::unlinkable(format!("`{at}`: the module lacks the export `{name}`"))),
+        }
+    }
+    Ok(())
+}
+
+/// Core specification 3.4 "Import matching", on types alone.
+fn core_subtype(have: &CoreExternType, want: &CoreExternType) -> bool {
+    match (have, want) {
+        (CoreExternType::Table(have), CoreExternType::Table(want)) => {
+            have.element == want.element
+                && have.table64 == want.table64
+                && have.limits.matches(have.limits.min, &want.limits)
+        }
+        (CoreExternType::Memory(have), CoreExternType::Memory(want)) => {
+            have.memory64 == want.memory64
+                && have.shared == want.shared
+                && have.page_size_log2 == want.page_size_log2
+                && have.limits.matches(have.limits.min, &want.limits)
+        }
+        (have, want) => have == want,
+    }
+}
+
+/// Compares types of two components, neither instantiated: which slot of the one is which slot of the other.
+#[derive(Default)]
+struct Pairing {
+    /// Slot of the found component's types to slot of the wanted type.
+    slots: BTreeMap<Slot, Slot>,
+}
+
+impl Pairing {
+    /// A component that imports no more and exports no less.
+    fn component(
+        &mut self,
+        at: &str,
+        imports: &[(Arc<str>, ExternType)],
+        exports: &[(Arc<str>, ExternType)],
+        want: &ComponentType,
+    ) -> Result<()> {
+        for (name, ty) in imports {
+            let given = want.imports.iter().find(|(given, _)| given == name).map(|(_, ty)| ty);
+            let given = given.ok_or_else(|| {
+                Error::unlinkable(format!(
+                    "`{at}`: the component given imports `{name}`, which it does not get"
+                ))
+            })?;
+            self.given(&format!("{at}#{name}"), given, ty)?;
+        }
+        for (name, ty) in &want.exports {
+            let found = exports.iter().find(|(found, _)| found == name).map(|(_, ty)| ty);
+            let found = found.ok_or_else(|| {
+                Error::unlinkable(format!("`{at}`: the component given lacks the export `{name}`"))
+            })?;
+            self.found(&format!("{at}#{name}"), found, ty)?;
+        }
+        Ok(())
+    }
+
+    /// `given`, of the wanted type, must do for an import of the found component.
+    fn given(&mut self, at: &str, given: &ExternType, import: &ExternType) -> Result<()> {
+        self.compare(at, import, given, true)
+    }
+
+    /// `found`, an export of the found component, must do for an export of the wanted type.
+    fn found(&mut self, at: &str, found: &ExternType, want: &ExternType) -> Result<()> {
+        self.compare(at, found, want, false)
+    }
+
+    /// `theirs` is of the found component, `ours` of the wanted type; `ours_is_sub` tells which must be the subtype. Recursion
+    /// is as deep as types nest.
+    fn compare(&mut self, at: &str, theirs: &ExternType, ours: &ExternType, ours_is_sub: bool) -> Result<()> {
+        match (theirs, ours) {
+            (ExternType::Func(theirs), ExternType::Func(ours)) => self.func(at, &theirs.ty, &ours.ty),
+            (ExternType::Type(theirs), ExternType::Type(ours)) => match (theirs, ours) {
+                (TypeBound::Resource(theirs), TypeBound::Resource(ours)) => {
+                    if *self.slots.entry(*theirs).or_insert(*ours) == *ours {
+                        Ok(())
+                    } else {
+                        Err(Error::unlinkable(format!("`{at}`: another resource is wanted")))
+                    }
+                }
+                (TypeBound::Value(theirs), TypeBound::Value(ours)) if self.same(theirs, ours) => Ok(()),
+                (TypeBound::Other, TypeBound::Other) => Ok(()),
+                _ => Err(Error::unlinkable(format!("`{at}`: another type is wanted"))),
+            },
+            (ExternType::Instance(theirs), ExternType::Instance(ours)) => {
+                let (sub, sup) = if ours_is_sub { (ours, theirs) } else { (theirs, ours) };
+                for (name, sup_ty) in &sup.exports {
+                    let at = format!("{at}#{name}");
+                    let sub_ty =
+                        sub.export(name).ok_or_else(|| Error::unlinkable(format!("`{at}` is missing")))?;
+                    let (theirs, ours) = if ours_is_sub { (sup_ty, sub_ty) } else { (sub_ty, sup_ty) };
+                    self.compare(&at, theirs, ours, ours_is_sub)?;
+                }
+                Ok(())
+            }
+            (ExternType::Module(theirs), ExternType::Module(ours)) => {
+                let (sub, sup) = if ours_is_sub { (ours, theirs) } else { (theirs, ours) };
+                module_subtype(at, sub, sup)
+            }
+            (ExternType::Component(theirs), ExternType::Component(ours)) if ours_is_sub => {
+                // The roles turn round with the variance of a component that is itself an import.
+                let mut turned = Pairing { slots: self.slots.iter().map(|(a, b)| (*b, *a)).collect() };
+                turned.component(at, &ours.imports, &ours.exports, theirs)
+            }
+            (ExternType::Component(theirs), ExternType::Component(ours)) => {
+                self.component(at, &theirs.imports, &theirs.exports, ours)
+            }
+            (theirs, ours) => Err(mismatch(at, ours.kind(), theirs.kind())),
+        }
+    }
+
+    fn func(&self, at: &str, theirs: &FuncType, ours: &FuncType) -> Result<()> {
+        let params = theirs.param_types().iter().zip(ours.param_types()).all(|(a, b)| self.same(a, b));
+        let result = match (theirs.result(), ours.result()) {
+            (Some(a), Some(b)) => self.same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if params && result && theirs.param_types().len() == ours.param_types().len() {
+            return Ok(());
+        }
+        Err(Error::unlinkable(format!(
+            "`{at}`: {} is wanted, {} is there",
+            Signature(ours),
+            Signature(theirs)
+        )))
+    }
+
+    fn same(&self, theirs: &ValType, ours: &ValType) -> bool {
+        theirs.matches(ours, &mut |theirs, ours| match (theirs, ours) {
+            (ResourceType::Id(theirs), ResourceType::Id(ours)) => self.slots.get(&theirs) == Some(&ours),
+            _ => false,
+        })
+    }
+}
+
+fn module_subtype(at: &str, sub: &ModuleType, sup: &ModuleType) -> Result<()> {
+    let wrong = |what: String| Err(Error::unlinkable(format!("`{at}`: {what}")));
+    for (namespace, name, ty) in &sub.imports {
+        let given = sup.imports.iter().find(|(n, m, _)| n == namespace && m == name);
+        if !given.is_some_and(|(_, _, given)| core_subtype(given, ty)) {
+            return wrong(format!("the module import `{namespace}::{name}` is not given"));
+        }
+    }
+    for (name, ty) in &sup.exports {
+        let found = sub.exports.iter().find(|(found, _)| found == name);
+        if !found.is_some_and(|(_, found)| core_subtype(found, ty)) {
+            return wrong(format!("the module export `{name}` is missing"));
+        }
+    }
+    Ok(())
+}

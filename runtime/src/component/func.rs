@@ -1,0 +1,154 @@
+//! Component functions as the embedder calls them.
+
+use super::abi::typed::{LiftOptional, LowerList, func_type};
+use super::abi::{FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values, lower_flat_values};
+use super::canon::{Lifted, canon_lift};
+use super::instance::{ComponentStore, FuncItem};
+use crate::error::{Error, Result};
+use crate::handle::StoreId;
+use crate::store::{AsStore, AsStoreMut, StoreInner};
+use alloc::format;
+use alloc::sync::Arc;
+use core::marker::PhantomData;
+
+/// A component function of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Func {
+    pub(super) store: StoreId,
+    pub(super) index: u32,
+}
+
+impl Func {
+    fn item(self, store: &StoreInner) -> Result<FuncItem> {
+        store.check(self.store)?;
+        let func = store.extension_ref::<ComponentStore>().and_then(|all| all.funcs.get(self.index as usize));
+        func.cloned().ok_or_else(|| Error::usage("no such component function in this store"))
+    }
+
+    /// Its type. Resources in it are those of this store.
+    ///
+    /// # Errors
+    /// `Usage` for a function of another store.
+    pub fn ty(self, store: &(impl AsStore + ?Sized)) -> Result<FuncType> {
+        Ok(match self.item(store.as_store())? {
+            FuncItem::Lifted(lifted) => lifted.ty.clone(),
+            FuncItem::Host(host) => host.ty.clone(),
+        })
+    }
+
+    /// Calls it; `post-return` has run when this returns. An `own` in the result is the caller's to end
+    /// ([`super::resource_drop`]).
+    ///
+    /// # Errors
+    /// `Usage` for arguments of the wrong number or type (nothing has run then); otherwise what the function ended with, after
+    /// which its instance cannot be entered again.
+    pub fn call(self, mut store: impl AsStoreMut, args: &[Val]) -> Result<Option<Val>> {
+        let store = store.as_store_mut();
+        let lifted = match self.item(store)? {
+            FuncItem::Lifted(lifted) => lifted,
+            FuncItem::Host(host) => return host.call_from_host(store, args),
+        };
+        let (params, results) = (lifted.ty.param_types(), lifted.ty.result_types());
+        if args.len() != params.len() {
+            return Err(Error::usage(format!(
+                "{} arguments are wanted, {} are given",
+                params.len(),
+                args.len()
+            )));
+        }
+        for (i, (arg, ty)) in args.iter().zip(params).enumerate() {
+            arg.check(ty).map_err(|mismatch| Error::usage(format!("argument {}: {mismatch}", i + 1)))?;
+        }
+        canon_lift(
+            store,
+            &lifted,
+            false,
+            |cx, out| lower_flat_values(cx, MAX_FLAT_PARAMS, args, params, None, out),
+            |cx, flat_results| lift_flat_values(cx, MAX_FLAT_RESULTS, flat_results, results),
+            |_, mut result| Ok(result.pop()),
+        )
+    }
+
+    /// A view of it with Rust types: parameters as a tuple, the result as a type or `()`.
+    ///
+    /// # Errors
+    /// `Usage` when the types differ.
+    pub fn typed<P: LowerList, R: LiftOptional>(
+        self,
+        store: &(impl AsStore + ?Sized),
+    ) -> Result<TypedFunc<P, R>> {
+        let FuncItem::Lifted(lifted) = self.item(store.as_store())? else {
+            return Err(Error::usage("this export is a function of the host"));
+        };
+        let want = func_type::<P, R>()?;
+        let have = &lifted.ty;
+        if want.param_types() != have.param_types() || want.result() != have.result() {
+            return Err(Error::usage(format!(
+                "the function is {}, not {}",
+                Signature(have),
+                Signature(&want)
+            )));
+        }
+        Ok(TypedFunc { store: self.store, lifted, types: PhantomData })
+    }
+}
+
+/// A function type in words.
+pub(super) struct Signature<'a>(pub(super) &'a FuncType);
+
+impl core::fmt::Display for Signature<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("func(")?;
+        for (i, ty) in self.0.param_types().iter().enumerate() {
+            write!(f, "{}{ty:?}", if i > 0 { ", " } else { "" })?;
+        }
+        f.write_str(")")?;
+        match self.0.result() {
+            Some(ty) => write!(f, " -> {ty:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A component function whose type is known to Rust.
+pub struct TypedFunc<P, R> {
+    store: StoreId,
+    lifted: Arc<Lifted>,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for TypedFunc<P, R> {
+    fn clone(&self) -> TypedFunc<P, R> {
+        TypedFunc { store: self.store, lifted: self.lifted.clone(), types: PhantomData }
+    }
+}
+
+impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
+    /// Calls it.
+    ///
+    /// # Errors
+    /// As for [`Func::call`].
+    pub fn call(&self, mut store: impl AsStoreMut, params: P) -> Result<R> {
+        let store = store.as_store_mut();
+        store.check(self.store)?;
+        canon_lift(
+            store,
+            &self.lifted,
+            false,
+            |cx, out| params.lower_flat_values(cx, MAX_FLAT_PARAMS, None, out),
+            |cx, flat_results| R::lift_flat_result(cx, flat_results),
+            |_, result| Ok(result),
+        )
+    }
+
+    /// The function itself.
+    pub fn func(&self) -> Func {
+        Func { store: self.store, index: self.lifted.index }
+    }
+}
+
+impl<P, R> core::fmt::Debug for TypedFunc<P, R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("TypedFunc").field("index", &self.lifted.index).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! A component instance as the Canonical ABI sees it: [`Guest`], over a store.
+//!
+//! Must not know: who calls whom.
+
+use super::abi::handle::{BorrowScope, Subtask};
+use super::abi::{
+    self, Error as AbiError, Guest, LiftLowerContext, Options, PtrType, Resource, ResourceType,
+    StringEncoding, Trap as AbiTrap,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::handle::{Func as CoreFunc, Memory};
+use crate::store::StoreInner;
+use crate::trap::Trap;
+use alloc::string::ToString;
+
+/// Canonical options, with what they name in a store (CanonicalABI.md `LiftLowerOptions`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CanonContext {
+    /// The component instance.
+    pub(super) instance: u32,
+    pub(super) string_encoding: StringEncoding,
+    pub(super) memory: Option<Memory>,
+    pub(super) realloc: Option<CoreFunc>,
+}
+
+/// Which call the borrows of a lifting or lowering belong to.
+pub(super) enum Scope<'a> {
+    /// The instance calls: what it lends is noted here.
+    Caller(&'a mut Subtask),
+    /// The instance is called.
+    Callee(BorrowScope),
+}
+
+/// An instance during one lifting or lowering.
+pub(super) struct InstanceGuest<'a> {
+    store: &'a mut StoreInner,
+    cx: &'a CanonContext,
+    scope: Scope<'a>,
+}
+
+impl<'a> InstanceGuest<'a> {
+    pub(super) fn new(
+        store: &'a mut StoreInner,
+        cx: &'a CanonContext,
+        scope: Scope<'a>,
+    ) -> InstanceGuest<'a> {
+        InstanceGuest { store, cx, scope }
+    }
+
+    /// The context that lifts and lowers with it.
+    pub(super) fn context(&mut self) -> LiftLowerContext<'_, InstanceGuest<'a>> {
+        let opts = Options {
+            string_encoding: self.cx.string_encoding,
+            ptr_type: PtrType::I32,
+            copy_budget: usize::try_from(self.store.limits().copy_bytes_per_call).unwrap_or(usize::MAX),
+        };
+        LiftLowerContext::new(self, opts)
+    }
+}
+
+/// An error of the Canonical ABI as the engine's. `between`: both sides are components, which the suite words differently.
+pub(super) fn raise(error: AbiError, between: bool) -> Error {
+    match error {
+        AbiError::Trap(trap) => {
+            let text = if between { trap.between_components().to_string() } else { trap.to_string() };
+            Error::new(ErrorKind::Trap(Trap::CanonicalAbi), text)
+        }
+        AbiError::Type(mismatch) => Error::usage(mismatch.to_string()),
+        AbiError::Guest(error) => match error.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(other) => Error::host(other.to_string()),
+        },
+    }
+}
+
+impl Guest for InstanceGuest<'_> {
+    fn memory(&self) -> &[u8] {
+        self.cx.memory.and_then(|memory| memory.data(&*self.store).ok()).unwrap_or(&[])
+    }
+
+    fn memory_mut(&mut self) -> &mut [u8] {
+        self.cx.memory.and_then(|memory| memory.data_mut(&mut *self.store).ok()).unwrap_or(&mut [])
+    }
+
+    fn realloc(
+        &mut self,
+        old_ptr: usize,
+        old_size: usize,
+        alignment: usize,
+        new_size: usize,
+    ) -> abi::Result<usize> {
+        let Some(realloc) = self.cx.realloc else {
+            // Validation asks for the option wherever a value needs it.
+            return Err(AbiError::guest(Error::usage(
+                "a value needs `realloc`, which the canonical options lack",
+            )));
+        };
+        let mut slots = [old_ptr, old_size, alignment, new_size].map(|word| u64::from(word as u32));
+        leaving(self.store, self.cx.instance, |store| realloc.call_raw(store, &mut slots))
+            .map_err(AbiError::guest)?;
+        Ok(slots[0] as u32 as usize)
+    }
+
+    fn lift_own(&mut self, index: u32, rt: ResourceType) -> abi::Result<Resource> {
+        let instance = self.store.component_instance(self.cx.instance).map_err(AbiError::guest)?;
+        instance.handles.lift_own(index, rt)
+    }
+
+    fn lift_borrow(&mut self, index: u32, rt: ResourceType) -> abi::Result<Resource> {
+        let instance = self.store.component_instance(self.cx.instance).map_err(AbiError::guest)?;
+        match &mut self.scope {
+            Scope::Caller(subtask) => instance.handles.lift_borrow(index, rt, subtask),
+            // Validation keeps borrows out of results.
+            Scope::Callee(_) => Err(AbiTrap::UnknownHandle(index).into()),
+        }
+    }
+
+    fn lower_own(&mut self, resource: Resource, rt: ResourceType) -> abi::Result<u32> {
+        let instance = self.store.component_instance(self.cx.instance).map_err(AbiError::guest)?;
+        instance.handles.lower_own(resource, rt)
+    }
+
+    fn lower_borrow(&mut self, resource: Resource, rt: ResourceType) -> abi::Result<u32> {
+        let Scope::Callee(scope) = self.scope else {
+            return Err(AbiError::guest(Error::usage("a borrow among the results of a call")));
+        };
+        if resource.rt == rt && self.store.defines(self.cx.instance, rt) {
+            return Ok(resource.rep);
+        }
+        let components = self.store.components();
+        match (
+            components.instances.get_mut(self.cx.instance as usize),
+            components.tasks.get_mut(scope.0 as usize),
+        ) {
+            (Some(instance), Some(task)) => instance.handles.lower_borrow(resource, rt, task),
+            _ => Err(AbiError::guest(Error::usage("no such component instance in this store"))),
+        }
+    }
+}
+
+/// Runs code of an instance during which it may not leave (`realloc`, `post-return`). After an error the instance stays so.
+pub(super) fn leaving(
+    store: &mut StoreInner,
+    instance: u32,
+    run: impl FnOnce(&mut StoreInner) -> Result<()>,
+) -> Result<()> {
+    store.component_instance(instance)?.may_leave = false;
+    run(store)?;
+    store.component_instance(instance)?.may_leave = true;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Functions of the host: typed ones move their values straight between guest memory and Rust types, dynamic ones through
+//! [`Val`]. To a component they are functions like any other.
+//!
+//! Must not know: names, linkers.
+
+use super::abi::handle::Subtask;
+use super::abi::typed::{LiftList, LowerOptional, func_type};
+use super::abi::{
+    CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, PtrType, Val,
+    lift_flat_values, lower_flat_values,
+};
+use super::guest::{CanonContext, InstanceGuest, Scope, raise};
+use crate::error::{Error, Result};
+use crate::host::Caller;
+use crate::store::StoreInner;
+use crate::trap::Trap;
+use alloc::format;
+use alloc::sync::Arc;
+
+/// A host function that lifts its own parameters from core values and lowers its result into them.
+pub(super) type TypedBody = dyn Fn(&mut StoreInner, &CanonContext, &mut [u64]) -> Result<()> + Send + Sync;
+
+/// A host function over values.
+pub(super) type DynamicBody = dyn Fn(&mut StoreInner, &FuncType, &[Val]) -> Result<Option<Val>> + Send + Sync;
+
+/// What a host function does.
+#[derive(Clone)]
+pub(super) enum HostBody {
+    Typed(Arc<TypedBody>),
+    Dynamic(Arc<DynamicBody>),
+    /// Nobody defined it: the name it was imported by.
+    Missing(Arc<str>),
+}
+
+/// A host function with the type by which a component imports it.
+pub(super) struct HostFunc {
+    pub(super) ty: FuncType,
+    pub(super) body: HostBody,
+}
+
+impl HostFunc {
+    /// Calls it from an instance; `slots` are the core values of the instance's import.
+    pub(super) fn call(&self, store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]) -> Result<()> {
+        let body = match &self.body {
+            HostBody::Typed(body) => return body(store, cx, slots),
+            HostBody::Dynamic(body) => body,
+            HostBody::Missing(name) => return Err(missing(name)),
+        };
+        let mut subtask = Subtask::new();
+        let mut flat_args = CoreValueIter::new(slots);
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        let params = self.ty.param_types();
+        let args = lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args, params)
+            .map_err(|error| raise(error, false))?;
+        let out_param = flat_args.next_ptr(PtrType::I32).ok();
+        let result = body(store, &self.ty, &args)?;
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        let mut out = CoreValueSink::new(slots);
+        let (result, types) = (result.as_slice(), self.ty.result_types());
+        lower_flat_values(&mut caller.context(), MAX_FLAT_RESULTS, result, types, out_param, &mut out)
+            .map_err(|error| raise(error, false))?;
+        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
+        Ok(())
+    }
+
+    /// Calls it from the host.
+    pub(super) fn call_from_host(&self, store: &mut StoreInner, args: &[Val]) -> Result<Option<Val>> {
+        match &self.body {
+            HostBody::Dynamic(body) => body(store, &self.ty, args),
+            HostBody::Missing(name) => Err(missing(name)),
+            HostBody::Typed(_) => Err(Error::usage(
+                "this export is a typed function of the host itself: call it without a component in between",
+            )),
+        }
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::from(Trap::MissingImport).context(format!("`{name}` was called"))
+}
+
+/// The type and body of a host function over Rust types.
+pub(super) fn typed<T, P, R>(
+    func: impl Fn(Caller<'_, T>, P) -> Result<R> + Send + Sync + 'static,
+) -> Result<(FuncType, HostBody)>
+where
+    T: 'static,
+    P: LiftList + 'static,
+    R: LowerOptional + 'static,
+{
+    let ty = func_type::<P, R>()?;
+    let body = move |store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]| {
+        let mut subtask = Subtask::new();
+        let mut flat_args = CoreValueIter::new(slots);
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        let params = P::lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args)
+            .map_err(|error| raise(error, false))?;
+        let out_param = flat_args.next_ptr(PtrType::I32).ok();
+        let result = func(Caller::new(store)?, params)?;
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        result
+            .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))
+            .map_err(|error| raise(error, false))?;
+        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
+        Ok(())
+    };
+    Ok((ty, HostBody::Typed(Arc::new(body))))
+}
+
+/// The body of a host function over values.
+pub(super) fn dynamic<T: 'static>(
+    func: impl Fn(Caller<'_, T>, &FuncType, &[Val]) -> Result<Option<Val>> + Send + Sync + 'static,
+) -> HostBody {
+    HostBody::Dynamic(Arc::new(move |store: &mut StoreInner, ty: &FuncType, args: &[Val]| {
+        func(Caller::new(store)?, ty, args)
+    }))
+}

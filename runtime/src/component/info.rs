@@ -1,0 +1,131 @@
+//! What a component is once it is parsed: a flat plan of definitions, in the order of the binary, that every instantiation
+//! carries out one after another (Binary.md "Component Definitions").
+//!
+//! Each definition adds to an index space: core modules, core instances, core functions (memories, tables, globals),
+//! components, instances, functions. Types have no index space at run time: what remains of them are slots for resources
+//! (types.rs), and a plan step that makes a resource type nameable says which slot it binds.
+//!
+//! Outer aliases are settled here: what a nested component takes from outside is listed with it and captured when the plan of
+//! the component around it comes to its definition.
+//!
+//! Must not know: stores.
+
+use super::abi::StringEncoding;
+use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// A component or nested component, parsed.
+#[derive(Debug, Default)]
+pub(crate) struct ComponentInfo {
+    /// What instantiation does, in order.
+    pub(crate) plan: Vec<Def>,
+    /// Imports in order.
+    pub(crate) imports: Vec<(Arc<str>, ExternType)>,
+    /// Exports in order.
+    pub(crate) exports: Vec<(Arc<str>, ExternType)>,
+    /// Nested components, as the plan numbers them.
+    pub(crate) components: Vec<(Arc<ComponentInfo>, Box<[Capture]>)>,
+    /// Value types that name resources.
+    pub(crate) open_types: OpenTypes,
+    /// Names of the resource slots, for messages and printing.
+    pub(crate) resource_names: Vec<Option<Arc<str>>>,
+}
+
+/// Something that a nested component takes from the component around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Capture {
+    /// A core module of the component around it.
+    Module(u32),
+    /// A component of the component around it.
+    Component(u32),
+    /// What the component around it has captured itself.
+    Captured(u32),
+}
+
+/// An item of a component's index spaces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ItemIdx {
+    Module(u32),
+    Func(u32),
+    Instance(u32),
+    Component(u32),
+    /// A resource type.
+    Resource(Slot),
+    /// Any other type: nothing at run time.
+    Type,
+}
+
+/// Sort of a component's item, as an alias or import names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Module,
+    Func,
+    Instance,
+    Component,
+    /// A type, with the slot that it binds if it is a resource.
+    Type(Option<Slot>),
+}
+
+/// Sort of a core item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CoreSort {
+    Func,
+    Memory,
+    Table,
+    Global,
+}
+
+/// Options of `canon lift` and `canon lower` (Explainer.md `canonopt`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CanonOptions {
+    pub(crate) string_encoding: StringEncoding,
+    /// Core memory.
+    pub(crate) memory: Option<u32>,
+    /// Core function.
+    pub(crate) realloc: Option<u32>,
+    /// Core function.
+    pub(crate) post_return: Option<u32>,
+}
+
+/// One definition.
+#[derive(Debug)]
+pub(crate) enum Def {
+    /// A core module: its number among all core modules of the file.
+    CoreModule(u32),
+    /// `core instance (instantiate module (with name (instance i)))`
+    CoreInstantiate { module: u32, args: Box<[(Box<str>, u32)]> },
+    /// `core instance` of inline exports.
+    CoreExports(Box<[(Box<str>, CoreSort, u32)]>),
+    /// `alias core export`
+    CoreAlias { instance: u32, name: Box<str>, sort: CoreSort },
+    /// A nested component, by its number in `ComponentInfo::components`.
+    Component(u32),
+    /// `instance (instantiate component (with name item))`
+    Instantiate { component: u32, args: Box<[(Arc<str>, ItemIdx)]> },
+    /// `instance` of inline exports.
+    Exports(Box<[(Arc<str>, ItemIdx)]>),
+    /// `alias export`
+    Alias { instance: u32, name: Arc<str>, sort: Sort },
+    /// Makes a resource that an instance exports known, because a type that was aliased out of it names the resource.
+    Bind { instance: u32, path: Box<[Arc<str>]>, slot: Slot },
+    /// `alias outer` of a core module or component, or of one of the component's own (then not captured).
+    Outer(Capture),
+    /// `type (resource (rep i32) (dtor f))`
+    Resource { slot: Slot, dtor: Option<u32> },
+    /// `import`, by its number in `ComponentInfo::imports`.
+    Import { import: u32, sort: Sort },
+    /// `export`; a type's export may be a new type (`sort` says its slot).
+    Export { name: Arc<str>, item: ItemIdx, sort: Sort },
+    /// `canon lift`
+    Lift { core_func: u32, ty: ItemFunc, options: CanonOptions },
+    /// `canon lower`
+    Lower { func: u32, options: CanonOptions },
+    /// `canon resource.new`
+    ResourceNew(Slot),
+    /// `canon resource.drop`
+    ResourceDrop(Slot),
+    /// `canon resource.rep`
+    ResourceRep(Slot),
+}

@@ -1,0 +1,232 @@
+//! Component instances in a store: their state, the items they export, and the embedder's handle.
+
+use super::Component;
+use super::abi::handle::{HandleTable, Task};
+use super::canon::Lifted;
+use super::func::Func;
+use super::host::HostFunc;
+use super::info::ComponentInfo;
+use super::names;
+use super::resource::{ResourceData, ResourceItem};
+use crate::error::{Error, Result};
+use crate::handle::StoreId;
+use crate::module::Module;
+use crate::store::{AsStore, AsStoreMut, StoreInner};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What components add to a store.
+#[derive(Default)]
+pub(super) struct ComponentStore {
+    /// All component instances, nested ones too.
+    pub(super) instances: Vec<InstanceData>,
+    /// Functions that [`Func`] names.
+    pub(super) funcs: Vec<FuncItem>,
+    /// Resource types that components of this store define: `ResourceType::Id` counts here.
+    pub(super) resources: Vec<ResourceData>,
+    /// Calls into components that are under way, innermost last; a borrow scope is an index into them.
+    pub(super) tasks: Vec<Task>,
+}
+
+/// One component instance (CanonicalABI.md "Component Instances").
+pub(super) struct InstanceData {
+    pub(super) handles: HandleTable,
+    /// False while `realloc` or `post-return` runs: no built-in may be called then.
+    pub(super) may_leave: bool,
+    /// A trap left it in an unknown state: it is not entered again.
+    pub(super) poisoned: bool,
+    exports: Arc<Items>,
+}
+
+/// Items by name.
+pub(super) type Items = BTreeMap<Arc<str>, Item>;
+
+/// What can be imported, exported and given to a nested component.
+#[derive(Clone)]
+pub(super) enum Item {
+    Module(Module),
+    Func(FuncItem),
+    Instance(Arc<Items>),
+    Component(ComponentValue),
+    Resource(ResourceItem),
+    /// A type that is no resource: nothing at run time.
+    Type,
+}
+
+impl Item {
+    /// The sort as the specification calls it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Item::Module(_) => "core module",
+            Item::Func(_) => "func",
+            Item::Instance(_) => "instance",
+            Item::Component(_) => "component",
+            Item::Resource(_) => "resource",
+            Item::Type => "type",
+        }
+    }
+}
+
+/// A component function.
+#[derive(Clone)]
+pub(super) enum FuncItem {
+    /// `canon lift`ed from a core function.
+    Lifted(Arc<Lifted>),
+    /// Of the host.
+    Host(Arc<HostFunc>),
+}
+
+/// A component as a value: nested components carry what they take from the components around them.
+#[derive(Clone)]
+pub(super) struct ComponentValue {
+    /// The file it is part of.
+    pub(super) file: Component,
+    pub(super) info: Arc<ComponentInfo>,
+    pub(super) captured: Arc<[Item]>,
+}
+
+impl StoreInner {
+    /// The components of this store.
+    pub(super) fn components(&mut self) -> &mut ComponentStore {
+        self.extension()
+    }
+
+    /// A component instance of this store.
+    pub(super) fn component_instance(&mut self, instance: u32) -> Result<&mut InstanceData> {
+        let data = self.components().instances.get_mut(instance as usize);
+        data.ok_or_else(|| Error::usage("no such component instance in this store"))
+    }
+
+    /// Adds an instance without exports.
+    pub(super) fn add_component_instance(&mut self) -> Result<u32> {
+        let (limit, handles) = (self.limits().instances, self.limits().handles);
+        let instances = &mut self.components().instances;
+        let index = instances.len();
+        if index >= limit as usize {
+            return Err(Error::exhausted(format!("the store's limit of {limit} instances is reached")));
+        }
+        instances.push(InstanceData {
+            handles: HandleTable::new(handles),
+            may_leave: true,
+            poisoned: false,
+            exports: Arc::default(),
+        });
+        Ok(index as u32)
+    }
+
+    pub(super) fn set_component_exports(&mut self, instance: u32, exports: Arc<Items>) -> Result<()> {
+        self.component_instance(instance)?.exports = exports;
+        Ok(())
+    }
+}
+
+/// An instance of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instance {
+    pub(super) store: StoreId,
+    pub(super) index: u32,
+}
+
+impl Instance {
+    /// What it exports.
+    ///
+    /// # Errors
+    /// `Usage` for an instance of another store.
+    pub fn exports(self, store: &(impl AsStore + ?Sized)) -> Result<Exports> {
+        let store = store.as_store();
+        store.check(self.store)?;
+        let data =
+            store.extension_ref::<ComponentStore>().and_then(|all| all.instances.get(self.index as usize));
+        let data = data.ok_or_else(|| Error::usage("no such component instance in this store"))?;
+        Ok(Exports { store: self.store, items: data.exports.clone() })
+    }
+
+    /// An exported function, by its name or by the name of another version on the same track.
+    pub fn func(self, store: &mut (impl AsStoreMut + ?Sized), name: &str) -> Option<Func> {
+        self.exports(store).ok()?.func(store, name)
+    }
+
+    /// A function of an exported instance, such as `run` of `wasi:cli/run@0.2.0`; both names as for [`Instance::func`].
+    pub fn func_of(self, store: &mut (impl AsStoreMut + ?Sized), instance: &str, name: &str) -> Option<Func> {
+        self.exports(store).ok()?.instance(instance)?.func(store, name)
+    }
+}
+
+/// The exports of an instance, or of an instance that it exports.
+#[derive(Clone)]
+pub struct Exports {
+    store: StoreId,
+    items: Arc<Items>,
+}
+
+impl Exports {
+    /// Name and sort of each export, ordered by name. (The order of the binary is in the component's type.)
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &'static str)> {
+        self.items.iter().map(|(name, item)| (&**name, item.kind()))
+    }
+
+    /// The name by which an export that matches `name` stands here.
+    pub fn name(&self, name: &str) -> Option<&str> {
+        names::lookup(&self.items, name).map(|(found, _)| &**found)
+    }
+
+    fn item(&self, name: &str) -> Option<&Item> {
+        names::lookup(&self.items, name).map(|(_, item)| item)
+    }
+
+    /// An exported function.
+    pub fn func(&self, store: &mut (impl AsStoreMut + ?Sized), name: &str) -> Option<Func> {
+        let Item::Func(func) = self.item(name)? else { return None };
+        let store = store.as_store_mut();
+        store.check(self.store).ok()?;
+        let index = match func {
+            FuncItem::Lifted(lifted) => lifted.index,
+            FuncItem::Host(_) => {
+                let funcs = &mut store.components().funcs;
+                funcs.push(func.clone());
+                funcs.len() as u32 - 1
+            }
+        };
+        Some(Func { store: self.store, index })
+    }
+
+    /// An exported instance.
+    pub fn instance(&self, name: &str) -> Option<Exports> {
+        match self.item(name)? {
+            Item::Instance(items) => Some(Exports { store: self.store, items: items.clone() }),
+            _ => None,
+        }
+    }
+
+    /// An exported core module.
+    pub fn module(&self, name: &str) -> Option<Module> {
+        match self.item(name)? {
+            Item::Module(module) => Some(module.clone()),
+            _ => None,
+        }
+    }
+
+    /// An exported resource type, as values of this store name it.
+    pub fn resource(&self, name: &str) -> Option<super::abi::ResourceType> {
+        match self.item(name)? {
+            Item::Resource(resource) => Some(resource.rt),
+            _ => None,
+        }
+    }
+
+    pub(super) fn items(&self) -> &Arc<Items> {
+        &self.items
+    }
+
+    pub(super) fn store(&self) -> StoreId {
+        self.store
+    }
+}
+
+impl core::fmt::Debug for Exports {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}

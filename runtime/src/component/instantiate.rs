@@ -1,0 +1,399 @@
+//! Instantiation: the plan of a component (info.rs) is carried out, definition by definition (Explainer.md "Component
+//! Instantiation").
+//!
+//! Nested instantiations are frames of an explicit stack. A small binary can ask for very many of them, so they count against
+//! the store's limit of instances.
+//!
+//! Must not know: names of interfaces, types beyond what the plan says of them.
+
+use super::Component;
+use super::canon::{self, Lifted};
+use super::guest::CanonContext;
+use super::info::*;
+use super::instance::{ComponentValue, FuncItem, Instance, Item, Items};
+use super::resource::ResourceItem;
+use super::types::{Bindings, Slot};
+use crate::error::{Error, Result};
+use crate::handle::{
+    Extern, Func as CoreFunc, Global, Instance as CoreInstanceHandle, Memory, StoreId, Table,
+};
+use crate::module::Module;
+use crate::store::{AsStoreMut, StoreInner};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+
+/// A component with all its imports found and checked. Holds no store, unless a definition did.
+pub struct InstancePre<T> {
+    pub(super) component: Component,
+    pub(super) args: Arc<Items>,
+    /// The store that some definition belongs to.
+    pub(super) store: Option<StoreId>,
+    pub(super) data: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for InstancePre<T> {
+    fn clone(&self) -> InstancePre<T> {
+        InstancePre {
+            component: self.component.clone(),
+            args: self.args.clone(),
+            store: self.store,
+            data: PhantomData,
+        }
+    }
+}
+
+impl<T: 'static> InstancePre<T> {
+    /// Instantiates it.
+    ///
+    /// # Errors
+    /// `Usage` for a store of another engine, with other data, or not the one that a definition belongs to; `Exhausted` past
+    /// the store's limits; what start functions end with.
+    pub fn instantiate(&self, mut store: impl AsStoreMut) -> Result<Instance> {
+        let store = store.as_store_mut();
+        if !store.engine().same(self.component.engine()) {
+            return Err(Error::usage("the component was made in another engine than the store"));
+        }
+        if let Some(bound) = self.store {
+            store.check(bound)?;
+        }
+        let component = ComponentValue {
+            file: self.component.clone(),
+            info: self.component.root().clone(),
+            captured: Arc::default(),
+        };
+        let index = instantiate(store, component, self.args.clone())?;
+        Ok(Instance { store: store.id(), index })
+    }
+
+    /// The component.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+}
+
+impl<T> core::fmt::Debug for InstancePre<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("InstancePre").field("component", &self.component).finish_non_exhaustive()
+    }
+}
+
+/// Instantiates a component with its imports by name; the number of the new instance.
+fn instantiate(store: &mut StoreInner, component: ComponentValue, args: Arc<Items>) -> Result<u32> {
+    let mut frames = Vec::new();
+    let mut frame = Frame::new(store, component, args)?;
+    loop {
+        let info = frame.component.info.clone();
+        let Some(def) = info.plan.get(frame.next) else {
+            // The plan is done: its exports are an instance of the component around it, or of the host.
+            let (index, exports) = (frame.instance, Arc::new(frame.exports));
+            store.set_component_exports(index, exports.clone())?;
+            match frames.pop() {
+                None => return Ok(index),
+                Some(outer) => {
+                    frame = outer;
+                    frame.instances.push(exports);
+                    continue;
+                }
+            }
+        };
+        frame.next += 1;
+        if let Def::Instantiate { component, args } = def {
+            let component = at(&frame.components, *component)?.clone();
+            let args = frame.items(args)?;
+            let nested = Frame::new(store, component, Arc::new(args))?;
+            frames.push(core::mem::replace(&mut frame, nested));
+        } else {
+            frame.define(store, def)?;
+        }
+    }
+}
+
+/// An entry of an index space. Validation keeps indices in range; a plan that breaks this is the engine's fault.
+fn at<T>(space: &[T], index: u32) -> Result<&T> {
+    space.get(index as usize).ok_or_else(|| Error::invalid("crash: a plan refers to what is not there"))
+}
+
+fn not_a(item: &Item, wanted: &str) -> Error {
+    Error::unlinkable(format!("a {wanted} is wanted, a {} is given", item.kind()))
+}
+
+/// A core instance.
+enum CoreInstance {
+    Instance(CoreInstanceHandle),
+    /// Inline exports.
+    Exports(BTreeMap<Box<str>, Extern>),
+}
+
+/// An instantiation under way: where the plan is, and the index spaces so far.
+struct Frame {
+    component: ComponentValue,
+    /// The next definition.
+    next: usize,
+    instance: u32,
+    args: Arc<Items>,
+    core_modules: Vec<Module>,
+    core_instances: Vec<CoreInstance>,
+    core_funcs: Vec<CoreFunc>,
+    core_memories: Vec<Memory>,
+    core_tables: Vec<Table>,
+    core_globals: Vec<Global>,
+    components: Vec<ComponentValue>,
+    instances: Vec<Arc<Items>>,
+    funcs: Vec<FuncItem>,
+    resources: BTreeMap<Slot, ResourceItem>,
+    bindings: Bindings,
+    exports: Items,
+}
+
+impl Frame {
+    fn new(store: &mut StoreInner, component: ComponentValue, args: Arc<Items>) -> Result<Frame> {
+        Ok(Frame {
+            component,
+            next: 0,
+            instance: store.add_component_instance()?,
+            args,
+            core_modules: Vec::new(),
+            core_instances: Vec::new(),
+            core_funcs: Vec::new(),
+            core_memories: Vec::new(),
+            core_tables: Vec::new(),
+            core_globals: Vec::new(),
+            components: Vec::new(),
+            instances: Vec::new(),
+            funcs: Vec::new(),
+            resources: BTreeMap::new(),
+            bindings: Bindings::default(),
+            exports: Items::new(),
+        })
+    }
+
+    /// Carries out one definition (nested instantiation excepted).
+    fn define(&mut self, store: &mut StoreInner, def: &Def) -> Result<()> {
+        match def {
+            Def::CoreModule(module) => {
+                self.core_modules.push(at(self.component.file.core_modules(), *module)?.clone());
+            }
+            Def::CoreInstantiate { module, args } => self.core_instantiate(store, *module, args)?,
+            Def::CoreExports(exports) => {
+                let mut items = BTreeMap::new();
+                for (name, sort, index) in exports {
+                    items.insert(name.clone(), self.core_item(*sort, *index)?);
+                }
+                self.core_instances.push(CoreInstance::Exports(items));
+            }
+            Def::CoreAlias { instance, name, sort } => self.core_alias(store, *instance, name, *sort)?,
+            Def::Component(nested) => {
+                let (info, captures) = at(&self.component.info.components, *nested)?;
+                let mut captured = Vec::with_capacity(captures.len());
+                for capture in captures {
+                    captured.push(self.capture(*capture)?);
+                }
+                let (file, info) = (self.component.file.clone(), info.clone());
+                self.components.push(ComponentValue { file, info, captured: captured.into() });
+            }
+            Def::Instantiate { .. } => {
+                return Err(Error::invalid("crash: nested instantiation outside the loop"));
+            }
+            Def::Exports(exports) => {
+                let items = self.items(exports)?;
+                self.instances.push(Arc::new(items));
+            }
+            Def::Alias { instance, name, sort } => {
+                let item = at(&self.instances, *instance)?.get(name).cloned();
+                let item =
+                    item.ok_or_else(|| Error::unlinkable(format!("an instance lacks the export `{name}`")))?;
+                self.add(*sort, item)?;
+            }
+            Def::Bind { instance, path, slot } => {
+                let mut items = at(&self.instances, *instance)?.clone();
+                for name in path {
+                    let found = items.get(name).cloned();
+                    match found
+                        .ok_or_else(|| Error::unlinkable(format!("an instance lacks the export `{name}`")))?
+                    {
+                        Item::Instance(nested) => items = nested,
+                        Item::Resource(resource) => self.bind(*slot, resource),
+                        other => return Err(not_a(&other, "resource")),
+                    }
+                }
+            }
+            Def::Outer(capture) => match self.capture(*capture)? {
+                Item::Module(module) => self.core_modules.push(module),
+                Item::Component(component) => self.components.push(component),
+                other => return Err(not_a(&other, "core module or component")),
+            },
+            Def::Resource { slot, dtor } => {
+                let destructor = dtor.map(|dtor| at(&self.core_funcs, dtor).copied()).transpose()?;
+                let rt = store.add_resource_type(self.instance, destructor)?;
+                self.bind(*slot, ResourceItem { rt, destructor: None });
+            }
+            Def::Import { import, sort } => {
+                let (name, _) = at(&self.component.info.imports, *import)?;
+                let item = self.args.get(name).cloned();
+                let item =
+                    item.ok_or_else(|| Error::unlinkable(format!("the import `{name}` is not given")))?;
+                self.add(*sort, item)?;
+            }
+            Def::Export { name, item, sort } => {
+                let item = self.item(*item)?;
+                self.exports.insert(name.clone(), item.clone());
+                self.add(*sort, item)?;
+            }
+            Def::Lift { core_func, ty, options } => {
+                let lifted = Lifted {
+                    index: store.components().funcs.len() as u32,
+                    cx: self.canon_context(options)?,
+                    callee: *at(&self.core_funcs, *core_func)?,
+                    post_return: options
+                        .post_return
+                        .map(|func| at(&self.core_funcs, func).copied())
+                        .transpose()?,
+                    ty: self.bindings.func(&self.component.info.open_types, ty)?,
+                };
+                let func = FuncItem::Lifted(Arc::new(lifted));
+                store.components().funcs.push(func.clone());
+                self.funcs.push(func);
+            }
+            Def::Lower { func, options } => {
+                let callee = at(&self.funcs, *func)?.clone();
+                let cx = self.canon_context(options)?;
+                self.core_funcs.push(canon::canon_lower(store, cx, callee));
+            }
+            Def::ResourceNew(slot) => {
+                let func = canon::canon_resource_new(store, self.instance, self.resource(*slot)?);
+                self.core_funcs.push(func);
+            }
+            Def::ResourceDrop(slot) => {
+                let func = canon::canon_resource_drop(store, self.instance, self.resource(*slot)?.clone());
+                self.core_funcs.push(func);
+            }
+            Def::ResourceRep(slot) => {
+                let func = canon::canon_resource_rep(store, self.instance, self.resource(*slot)?);
+                self.core_funcs.push(func);
+            }
+        }
+        Ok(())
+    }
+
+    fn canon_context(&self, options: &CanonOptions) -> Result<CanonContext> {
+        Ok(CanonContext {
+            instance: self.instance,
+            string_encoding: options.string_encoding,
+            memory: options.memory.map(|memory| at(&self.core_memories, memory).copied()).transpose()?,
+            realloc: options.realloc.map(|func| at(&self.core_funcs, func).copied()).transpose()?,
+        })
+    }
+
+    fn core_instantiate(
+        &mut self,
+        store: &mut StoreInner,
+        module: u32,
+        args: &[(Box<str>, u32)],
+    ) -> Result<()> {
+        let module = at(&self.core_modules, module)?.clone();
+        let mut imports = Vec::with_capacity(module.info().imports.len());
+        for import in &module.info().imports {
+            let arg = args.iter().find(|(name, _)| *name == import.module);
+            let found = match arg {
+                Some((_, instance)) => self.core_export(store, *instance, &import.name)?,
+                None => None,
+            };
+            imports.push(found.ok_or_else(|| {
+                Error::unlinkable(format!(
+                    "a core module's import `{}::{}` is not given",
+                    import.module, import.name
+                ))
+            })?);
+        }
+        let instance = CoreInstanceHandle::new(store, &module, &imports)?;
+        self.core_instances.push(CoreInstance::Instance(instance));
+        Ok(())
+    }
+
+    fn core_export(&self, store: &mut StoreInner, instance: u32, name: &str) -> Result<Option<Extern>> {
+        Ok(match at(&self.core_instances, instance)? {
+            CoreInstance::Instance(instance) => instance.export(store, name),
+            CoreInstance::Exports(items) => items.get(name).copied(),
+        })
+    }
+
+    fn core_alias(
+        &mut self,
+        store: &mut StoreInner,
+        instance: u32,
+        name: &str,
+        sort: CoreSort,
+    ) -> Result<()> {
+        match (sort, self.core_export(store, instance, name)?) {
+            (CoreSort::Func, Some(Extern::Func(func))) => self.core_funcs.push(func),
+            (CoreSort::Memory, Some(Extern::Memory(memory))) => self.core_memories.push(memory),
+            (CoreSort::Table, Some(Extern::Table(table))) => self.core_tables.push(table),
+            (CoreSort::Global, Some(Extern::Global(global))) => self.core_globals.push(global),
+            _ => return Err(Error::unlinkable(format!("a core instance lacks the export `{name}`"))),
+        }
+        Ok(())
+    }
+
+    fn core_item(&self, sort: CoreSort, index: u32) -> Result<Extern> {
+        Ok(match sort {
+            CoreSort::Func => Extern::Func(*at(&self.core_funcs, index)?),
+            CoreSort::Memory => Extern::Memory(*at(&self.core_memories, index)?),
+            CoreSort::Table => Extern::Table(*at(&self.core_tables, index)?),
+            CoreSort::Global => Extern::Global(*at(&self.core_globals, index)?),
+        })
+    }
+
+    fn capture(&self, capture: Capture) -> Result<Item> {
+        Ok(match capture {
+            Capture::Module(index) => Item::Module(at(&self.core_modules, index)?.clone()),
+            Capture::Component(index) => Item::Component(at(&self.components, index)?.clone()),
+            Capture::Captured(index) => at(&self.component.captured, index)?.clone(),
+        })
+    }
+
+    fn item(&self, item: ItemIdx) -> Result<Item> {
+        Ok(match item {
+            ItemIdx::Module(index) => Item::Module(at(&self.core_modules, index)?.clone()),
+            ItemIdx::Func(index) => Item::Func(at(&self.funcs, index)?.clone()),
+            ItemIdx::Instance(index) => Item::Instance(at(&self.instances, index)?.clone()),
+            ItemIdx::Component(index) => Item::Component(at(&self.components, index)?.clone()),
+            ItemIdx::Resource(slot) => Item::Resource(self.resource(slot)?.clone()),
+            ItemIdx::Type => Item::Type,
+        })
+    }
+
+    fn items(&self, items: &[(Arc<str>, ItemIdx)]) -> Result<Items> {
+        items.iter().map(|(name, item)| Ok((name.clone(), self.item(*item)?))).collect()
+    }
+
+    /// Adds an item to its index space.
+    fn add(&mut self, sort: Sort, item: Item) -> Result<()> {
+        match (sort, item) {
+            (Sort::Module, Item::Module(module)) => self.core_modules.push(module),
+            (Sort::Func, Item::Func(func)) => self.funcs.push(func),
+            (Sort::Instance, Item::Instance(items)) => self.instances.push(items),
+            (Sort::Component, Item::Component(component)) => self.components.push(component),
+            (Sort::Type(None), _) => {}
+            (Sort::Type(Some(slot)), Item::Resource(resource)) => self.bind(slot, resource),
+            (Sort::Module, other) => return Err(not_a(&other, "core module")),
+            (Sort::Func, other) => return Err(not_a(&other, "func")),
+            (Sort::Instance, other) => return Err(not_a(&other, "instance")),
+            (Sort::Component, other) => return Err(not_a(&other, "component")),
+            (Sort::Type(Some(_)), other) => return Err(not_a(&other, "resource")),
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, slot: Slot, resource: ResourceItem) {
+        self.bindings.bind(slot, resource.rt);
+        self.resources.insert(slot, resource);
+    }
+
+    fn resource(&self, slot: Slot) -> Result<&ResourceItem> {
+        self.resources.get(&slot).ok_or_else(|| Error::invalid("crash: a plan refers to an unbound resource"))
+    }
+}

@@ -1,0 +1,158 @@
+//! Components (Explainer.md): parsing, linking, instantiation, and calls across their boundaries.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`Component`] | a parsed component: a flat plan, shared by all its instances |
+//! | [`Linker`], [`InstancePre`] | what the host offers; names resolved, types checked |
+//! | [`Instance`], [`Func`], [`TypedFunc`] | handles into a store |
+//! | `canon` | one function per canonical built-in |
+//! | `adapter` | a call from one component into another |
+//! | `resource` | resource types, destructors, borrow scopes |
+//! | [`types`], `info`, `parse` | types of imports and exports; the plan; how it is made |
+//!
+//! Values cross boundaries by the rules of the crate `canonical-abi`, re-exported here as [`abi`].
+//!
+//! Must not know: which engine runs the core code, what any interface means.
+
+mod adapter;
+mod canon;
+mod check;
+mod func;
+mod guest;
+mod host;
+mod info;
+mod instance;
+mod instantiate;
+mod linker;
+mod names;
+mod parse;
+mod parse_types;
+mod resource;
+pub mod types;
+
+pub use func::{Func, TypedFunc};
+pub use instance::{Exports, Instance};
+pub use instantiate::InstancePre;
+pub use linker::{Linker, LinkerInstance};
+/// The Canonical ABI: value types, dynamic values, typed values.
+pub use mini_wasm_canonical_abi as abi;
+pub use resource::resource_drop;
+pub use types::{ComponentType, ExternType, InstanceType, ItemFunc, ModuleType, TypeBound};
+
+use crate::backend::NativeCode;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::module::{Module, WasmBytes};
+use abi::ResourceType;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use info::ComponentInfo;
+
+/// A validated component, ready to be instantiated in any store of its engine. Cheap to clone; holds no store.
+#[derive(Clone)]
+pub struct Component(Arc<ComponentInner>);
+
+struct ComponentInner {
+    engine: Engine,
+    wasm: WasmBytes,
+    root: Arc<ComponentInfo>,
+    modules: Vec<Module>,
+}
+
+impl Component {
+    /// Parses and validates a binary; compiles its core modules when the engine has a backend.
+    ///
+    /// # Errors
+    /// `Malformed` and `Invalid` for the binary's own faults; what the backend says otherwise.
+    pub fn new(engine: &Engine, wasm: impl Into<Arc<[u8]>>) -> Result<Component> {
+        let wasm = WasmBytes::new(wasm.into());
+        let parsed = parse::parse(&wasm, engine.config().features, true)?;
+        let mut modules = Vec::with_capacity(parsed.modules.len());
+        for part in parsed.modules {
+            modules.push(Module::from_part(engine, part, false)?);
+        }
+        Ok(Component::assemble(engine, wasm, parsed.root, modules))
+    }
+
+    /// A component whose core modules have native code already (from an artifact whose seal was checked): one entry per module,
+    /// in the order of [`Component::core_modules`]. Function bodies are not validated again.
+    ///
+    /// # Errors
+    /// `Artifact` when the number of entries is not the number of modules; otherwise as for [`Component::new`].
+    pub fn with_native(
+        engine: &Engine,
+        wasm: WasmBytes,
+        native: Vec<Option<Arc<dyn NativeCode>>>,
+    ) -> Result<Component> {
+        let parsed = parse::parse(&wasm, engine.config().features, false)?;
+        if parsed.modules.len() != native.len() {
+            return Err(Error::new(
+                crate::error::ErrorKind::Artifact,
+                format!(
+                    "native code of {} modules for a component with {}",
+                    native.len(),
+                    parsed.modules.len()
+                ),
+            ));
+        }
+        let mut modules = Vec::with_capacity(native.len());
+        for (part, native) in parsed.modules.into_iter().zip(native) {
+            modules.push(Module::with_native(engine, part, native)?);
+        }
+        Ok(Component::assemble(engine, wasm, parsed.root, modules))
+    }
+
+    fn assemble(engine: &Engine, wasm: WasmBytes, root: ComponentInfo, modules: Vec<Module>) -> Component {
+        Component(Arc::new(ComponentInner { engine: engine.clone(), wasm, root: Arc::new(root), modules }))
+    }
+
+    /// Whether the bytes begin as a component does (and not as a core module).
+    pub fn is_component(bytes: &[u8]) -> bool {
+        wasmparser::Parser::is_component(bytes)
+    }
+
+    /// All core modules in it, nested components' too, in the order in which they appear in the binary.
+    pub fn core_modules(&self) -> &[Module] {
+        &self.0.modules
+    }
+
+    /// Name and type of each import, in order.
+    pub fn imports(&self) -> &[(Arc<str>, ExternType)] {
+        &self.0.root.imports
+    }
+
+    /// Name and type of each export, in order.
+    pub fn exports(&self) -> &[(Arc<str>, ExternType)] {
+        &self.0.root.exports
+    }
+
+    /// What the component calls a resource in the types of its imports and exports: the name of the first import or export
+    /// that is this resource.
+    pub fn resource_name(&self, rt: ResourceType) -> Option<&str> {
+        match rt {
+            ResourceType::Id(slot) => self.0.root.resource_names.get(slot as usize)?.as_deref(),
+            ResourceType::Host(_) => None,
+        }
+    }
+
+    /// The engine it belongs to.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The binary.
+    pub fn wasm(&self) -> &WasmBytes {
+        &self.0.wasm
+    }
+
+    fn root(&self) -> &Arc<ComponentInfo> {
+        &self.0.root
+    }
+}
+
+impl core::fmt::Debug for Component {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Component").field("core_modules", &self.0.modules.len()).finish_non_exhaustive()
+    }
+}
