@@ -8,6 +8,8 @@
 //!
 //! Must not know: types other than strings.
 
+mod transcode;
+
 use crate::context::{Guest, LiftLowerContext, StringEncoding};
 use crate::error::{Content, Result, Trap, TypeMismatch};
 use crate::layout::PtrType;
@@ -15,6 +17,11 @@ use crate::load::load_ptr;
 use crate::store::store_range;
 use crate::val::Text;
 use alloc::string::String;
+use alloc::vec::Vec;
+use transcode::{
+    latin1_prefix, latin1_to_utf8, utf8_len_of_latin1, utf8_len_of_utf16, utf8_to_latin1, utf8_to_utf16,
+    utf16_len, utf16_to_utf8,
+};
 
 /// A string has at most this many bytes, in the encoding of its memory.
 pub const MAX_STRING_BYTE_LENGTH: usize = (1 << 28) - 1;
@@ -67,61 +74,38 @@ pub(crate) fn load_string_from_range<G: Guest + ?Sized>(
     };
     cx.check_range(ptr, alignment, byte_length, Content::String)?;
     let text = match encoding {
-        SourceEncoding::Utf8 => decode_utf8(cx, ptr, byte_length)?,
-        SourceEncoding::Utf16 | SourceEncoding::TaggedUtf16 => decode_utf16(cx, ptr, byte_length)?,
-        SourceEncoding::Latin1 => decode_latin1(cx, ptr, byte_length)?,
+        SourceEncoding::Utf8 => decode(cx, ptr, byte_length, byte_length, |bytes, utf8| {
+            utf8.extend_from_slice(bytes);
+            Ok(())
+        })?,
+        SourceEncoding::Utf16 | SourceEncoding::TaggedUtf16 => {
+            let utf8_length = utf8_len_of_utf16(cx.bytes(ptr, byte_length)?);
+            decode(cx, ptr, byte_length, utf8_length, |bytes, utf8| {
+                utf16_to_utf8(bytes, utf8).map_err(Trap::UnpairedSurrogate)
+            })?
+        }
+        SourceEncoding::Latin1 => {
+            let utf8_length = utf8_len_of_latin1(cx.bytes(ptr, byte_length)?);
+            decode(cx, ptr, byte_length, utf8_length, |bytes, utf8| {
+                latin1_to_utf8(bytes, utf8);
+                Ok(())
+            })?
+        }
     };
     Ok(Text::decoded(text, encoding))
 }
 
-/// An empty string with room for `bytes`, paid from the copy budget.
-fn string_with_room<G: Guest + ?Sized>(cx: &mut LiftLowerContext<'_, G>, bytes: usize) -> Result<String> {
-    cx.charge(bytes)?;
-    let mut text = String::new();
-    text.try_reserve_exact(bytes).map_err(|_| Trap::HostMemory)?;
-    Ok(text)
-}
-
-fn decode_utf8<G: Guest + ?Sized>(
+/// Decodes the `length` bytes at `ptr` into a string of `utf8_length` bytes, paid from the copy budget.
+fn decode<G: Guest + ?Sized>(
     cx: &mut LiftLowerContext<'_, G>,
     ptr: usize,
     length: usize,
+    utf8_length: usize,
+    into_utf8: impl FnOnce(&[u8], &mut Vec<u8>) -> Result<(), Trap>,
 ) -> Result<String> {
-    let mut text = string_with_room(cx, length)?;
-    let bytes = cx.bytes(ptr, length)?;
-    text.push_str(core::str::from_utf8(bytes).map_err(Trap::InvalidUtf8)?);
-    Ok(text)
-}
-
-fn decode_utf16<G: Guest + ?Sized>(
-    cx: &mut LiftLowerContext<'_, G>,
-    ptr: usize,
-    length: usize,
-) -> Result<String> {
-    // Once to learn the size (and that it is UTF-16), once to write.
-    let mut utf8_length = 0;
-    for decoded in char::decode_utf16(code_units(cx.bytes(ptr, length)?)) {
-        utf8_length +=
-            decoded.map_err(|error| Trap::UnpairedSurrogate(error.unpaired_surrogate()))?.len_utf8();
-    }
-    let mut text = string_with_room(cx, utf8_length)?;
-    text.extend(char::decode_utf16(code_units(cx.bytes(ptr, length)?)).flatten());
-    Ok(text)
-}
-
-fn code_units(bytes: &[u8]) -> impl Iterator<Item = u16> + '_ {
-    bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
-}
-
-fn decode_latin1<G: Guest + ?Sized>(
-    cx: &mut LiftLowerContext<'_, G>,
-    ptr: usize,
-    length: usize,
-) -> Result<String> {
-    let two_byte_chars = cx.bytes(ptr, length)?.iter().filter(|byte| **byte >= 0x80).count();
-    let mut text = string_with_room(cx, length + two_byte_chars)?;
-    text.extend(cx.bytes(ptr, length)?.iter().map(|byte| char::from(*byte)));
-    Ok(text)
+    let mut utf8 = cx.vec(utf8_length)?;
+    into_utf8(cx.bytes(ptr, length)?, &mut utf8)?;
+    Ok(String::from_utf8(utf8).map_err(|error| Trap::InvalidUtf8(error.utf8_error()))?)
 }
 
 pub(crate) fn store_string<G: Guest + ?Sized>(
@@ -142,7 +126,7 @@ pub(crate) fn store_string_into_range<G: Guest + ?Sized>(
 ) -> Result<(usize, u64)> {
     let src_code_units = match encoding {
         SourceEncoding::Utf8 => text.len(),
-        SourceEncoding::Utf16 | SourceEncoding::TaggedUtf16 => text.encode_utf16().count(),
+        SourceEncoding::Utf16 | SourceEncoding::TaggedUtf16 => utf16_len(text),
         SourceEncoding::Latin1 => text.chars().count(),
     };
     if src_code_units > MAX_STRING_BYTE_LENGTH {
@@ -188,7 +172,7 @@ fn store_string_copy_utf16<G: Guest + ?Sized>(
     code_units: usize,
 ) -> Result<(usize, usize)> {
     let ptr = cx.allocate(2, 2 * code_units, Content::String)?;
-    encode_utf16(text.encode_utf16(), cx.bytes_mut(ptr, 2 * code_units)?);
+    utf8_to_utf16(text, cx.bytes_mut(ptr, 2 * code_units)?);
     Ok((ptr, code_units))
 }
 
@@ -198,26 +182,8 @@ fn store_string_copy_latin1<G: Guest + ?Sized>(
     code_units: usize,
 ) -> Result<(usize, usize)> {
     let ptr = cx.allocate(2, code_units, Content::String)?;
-    encode_latin1(text.chars(), cx.bytes_mut(ptr, code_units)?);
+    utf8_to_latin1(text, cx.bytes_mut(ptr, code_units)?);
     Ok((ptr, code_units))
-}
-
-/// Writes code units from the front of `bytes`; how many bytes they took. What does not fit is not written (callers have
-/// checked that all fits).
-fn encode_utf16(units: impl Iterator<Item = u16>, bytes: &mut [u8]) -> usize {
-    let mut written = 0;
-    for (unit, slot) in units.zip(bytes.chunks_exact_mut(2)) {
-        slot.copy_from_slice(&unit.to_le_bytes());
-        written += 2;
-    }
-    written
-}
-
-/// Writes characters below U+0100, one byte each.
-fn encode_latin1(chars: impl Iterator<Item = char>, bytes: &mut [u8]) {
-    for (c, slot) in chars.zip(bytes) {
-        *slot = c as u8;
-    }
 }
 
 /// From UTF-16 or Latin-1: as if all were ASCII, until it is not.
@@ -228,7 +194,7 @@ fn store_string_to_utf8<G: Guest + ?Sized>(
     worst_case_size: usize,
 ) -> Result<(usize, usize)> {
     let mut ptr = cx.allocate(1, src_code_units, Content::String)?;
-    let ascii = text.bytes().position(|byte| byte >= 0x80).unwrap_or(text.len());
+    let ascii = if text.is_ascii() { text.len() } else { text.bytes().take_while(u8::is_ascii).count() };
     cx.bytes_mut(ptr, ascii)?.copy_from_slice(&text.as_bytes()[..ascii]);
     if ascii == text.len() {
         return Ok((ptr, src_code_units));
@@ -250,7 +216,7 @@ fn store_utf8_to_utf16<G: Guest + ?Sized>(
 ) -> Result<(usize, usize)> {
     let worst_case_size = 2 * src_code_units;
     let mut ptr = cx.allocate(2, worst_case_size, Content::String)?;
-    let encoded = encode_utf16(text.encode_utf16(), cx.bytes_mut(ptr, worst_case_size)?);
+    let encoded = utf8_to_utf16(text, cx.bytes_mut(ptr, worst_case_size)?);
     if encoded < worst_case_size {
         ptr = cx.reallocate(ptr, worst_case_size, 2, encoded, Content::String)?;
     }
@@ -264,9 +230,9 @@ fn store_string_to_latin1_or_utf16<G: Guest + ?Sized>(
     src_code_units: usize,
 ) -> Result<(usize, u64)> {
     let mut ptr = cx.allocate(2, src_code_units, Content::String)?;
-    let latin1 = text.char_indices().find(|(_, c)| *c as u32 >= 0x100).map_or(text.len(), |(at, _)| at);
+    let latin1 = latin1_prefix(text);
     let dst_byte_length = text[..latin1].chars().count();
-    encode_latin1(text[..latin1].chars(), cx.bytes_mut(ptr, dst_byte_length)?);
+    utf8_to_latin1(&text[..latin1], cx.bytes_mut(ptr, dst_byte_length)?);
     if latin1 < text.len() {
         let worst_case_size = 2 * src_code_units;
         ptr = cx.reallocate(ptr, src_code_units, 2, worst_case_size, Content::String)?;
@@ -276,7 +242,7 @@ fn store_string_to_latin1_or_utf16<G: Guest + ?Sized>(
             region[2 * j] = region[j];
             region[2 * j + 1] = 0;
         }
-        let rest = encode_utf16(text[latin1..].encode_utf16(), &mut region[2 * dst_byte_length..]);
+        let rest = utf8_to_utf16(&text[latin1..], &mut region[2 * dst_byte_length..]);
         let encoded = 2 * dst_byte_length + rest;
         if worst_case_size > encoded {
             ptr = cx.reallocate(ptr, worst_case_size, 2, encoded, Content::String)?;
@@ -298,8 +264,8 @@ fn store_probably_utf16_to_latin1_or_utf16<G: Guest + ?Sized>(
     let src_byte_length = 2 * src_code_units;
     let ptr = cx.allocate(2, src_byte_length, Content::String)?;
     let region = cx.bytes_mut(ptr, src_byte_length)?;
-    encode_utf16(text.encode_utf16(), region);
-    if text.chars().any(|c| c as u32 >= 0x100) {
+    utf8_to_utf16(text, region);
+    if latin1_prefix(text) < text.len() {
         return Ok((ptr, src_code_units as u64 | utf16_tag(cx.ptr_type())));
     }
     for i in 0..src_code_units {
