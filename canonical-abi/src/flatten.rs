@@ -115,7 +115,7 @@ pub fn flat_count(types: &[ValType]) -> usize {
 
 /// The flat types of a list of values, or `None` for more than `max_flat` (at most `MAX_FLAT_PARAMS`).
 pub fn flatten_types(types: &[ValType], ptr_type: PtrType, max_flat: usize) -> Option<FlatTypes> {
-    if flat_count(types) > max_flat.min(MAX_FLAT_PARAMS) {
+    if !crate::types::record_layout(types.iter()).goes_flat(max_flat) {
         return None;
     }
     let mut flat = FlatTypes::EMPTY;

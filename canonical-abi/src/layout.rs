@@ -94,6 +94,12 @@ impl Layout {
         self.flat_count as usize
     }
 
+    /// Whether values of this layout go flat where `max_flat` core values may (never more than `MAX_FLAT_PARAMS`).
+    #[inline]
+    pub const fn goes_flat(&self, max_flat: usize) -> bool {
+        self.flat_count as usize <= max_flat && self.flat_count < FLAT_COUNT_MANY
+    }
+
     /// Whether the size is below `MAX_ELEM_SIZE`.
     pub const fn is_valid(&self) -> bool {
         self.elem_size[1] < MAX_ELEM_SIZE && self.elem_size[0] < MAX_ELEM_SIZE

@@ -23,6 +23,51 @@
 //! An embedder implements [`Guest`] for a component instance, makes a [`LiftLowerContext`] per call and direction, and
 //! calls [`lift_flat_values`] and [`lower_flat_values`], or [`typed::ParamList`] and [`typed::OptionalType`] for Rust
 //! types. All of them treat the guest as hostile: no panic, no unbounded recursion, no allocation beyond the copy budget.
+//!
+//! ```
+//! use mini_wasm_canonical_abi::*;
+//! use mini_wasm_canonical_abi::typed::{LiftList, LowerList};
+//!
+//! /// A guest without handles whose `realloc` only ever goes up.
+//! struct Bump(Vec<u8>, usize);
+//! # fn none<T>() -> Result<T> { Err(Error::guest(std::io::Error::other("no handles here"))) }
+//! impl Guest for Bump {
+//!     fn memory(&self) -> &[u8] { &self.0 }
+//!     fn memory_mut(&mut self) -> &mut [u8] { &mut self.0 }
+//!     fn realloc(&mut self, _: usize, _: usize, alignment: usize, new_size: usize) -> Result<usize> {
+//!         let ptr = self.1.next_multiple_of(alignment);
+//!         self.1 = ptr + new_size;
+//!         Ok(ptr)
+//!     }
+//!     // lift_own, lift_borrow, lower_own, lower_borrow: see `handle::HandleTable`
+//! #   fn lift_own(&mut self, _: u32, _: ResourceType) -> Result<Resource> { none() }
+//! #   fn lift_borrow(&mut self, _: u32, _: ResourceType) -> Result<Resource> { none() }
+//! #   fn lower_own(&mut self, _: Resource, _: ResourceType) -> Result<u32> { none() }
+//! #   fn lower_borrow(&mut self, _: Resource, _: ResourceType) -> Result<u32> { none() }
+//! }
+//!
+//! let mut guest = Bump(vec![0; 1024], 8);
+//! let mut slots = [0; MAX_FLAT_PARAMS];
+//!
+//! // The host calls `f(name: string, sizes: list<u32>)`: four core values.
+//! let mut cx = LiftLowerContext::new(&mut guest, Options::default());
+//! let mut out = CoreValueSink::new(&mut slots);
+//! ("name", &[1u32, 2, 3][..]).lower_flat_values(&mut cx, MAX_FLAT_PARAMS, None, &mut out)?;
+//! assert_eq!(slots[..4], [8, 4, 12, 3]);
+//!
+//! // The guest calls a host function of the same type with them.
+//! let mut cx = LiftLowerContext::new(&mut guest, Options::default());
+//! let mut flat_args = CoreValueIter::new(&slots[..4]);
+//! let (name, sizes) = <(String, Vec<u32>)>::lift_flat_values(&mut cx, MAX_FLAT_PARAMS, &mut flat_args)?;
+//! assert_eq!((&*name, &*sizes), ("name", &[1, 2, 3][..]));
+//!
+//! // The same by types that are known at run time.
+//! let types = [ValType::String, ValType::list(ValType::U32).unwrap()];
+//! let mut flat_args = CoreValueIter::new(&slots[..4]);
+//! let vals = lift_flat_values(&mut cx, MAX_FLAT_PARAMS, &mut flat_args, &types)?;
+//! assert_eq!(vals, [Val::from("name"), Val::List(vec![1u32, 2, 3].into())]);
+//! # Ok::<(), Error>(())
+//! ```
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]

@@ -7,7 +7,6 @@
 
 use crate::context::{Guest, LiftLowerContext};
 use crate::error::{Content, Result, TypeMismatch};
-use crate::flatten::flat_count;
 use crate::load::{canonicalize_nan32, canonicalize_nan64};
 use crate::store::{store_list_into_range, store_map_into_range, store_record};
 use crate::string::store_string_into_range;
@@ -186,8 +185,8 @@ pub fn lower_flat_values<G: Guest + ?Sized>(
     out_param: Option<usize>,
     out: &mut CoreValueSink<'_>,
 ) -> Result<()> {
-    if flat_count(types) > max_flat {
-        let tuple = crate::types::record_layout(types.iter());
+    let tuple = crate::types::record_layout(types.iter());
+    if !tuple.goes_flat(max_flat) {
         let ptr = spill(cx, tuple.alignment(cx.ptr_type()), tuple.elem_size(cx.ptr_type()), out_param, out)?;
         store_record(cx, "values", vals, ptr, types.iter())
     } else {

@@ -133,7 +133,7 @@ pub trait LiftOptional: OptionalType + Sized {
         vi: &mut CoreValueIter<'_>,
     ) -> Result<Self> {
         match Self::PAYLOAD {
-            Some(layout) if layout.flat_count() > MAX_FLAT_RESULTS => {
+            Some(layout) if !layout.goes_flat(MAX_FLAT_RESULTS) => {
                 let ptr = spilled(cx, vi, &layout)?;
                 Self::load_payload(cx, ptr)
             }
@@ -191,7 +191,7 @@ pub trait LowerOptional: OptionalType {
         out: &mut CoreValueSink<'_>,
     ) -> Result<()> {
         match Self::PAYLOAD {
-            Some(layout) if layout.flat_count() > MAX_FLAT_RESULTS => {
+            Some(layout) if !layout.goes_flat(MAX_FLAT_RESULTS) => {
                 let (alignment, size) = (layout.alignment(cx.ptr_type()), layout.elem_size(cx.ptr_type()));
                 let ptr = spill(cx, alignment, size, out_param, out)?;
                 self.store_payload(cx, ptr)
@@ -363,7 +363,7 @@ macro_rules! tuples {
                 max_flat: usize,
                 vi: &mut CoreValueIter<'_>,
             ) -> Result<Self> {
-                if Self::LAYOUT.flat_count() > max_flat {
+                if !Self::LAYOUT.goes_flat(max_flat) {
                     let ptr = spilled(cx, vi, &Self::LAYOUT)?;
                     Self::load(cx, ptr)
                 } else {
@@ -380,7 +380,7 @@ macro_rules! tuples {
                 out_param: Option<usize>,
                 out: &mut CoreValueSink<'_>,
             ) -> Result<()> {
-                if Self::LAYOUT.flat_count() > max_flat {
+                if !Self::LAYOUT.goes_flat(max_flat) {
                     let (alignment, size) =
                         (Self::LAYOUT.alignment(cx.ptr_type()), Self::LAYOUT.elem_size(cx.ptr_type()));
                     let ptr = spill(cx, alignment, size, out_param, out)?;

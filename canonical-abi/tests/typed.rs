@@ -11,6 +11,7 @@ use mini_wasm_canonical_abi::typed::{
 };
 use mini_wasm_canonical_abi::*;
 use plain_guest::{PlainGuest, trap};
+use proptest::prelude::*;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
@@ -338,4 +339,54 @@ fn typed_and_dynamic_ways_trap_alike_on_hostile_bytes() {
     assert_eq!(Access::load(&mut cx, 0).unwrap(), Access::all());
     assert_eq!(load(&mut cx, 0, &Access::val_type().unwrap()).unwrap(), Val::Flags(0x1ff));
     assert_eq!(Access::lift_flat(&mut cx, &mut CoreValueIter::new(&[u64::MAX])).unwrap(), Access::all());
+}
+
+/// Lifts a `T` from `memory` and `flat` in both ways and, if that is one, lowers it again in both ways.
+fn same_from<T: Lift + Lower>(memory: &[u8], flat: &[u64; MAX_FLAT_PARAMS], opts: Options) {
+    let t = T::val_type().unwrap();
+    let mut guest = PlainGuest::new(0);
+    guest.memory = memory.to_vec();
+    let mut cx = LiftLowerContext::new(&mut guest, opts);
+    let (mut typed_vi, mut dynamic_vi) = (CoreValueIter::new(flat), CoreValueIter::new(flat));
+    for typed in [true, false].map(|in_memory| {
+        if in_memory {
+            (T::load(&mut cx, 0), load(&mut cx, 0, &t))
+        } else {
+            (T::lift_flat(&mut cx, &mut typed_vi), lift_flat(&mut cx, &mut dynamic_vi, &t))
+        }
+    }) {
+        match typed {
+            (Ok(value), Ok(val)) => {
+                let (mut a, mut b) = (PlainGuest::new(1 << 16), PlainGuest::new(1 << 16));
+                (a.next, b.next) = (4096, 4096);
+                value.store(&mut LiftLowerContext::new(&mut a, opts), 8).unwrap();
+                store(&mut LiftLowerContext::new(&mut b, opts), &of_host(val), &t, 8).unwrap();
+                assert!(a.memory == b.memory && a.calls == b.calls, "{t:?}");
+            }
+            (Err(typed), Err(dynamic)) => assert_eq!(trap(typed), trap(dynamic)),
+            (typed, dynamic) => panic!("{t:?}: typed {:?}, dynamic {dynamic:?}", typed.err()),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 3 } else { 300 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_bytes_are_the_same_value_or_the_same_trap_in_both_ways(
+        memory in proptest::collection::vec(prop_oneof![4 => Just(0u8), 3 => 0u8..4, 2 => 0u8..64, 1 => any::<u8>()], 256),
+        flat in proptest::array::uniform16(prop_oneof![0u64..3, 0u64..64, any::<u64>()]),
+        opts in proptest::sample::select(options().collect::<Vec<_>>()),
+    ) {
+        same_from::<Entry>(&memory, &flat, opts);
+        same_from::<Shape>(&memory, &flat, opts);
+        same_from::<(Kind, Access, bool, char, f32, f64, i8, i16)>(&memory, &flat, opts);
+        same_from::<Option<Result<Vec<Option<u16>>, Shape>>>(&memory, &flat, opts);
+        same_from::<(Result<(), Kind>, Result<u64, f32>, Vec<(u8, String)>)>(&memory, &flat, opts);
+        same_from::<Vec<Entry>>(&memory, &flat, opts);
+    }
 }
