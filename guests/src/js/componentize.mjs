@@ -1,0 +1,8 @@
+// componentize-js has no command line of its own. Arguments: source, WIT folder, world, output.
+import { componentize } from '@bytecodealliance/componentize-js';
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
+const [source, wit, worldName, out] = process.argv.slice(2);
+const { component } = await componentize({ sourcePath: resolve(source), witPath: resolve(wit), worldName });
+await writeFile(out, component);
