@@ -3,6 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | [`compile`] | the compiler (feature `compile`): operators to code, stubs, linking |
+//! | [`artifact`], [`seal`] | the file, and what makes it trustworthy |
 //! | `tables` | what each program counter means, as flat tables |
 //! | `load` | code in memory, and how it is left again |
 //! | `sys` | the trap handler |
@@ -10,12 +11,15 @@
 //!
 //! Unsafe code stands in the modules that own code memory, signals and entries; the compiler has none.
 
-#[expect(unsafe_code, reason = "vouches for code that it has just compiled")]
+#[expect(unsafe_code, reason = "vouches for code whose seal it has checked")]
+pub mod artifact;
+#[cfg_attr(feature = "compile", expect(unsafe_code, reason = "vouches for code that it has just compiled"))]
 mod backend;
 mod cpu;
 mod key;
 #[expect(unsafe_code, reason = "maps code, calls it, and walks its frames")]
 mod load;
+pub mod seal;
 #[expect(unsafe_code, reason = "signal handlers and cache maintenance")]
 mod sys;
 mod tables;

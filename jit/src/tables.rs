@@ -163,11 +163,6 @@ impl Tables {
         self.sites.checked_mul(9)?.checked_add(self.pcs_at())?.checked_next_multiple_of(8)
     }
 
-    /// How many own functions there are.
-    pub(crate) fn funcs(&self) -> usize {
-        self.funcs
-    }
-
     /// Text of own function `own`.
     pub(crate) fn func(&self, bytes: &[u8], own: usize) -> Option<FuncRow> {
         let at = (own < self.funcs).then_some(HEAD + own * FUNC)?;
@@ -257,7 +252,6 @@ mod tests {
     fn what_is_written_is_found_again() {
         let bytes = sample();
         let t = Tables::parse(&bytes).unwrap();
-        assert_eq!(t.funcs(), 2);
         assert_eq!(t.func(&bytes, 1), Some(FuncRow { start: 80, len: 20, entry: NONE }));
         assert_eq!(t.func(&bytes, 2), None);
         assert_eq!((t.stub(&bytes, 0), t.stub(&bytes, 1), t.stub(&bytes, 2)), (None, Some(48), None));

@@ -15,6 +15,7 @@ mod memory;
 mod stubs;
 mod target;
 
+use crate::artifact::{Content, Kind, Seal};
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
 use crate::tables::{EntryRow, FuncRow, NONE, Site, TablesBuilder};
@@ -420,6 +421,65 @@ fn assemble(
     let (text, mut data) = module.finish().map_err(internal)?;
     let tables = data.remove("tables").unwrap_or_default().into_vec();
     Ok(CompiledModule { text, tables, left_out })
+}
+
+/// How to make an artifact.
+#[derive(Clone, Debug)]
+pub struct ArtifactOptions {
+    /// The architecture; this machine's by default.
+    pub arch: Option<Arch>,
+    /// Processor features that the code may use; by default this machine's, or for another architecture its baseline.
+    pub cpu: Option<CpuFeatures>,
+    /// How to compile.
+    pub compile: CompileOptions,
+    /// With what it is sealed.
+    pub seal: Seal,
+}
+
+/// An artifact and what became of it.
+#[derive(Debug)]
+pub struct NewArtifact {
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// Functions that the interpreter will run: number of the core module, own function, why.
+    pub left_out: Vec<(usize, usize, LeftOut)>,
+}
+
+/// Compiles the core modules of a WebAssembly file into an artifact. `modules` are the file's core modules in order of
+/// appearance: for a module itself, one.
+///
+/// # Errors
+/// `Usage` when there is no native code for the target.
+pub fn compile_artifact(
+    config: &Config,
+    wasm: &[u8],
+    kind: Kind,
+    modules: &[&ModuleInfo],
+    options: &ArtifactOptions,
+) -> Result<NewArtifact> {
+    let host = Arch::host();
+    let arch = options.arch.or(host).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "there is no native code for this machine; name a target")
+    })?;
+    let cpu = options.cpu.unwrap_or_else(|| match host == Some(arch) {
+        true => CpuFeatures::host(),
+        false => CpuFeatures::baseline(arch),
+    });
+    let total: usize = modules.iter().map(|info| info.bodies.len()).sum();
+    let mut before = 0;
+    let (mut compiled, mut left_out) = (Vec::new(), Vec::new());
+    for (i, info) in modules.iter().enumerate() {
+        let mut compile_options = options.compile.clone();
+        if let Some(progress) = options.compile.progress.clone() {
+            compile_options.progress = Some(Arc::new(move |done, _| progress(before + done, total)));
+        }
+        let module = compile(info, config, arch, cpu, &compile_options)?;
+        left_out.extend(module.left_out.iter().map(|(own, why)| (i, *own, why.clone())));
+        compiled.push(module);
+        before += info.bodies.len();
+    }
+    let content = Content { kind, arch, cpu, key: CodeKey::new(config), wasm, modules: &compiled };
+    Ok(NewArtifact { bytes: crate::artifact::assemble(&content, &options.seal), left_out })
 }
 
 /// The intermediate code of one function, as text, for tests and for `mini-wasm` developers.

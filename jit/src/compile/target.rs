@@ -13,7 +13,6 @@ use mini_wasm_runtime::{Error, ErrorKind, Result};
 /// A target with its instruction set.
 pub(crate) struct Target {
     pub(crate) arch: Arch,
-    pub(crate) cpu: CpuFeatures,
     pub(crate) isa: OwnedTargetIsa,
 }
 
@@ -42,7 +41,7 @@ impl Target {
             builder.enable(name).map_err(|e| refuse(&e))?;
         }
         let isa = builder.finish(settings::Flags::new(shared)).map_err(|e| refuse(&e))?;
-        Ok(Target { arch, cpu, isa })
+        Ok(Target { arch, isa })
     }
 
     /// Do these results fit in the registers of the `tail` convention? Else they go through a hidden result area, whose pointer

@@ -9,6 +9,8 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(crate) struct CodeMap {
     map: MmapMut,
+    /// Bytes wanted; the system has no empty mappings.
+    len: usize,
     text: Range<usize>,
 }
 
@@ -20,12 +22,12 @@ impl CodeMap {
     /// A zeroed mapping of `len` bytes.
     pub(crate) fn new(len: usize) -> Result<CodeMap> {
         let map = MmapMut::map_anon(len.max(1)).map_err(|e| io("no memory for native code", &e))?;
-        Ok(CodeMap { map, text: 0..0 })
+        Ok(CodeMap { map, len, text: 0..0 })
     }
 
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.map
+        &self.map[..self.len]
     }
 
     /// The bytes, to fill in.
@@ -34,7 +36,7 @@ impl CodeMap {
     /// After [`CodeMap::publish`]: writing would fault.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         assert!(self.text.is_empty(), "crash: published code is not writable");
-        &mut self.map
+        &mut self.map[..self.len]
     }
 
     /// Makes `text` executable and everything read-only.
@@ -43,7 +45,7 @@ impl CodeMap {
     /// `Usage` when `text` is not made of whole pages of the mapping, `Io` when the system refuses.
     pub(crate) fn publish(&mut self, text: Range<usize>) -> Result<()> {
         let page = region::page::size();
-        let whole = text.start.is_multiple_of(page) && text.start <= text.end && text.end <= self.map.len();
+        let whole = text.start.is_multiple_of(page) && text.start <= text.end && text.end <= self.len;
         if !whole {
             return Err(Error::new(ErrorKind::Usage, "text must begin at a page of its mapping"));
         }
