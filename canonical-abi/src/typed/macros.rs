@@ -386,6 +386,14 @@ macro_rules! flags {
             }
         }
 
+        impl ::core::ops::BitAnd for $name {
+            type Output = $name;
+
+            fn bitand(self, other: $name) -> $name {
+                $name { bits: self.bits & other.bits }
+            }
+        }
+
         impl ::core::ops::BitOrAssign for $name {
             fn bitor_assign(&mut self, other: $name) {
                 self.bits |= other.bits;

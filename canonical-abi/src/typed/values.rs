@@ -532,3 +532,11 @@ impl<T: ?Sized> Own<T> {
         Borrow::new(self.rep)
     }
 }
+
+impl<T: ?Sized> Clone for Borrow<T> {
+    fn clone(&self) -> Borrow<T> {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Borrow<T> {}
