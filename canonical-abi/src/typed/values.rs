@@ -444,6 +444,14 @@ impl<T: LowerOptional, E: LowerOptional> Lower for Result<T, E> {
     }
 }
 
+impl<T: ?Sized> Clone for Borrow<T> {
+    fn clone(&self) -> Borrow<T> {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Borrow<T> {}
+
 /// The two handles to a resource that the host defines by the Rust type `T`.
 macro_rules! handles {
     ($($(#[$doc:meta])* $name:ident $lift:ident $lower:ident;)*) => {$(
@@ -532,11 +540,3 @@ impl<T: ?Sized> Own<T> {
         Borrow::new(self.rep)
     }
 }
-
-impl<T: ?Sized> Clone for Borrow<T> {
-    fn clone(&self) -> Borrow<T> {
-        *self
-    }
-}
-
-impl<T: ?Sized> Copy for Borrow<T> {}
