@@ -51,7 +51,10 @@ fn steps(root: &Path) -> io::Result<()> {
     file.sync_all()?;
     println!("length: {}", file.metadata()?.len());
     drop(file);
-    println!("create_new again: {:?}", OpenOptions::new().write(true).create_new(true).open(&path).err().map(|e| e.kind()));
+    println!(
+        "create_new again: {:?}",
+        OpenOptions::new().write(true).create_new(true).open(&path).err().map(|e| e.kind())
+    );
 
     fs::rename(&path, deep.join("moved.bin"))?;
     println!("old name: {:?}", fs::metadata(&path).err().map(|e| e.kind()));

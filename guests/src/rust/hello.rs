@@ -40,7 +40,10 @@ fn main() {
 
     let mut heap: Vec<Vec<u8>> = (1..=64).map(|i| vec![i as u8; i * 1000]).collect();
     heap.retain(|block| block[0] % 3 == 0);
-    println!("heap: {}", heap.iter().map(|block| block.iter().map(|&b| u64::from(b)).sum::<u64>()).sum::<u64>());
+    println!(
+        "heap: {}",
+        heap.iter().map(|block| block.iter().map(|&b| u64::from(b)).sum::<u64>()).sum::<u64>()
+    );
     println!("float: {} {:?} {:e} {}", 0.1 + 0.2, 1.0f32 / 3.0, 6.02e23, f64::NAN.max(1.0));
     println!("text: {} {}", "naïve ☃".to_uppercase(), "☃".escape_unicode());
 

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 wit_bindgen::generate!({ path: "../../../target/wit", world: "provider" });
 
-use exports::demo::poly::engine::{Counter, CounterBorrow, Guest, GuestCounter};
 use demo::poly::types::{Item, Shape};
+use exports::demo::poly::engine::{Counter, CounterBorrow, Guest, GuestCounter};
 
 struct Provider;
 
@@ -15,7 +15,9 @@ impl Guest for Provider {
     fn area(shape: Shape) -> Result<f64, String> {
         match shape {
             Shape::Circle((_, radius)) => Ok(std::f64::consts::PI * radius * radius),
-            Shape::Polygon(points) if points.len() < 3 => Err(format!("polygon with {} points", points.len())),
+            Shape::Polygon(points) if points.len() < 3 => {
+                Err(format!("polygon with {} points", points.len()))
+            }
             Shape::Polygon(points) => {
                 // The shoelace formula; each point is paired with its successor, the last with the first.
                 let successors = points.iter().cycle().skip(1);
@@ -28,7 +30,14 @@ impl Guest for Provider {
 
     fn describe(items: Vec<Item>) -> String {
         let described = items.iter().map(|item| {
-            format!("{}:{}:{}:{:?}:{}", item.id, item.name, item.tags.join(","), item.color, item.perms.bits())
+            format!(
+                "{}:{}:{}:{:?}:{}",
+                item.id,
+                item.name,
+                item.tags.join(","),
+                item.color,
+                item.perms.bits()
+            )
         });
         format!("rs:{}", described.collect::<Vec<_>>().join(";"))
     }
