@@ -21,7 +21,7 @@
 //! | [`typed`] | | the same for Rust types: [`ComponentType`], [`Lift`], [`Lower`], [`record!`] and its like |
 //!
 //! An embedder implements [`Guest`] for a component instance, makes a [`LiftLowerContext`] per call and direction, and
-//! calls [`lift_flat_values`] and [`lower_flat_values`], or [`typed::ParamList`] and [`typed::OptionalType`] for Rust
+//! calls [`lift_flat_values`] and [`lower_flat_values`], or [`typed::ValueList`] and [`typed::OptionalType`] for Rust
 //! types. All of them treat the guest as hostile: no panic, no unbounded recursion, no allocation beyond the copy budget.
 //!
 //! ```
@@ -69,13 +69,10 @@
 //! # Ok::<(), Error>(())
 //! ```
 
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-// The tests and the macros' users name the crate alike.
-#[cfg(test)]
-extern crate self as mini_wasm_canonical_abi;
 
 pub mod context;
 pub mod error;
