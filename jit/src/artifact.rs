@@ -35,7 +35,7 @@ use crate::cpu::{Arch, CpuFeatures};
 use crate::key::{CodeKey, build_hash};
 use crate::load::code::CodeMap;
 use crate::load::native::NativeModule;
-use crate::seal::{KEY_ID_BYTES, Parts, PublicKey, SEAL_BYTES, SealKey, SignKey, beside};
+use crate::seal::{KEY_ID_BYTES, Parts, PublicKey, SEAL_BYTES, SealKey, SignKey, beside, hex};
 use mini_wasm_runtime::backend::NativeCode;
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
@@ -187,6 +187,12 @@ impl Artifact {
         bytes.starts_with(MAGIC)
     }
 
+    /// The WebAssembly inside and what it is, if it is intact. It is as untrusted as any other WebAssembly: nobody looks at the
+    /// seal.
+    pub fn wasm(bytes: &[u8]) -> Option<(Kind, Arc<[u8]>)> {
+        embedded_wasm(bytes)
+    }
+
     /// Reads an artifact into private memory and takes its code into use, if its seal is good and it was made for this machine
     /// and these settings.
     ///
@@ -238,6 +244,76 @@ impl Artifact {
             native.push(Arc::new(unsafe { NativeModule::new(map.clone(), text, tables)? }));
         }
         Ok(Ok(Artifact { kind: head.kind, wasm, native }))
+    }
+}
+
+/// What an artifact's head says of itself. Nobody vouches for it: good for messages and for choosing settings, before
+/// [`Artifact::load`] looks at the seal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// What the WebAssembly is.
+    pub kind: Kind,
+    /// Was it made by this build of mini-wasm?
+    pub this_build: bool,
+    /// The architecture; `None` for one that this build does not know.
+    pub arch: Option<Arch>,
+    /// The code counts fuel.
+    pub fuel: bool,
+    /// The code checks the epoch.
+    pub epoch: bool,
+    /// The code canonicalizes NaNs.
+    pub canonicalize_nans: bool,
+    /// The code relies on guard pages.
+    pub guard_pages: bool,
+    /// Core modules.
+    pub modules: u32,
+    /// Bytes of WebAssembly.
+    pub wasm_bytes: u64,
+    /// Bytes of native code.
+    pub text_bytes: u64,
+    /// Who sealed it.
+    pub sealed: SealedBy,
+}
+
+/// Who sealed an artifact, by its own words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SealedBy {
+    /// Nobody.
+    Nobody,
+    /// A user's key file.
+    Key,
+    /// The owner of this public key, in hexadecimal.
+    Signer(String),
+}
+
+impl Facts {
+    /// Bytes at the beginning of an artifact that [`Facts::read`] needs.
+    pub const BYTES: usize = HEAD;
+
+    /// Reads the head; `None` when it is not an artifact's of this format.
+    pub fn read(head: &[u8]) -> Option<Facts> {
+        if !Artifact::is_artifact(head) || u32_at(head, 8)? != FORMAT {
+            return None;
+        }
+        let switches = u32_at(head, 28)?;
+        let code = u32_at(head, 24)?;
+        Some(Facts {
+            kind: kind_at(head)?,
+            this_build: u64_at(head, 16)? == build_hash(),
+            arch: Arch::ALL.into_iter().find(|arch| arch.code() == code),
+            fuel: switches & 1 != 0,
+            epoch: switches & 2 != 0,
+            canonicalize_nans: switches & 4 != 0,
+            guard_pages: switches & 8 != 0,
+            modules: u32_at(head, 48)?,
+            wasm_bytes: u64_at(head, 72)?,
+            text_bytes: u64_at(head, 88)?,
+            sealed: match u32_at(head, 52)? {
+                1 => SealedBy::Key,
+                2 => SealedBy::Signer(hex(head.get(KEY_ID)?)),
+                _ => SealedBy::Nobody,
+            },
+        })
     }
 }
 
@@ -364,7 +440,7 @@ fn check_seal(bytes: &[u8], trust: &Trust) -> Result<(), Reason> {
         }
         Some(2) => match trust.signers.iter().find(|signer| signer.id() == id) {
             Some(signer) => signer.verify(&parts, &seal),
-            None => return Err(Reason::Untrusted(id.iter().map(|b| format!("{b:02x}")).collect())),
+            None => return Err(Reason::Untrusted(hex(&id))),
         },
         _ => return Err(Reason::Unsealed),
     };
