@@ -1,1 +1,0 @@
-//! mini-wasm beside its peers, in one run.
