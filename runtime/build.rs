@@ -1,0 +1,17 @@
+//! Decides how the interpreter dispatches: see src/interp/threaded.rs.
+
+use std::env::var;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(threaded_dispatch)");
+    let target = |name: &str| var(format!("CARGO_CFG_{name}")).unwrap_or_default();
+    // LLVM makes jumps of calls in tail position from opt-level 1 on, where all arguments fit into registers.
+    let registers = matches!(target("TARGET_ARCH").as_str(), "x86_64" | "aarch64" | "riscv64");
+    let optimized = var("OPT_LEVEL").is_ok_and(|level| level != "0");
+    let watched = var("CARGO_CFG_MIRI").is_ok() || !target("SANITIZE").is_empty();
+    let asked_for_loop = var("CARGO_FEATURE_LOOP_DISPATCH").is_ok();
+    if registers && optimized && !watched && !asked_for_loop {
+        println!("cargo::rustc-cfg=threaded_dispatch");
+    }
+}

@@ -1,0 +1,297 @@
+//! Translated code: how instructions are written, and the table of a module's functions, each translated when first called.
+//!
+//! The table belongs to the module and is shared by its instances and by threads; the code lives as long as it does.
+
+use super::call;
+use super::dispatch::Handler;
+use super::flow::HEADER_SLOTS;
+use super::translate::translate;
+use crate::backend::{NativeCode, NativeFunc};
+use crate::config::Config;
+use crate::error::Result;
+use crate::module::{FuncIdx, ModuleInfo};
+use crate::sync::Mutex;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// What code is translated to. The meters and NaNs are the embedder's choice and change what a guest can see; the rest is
+/// about speed only, and switched off by tests to compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Charge fuel at block entries.
+    pub(crate) fuel: bool,
+    /// Check the deadline at function entries and loop heads.
+    pub(crate) epoch: bool,
+    /// Replace NaNs that arithmetic makes by the canonical one.
+    pub(crate) canonicalize_nans: bool,
+    /// Read results from the accumulators where they are still there.
+    pub(crate) accumulators: bool,
+    /// Keep the most used integer local of a function in a register.
+    pub(crate) pinned_local: bool,
+    /// Merge instructions: comparison and branch, result and `local.set`.
+    pub(crate) fusion: bool,
+}
+
+impl Options {
+    /// The options of a configuration, at full speed.
+    pub(crate) fn new(config: &Config) -> Options {
+        Options {
+            fuel: config.fuel,
+            epoch: config.epoch,
+            canonicalize_nans: config.canonicalize_nans,
+            accumulators: true,
+            pinned_local: true,
+            fusion: true,
+        }
+    }
+}
+
+/// What a caller needs of a function. All slots are 8 bytes.
+#[derive(Debug)]
+pub(super) struct FuncEntry {
+    /// First instruction; [`call::translate_ip`] until the function is translated.
+    pub(super) code: AtomicPtr<u8>,
+    /// Slots of the frame; before translation, as many as its locals and header take. Grows once, before `code` is set.
+    pub(super) frame: AtomicU32,
+    /// Slots of the locals, behind which the header lies.
+    pub(super) header: u32,
+    /// Slot of the pinned local, 0 if there is none.
+    pub(super) l0: AtomicU32,
+}
+
+/// A translated function.
+#[derive(Debug)]
+pub(super) struct Code {
+    /// The instructions.
+    pub(super) cells: Vec<u64>,
+    /// Slots of the frame.
+    pub(super) frame: u32,
+    /// Slot of the pinned local.
+    pub(super) l0: u32,
+}
+
+/// Where an instruction begins, in cells, and the operator it came from, as an offset in the file.
+pub(super) type Origin = (u32, u32);
+
+/// Code that exists, by address.
+type Blocks = BTreeMap<usize, (usize, Box<[u64]>)>;
+
+/// The functions of one module.
+pub(crate) struct CodeTable {
+    info: Arc<ModuleInfo>,
+    options: Options,
+    max_backtrace: usize,
+    native: Option<Arc<dyn NativeCode>>,
+    entries: Box<[FuncEntry]>,
+    blocks: Mutex<Blocks>,
+}
+
+impl CodeTable {
+    /// The table of a module; nothing is translated yet.
+    pub(crate) fn new(
+        info: &Arc<ModuleInfo>,
+        config: &Config,
+        native: Option<Arc<dyn NativeCode>>,
+    ) -> CodeTable {
+        CodeTable::with_options(info, config, native, Options::new(config))
+    }
+
+    /// The same with options of one's own.
+    pub(crate) fn with_options(
+        info: &Arc<ModuleInfo>,
+        config: &Config,
+        native: Option<Arc<dyn NativeCode>>,
+        options: Options,
+    ) -> CodeTable {
+        let entries = (0..info.bodies.len())
+            .map(|own| {
+                let header = local_slots(info, own);
+                FuncEntry {
+                    code: AtomicPtr::new(call::translate_ip().cast_mut()),
+                    frame: AtomicU32::new(header.saturating_add(HEADER_SLOTS)),
+                    header,
+                    l0: AtomicU32::new(0),
+                }
+            })
+            .collect();
+        CodeTable {
+            info: info.clone(),
+            options,
+            max_backtrace: config.max_backtrace,
+            native,
+            entries,
+            blocks: Mutex::new(Blocks::new()),
+        }
+    }
+
+    /// What instances keep of it.
+    pub(crate) fn as_ptr(&self) -> *const c_void {
+        core::ptr::from_ref(self).cast()
+    }
+
+    /// The module.
+    pub(super) fn info(&self) -> &ModuleInfo {
+        &self.info
+    }
+
+    /// What its code is translated to.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Frames that a backtrace keeps.
+    pub(super) fn max_backtrace(&self) -> usize {
+        self.max_backtrace
+    }
+
+    /// Native code of an own function.
+    pub(super) fn native(&self, own: usize) -> Option<NativeFunc> {
+        self.native.as_ref()?.func(own)
+    }
+
+    /// The entry of an own function, by its index in the module.
+    pub(super) fn entry(&self, func: u32) -> *const FuncEntry {
+        self.entry_ref(func)
+    }
+
+    /// The same, borrowed.
+    pub(super) fn entry_ref(&self, func: u32) -> &FuncEntry {
+        &self.entries[(func - self.info.imported_funcs) as usize]
+    }
+
+    /// Slots of the locals of an own function.
+    pub(super) fn locals(&self, own: usize) -> u32 {
+        self.entries[own].header
+    }
+
+    /// The own function of an entry.
+    pub(super) fn own_of(&self, entry: *const FuncEntry) -> usize {
+        (entry.addr() - self.entries.as_ptr().addr()) / size_of::<FuncEntry>()
+    }
+
+    /// Slots of the frame of an own function.
+    pub(super) fn frame_slots(&self, own: usize) -> usize {
+        self.entries[own].frame.load(Ordering::Relaxed) as usize
+    }
+
+    /// Translates an own function, once.
+    pub(super) fn translate(&self, own: usize) -> Result<()> {
+        let mut blocks = self.blocks.lock();
+        let entry = &self.entries[own];
+        if !core::ptr::eq(entry.code.load(Ordering::Acquire), call::translate_ip()) {
+            return Ok(());
+        }
+        let code = translate(self, own, None)?;
+        let cells = code.cells.into_boxed_slice();
+        entry.frame.store(code.frame, Ordering::Relaxed);
+        entry.l0.store(code.l0, Ordering::Relaxed);
+        let start = cells.as_ptr();
+        start.expose_provenance();
+        entry.code.store(start.cast::<u8>().cast_mut(), Ordering::Release);
+        blocks.insert(start.addr(), (own, cells));
+        Ok(())
+    }
+
+    /// The own function whose code an address lies in.
+    pub(super) fn func_at(&self, address: usize) -> Option<usize> {
+        let blocks = self.blocks.lock();
+        let (start, (own, cells)) = blocks.range(..=address).next_back()?;
+        (address < start + size_of_val::<[u64]>(cells)).then_some(*own)
+    }
+
+    /// The operator behind an address in the code of an own function, as an offset in the file. Translates once more to learn it.
+    pub(super) fn offset_at(&self, own: usize, address: usize) -> Option<u32> {
+        let start = self.entries[own].code.load(Ordering::Acquire).addr();
+        let cell = u32::try_from(address.checked_sub(start)? / size_of::<u64>()).ok()?;
+        let mut origins = Vec::new();
+        translate(self, own, Some(&mut origins)).ok()?;
+        let after = origins.partition_point(|&(first, _)| first <= cell);
+        Some(origins[after.checked_sub(1)?].1)
+    }
+}
+
+impl core::fmt::Debug for CodeTable {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CodeTable")
+            .field("functions", &self.entries.len())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Slots of the parameters and other locals of an own function. The body was validated, so nothing overflows or fails; were
+/// it otherwise, translation would report it.
+fn local_slots(info: &ModuleInfo, own: usize) -> u32 {
+    let func = FuncIdx(info.imported_funcs + own as u32);
+    let mut slots = info.func_type(func).param_slots() as u32;
+    let range = info.bodies[own].range.clone();
+    let bytes = info.wasm.file().get(range.clone()).unwrap_or_default();
+    let body = wasmparser::FunctionBody::new(wasmparser::BinaryReader::new(bytes, range.start as u64));
+    let locals = body.get_locals_reader().into_iter().flatten();
+    for (count, ty) in locals.flatten() {
+        let each = if ty == wasmparser::ValType::V128 { 2 } else { 1 };
+        slots = slots.saturating_add(count.saturating_mul(each));
+    }
+    slots
+}
+
+/// Writes instructions.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    cells: Vec<u64>,
+}
+
+/// A number that an instruction can hold.
+pub(super) trait Field: Copy {
+    /// Writes it to the front of `bytes`, as the machine keeps it.
+    fn put(self, bytes: &mut [u8]);
+}
+
+macro_rules! fields {
+    ($($ty:ty)*) => { $(
+        impl Field for $ty {
+            fn put(self, bytes: &mut [u8]) {
+                bytes[..size_of::<$ty>()].copy_from_slice(&self.to_ne_bytes());
+            }
+        }
+    )* };
+}
+fields!(u16 u32 i32 u64 usize);
+
+impl Writer {
+    /// Cells written so far: where the next instruction begins.
+    pub(super) fn position(&self) -> u32 {
+        self.cells.len() as u32
+    }
+
+    /// Begins an instruction of `size` bytes.
+    pub(super) fn instruction(&mut self, handler: Handler, size: usize) -> u32 {
+        let at = self.position();
+        self.cells.resize(self.cells.len() + size.div_ceil(8), 0);
+        let address = (handler as *const ()).expose_provenance();
+        self.set(at, 0, address);
+        at
+    }
+
+    /// Writes an operand at byte `offset` of the instruction at cell `at`.
+    pub(super) fn set(&mut self, at: u32, offset: usize, value: impl Field) {
+        let cell = &mut self.cells[at as usize + offset / 8];
+        let mut bytes = cell.to_ne_bytes();
+        value.put(&mut bytes[offset % 8..]);
+        *cell = u64::from_ne_bytes(bytes);
+    }
+
+    /// Takes back everything from cell `at` on.
+    pub(super) fn truncate(&mut self, at: u32) {
+        self.cells.truncate(at as usize);
+    }
+
+    /// The code.
+    pub(super) fn finish(self) -> Vec<u64> {
+        self.cells
+    }
+}

@@ -1,0 +1,415 @@
+//! Translation of structured control: blocks become labels, branches become relative jumps (core specification 3.4 "Blocks").
+
+use super::dispatch::handler;
+use super::emit::{Condition, Source};
+use super::flow::{Br, BrTable, Return0, Return1, ReturnMany, TARGETS};
+use super::operand::{Acc, Class, Imm, Pinned, Slot, Wide};
+use super::rows::Ty;
+use super::state::{A, B, D, W};
+use super::translate::{NONE, Translator, impossible, register};
+use crate::error::Result;
+use crate::ops::Op;
+use crate::types::{FuncType, ValType};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use wasmparser::BlockType;
+
+/// A block that is open.
+#[derive(Debug)]
+pub(super) struct Control {
+    kind: Kind,
+    /// Entries of the stack below its parameters.
+    height: usize,
+    params: usize,
+    results: usize,
+    /// First of its fixups, or [`NONE`].
+    fixups: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Function,
+    Block,
+    /// Where it begins.
+    Loop(u32),
+    /// The branch around its first part, if there is one.
+    If(Option<(u32, usize)>),
+    Else,
+}
+
+/// A branch whose target is not known yet: where its offset stands, and the next fixup of the same block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fixup {
+    field: (u32, usize),
+    next: u32,
+}
+
+impl Control {
+    /// The outermost block.
+    pub(super) fn function(ty: &FuncType) -> Control {
+        Control { kind: Kind::Function, height: 0, params: 0, results: ty.results().len(), fixups: NONE }
+    }
+
+    /// Values that a branch to it takes along.
+    fn arity(&self) -> usize {
+        match self.kind {
+            Kind::Loop(_) => self.params,
+            _ => self.results,
+        }
+    }
+}
+
+impl Translator<'_> {
+    fn signature(&self, ty: BlockType) -> Result<(usize, usize)> {
+        Ok(match ty {
+            BlockType::Empty => (0, 0),
+            BlockType::Type(_) => (0, 1),
+            BlockType::FuncType(index) => {
+                let ty = self.info.types.get(index as usize).ok_or_else(|| impossible("an unknown type"))?;
+                (ty.params().len(), ty.results().len())
+            }
+        })
+    }
+
+    fn open(&mut self, kind: Kind, (params, results): (usize, usize)) -> Result<()> {
+        let height = self.stack.len().checked_sub(params).ok_or_else(|| impossible("an empty stack"))?;
+        self.reserve(height + results)?;
+        self.controls.push(Control { kind, height, params, results, fixups: NONE });
+        Ok(())
+    }
+
+    pub(super) fn block(&mut self, ty: BlockType) -> Result<()> {
+        let signature = self.signature(ty)?;
+        self.settle_all(signature.0);
+        self.open(Kind::Block, signature)
+    }
+
+    pub(super) fn loop_(&mut self, ty: BlockType) -> Result<()> {
+        let signature = self.signature(ty)?;
+        self.settle_all(signature.0);
+        self.label();
+        self.open(Kind::Loop(self.out.position()), signature)?;
+        self.epoch();
+        Ok(())
+    }
+
+    pub(super) fn if_(&mut self, ty: BlockType) -> Result<()> {
+        let signature = self.signature(ty)?;
+        let condition = self.pop()?;
+        let condition = self.condition(condition);
+        self.settle_all(signature.0);
+        let around = self.emit_branch(condition, false);
+        self.open(Kind::If(around), signature)
+    }
+
+    pub(super) fn else_(&mut self) -> Result<()> {
+        let control = self.controls.len() - 1;
+        let Control { kind: Kind::If(around), height, params, results, .. } = self.controls[control] else {
+            return Err(impossible("an else without if"));
+        };
+        if self.live {
+            self.settle(self.stack.len().saturating_sub(results), true);
+            let at = self.exec::<Br>(16);
+            self.fixup(control, (at, A));
+        }
+        self.controls[control].kind = Kind::Else;
+        self.truncate(height);
+        for _ in 0..params {
+            self.push()?;
+        }
+        self.label();
+        self.live = true;
+        match around {
+            Some(field) => {
+                let here = self.out.position();
+                Translator::patch(&mut self.out, field, here);
+            }
+            // The condition was a constant and not 0.
+            None => self.die(),
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self) -> Result<()> {
+        let Some(control) = self.controls.pop() else { return Err(impossible("an end too many")) };
+        if control.kind == Kind::Function {
+            if self.live {
+                self.return_values()?;
+            }
+            self.live = false;
+            return Ok(());
+        }
+        if self.live {
+            self.settle(self.stack.len().saturating_sub(control.results), true);
+        }
+        let here = self.out.position();
+        let mut reached = false;
+        if let Kind::If(Some(field)) = control.kind {
+            Translator::patch(&mut self.out, field, here);
+            reached = true;
+        }
+        let mut next = control.fixups;
+        while let Some(fixup) = self.fixups.get(next as usize).copied() {
+            Translator::patch(&mut self.out, fixup.field, here);
+            next = fixup.next;
+            reached = true;
+        }
+        if reached {
+            self.label();
+            self.live = true;
+        }
+        self.truncate(control.height);
+        for _ in 0..control.results {
+            self.push()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing behind this operator can be reached, up to the next label.
+    pub(super) fn die(&mut self) {
+        self.live = false;
+        self.dead_blocks = 0;
+        let height = self.controls.last().map_or(0, |control| control.height);
+        self.truncate(height);
+    }
+
+    /// An operator that cannot be reached: only the ends of blocks matter.
+    pub(super) fn dead_operator(&mut self, op: Op) -> Result<()> {
+        match op {
+            Op::Block | Op::Loop | Op::If => self.dead_blocks += 1,
+            Op::Else if self.dead_blocks == 0 => self.else_()?,
+            Op::End if self.dead_blocks == 0 => self.end()?,
+            Op::End => self.dead_blocks -= 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fixup(&mut self, control: usize, field: (u32, usize)) {
+        let next = core::mem::replace(&mut self.controls[control].fixups, self.fixups.len() as u32);
+        self.fixups.push(Fixup { field, next });
+    }
+
+    /// Lets a branch go to the label of a block.
+    fn target(&mut self, control: usize, field: (u32, usize)) {
+        match self.controls[control].kind {
+            Kind::Loop(begin) => Translator::patch(&mut self.out, field, begin),
+            _ => self.fixup(control, field),
+        }
+    }
+
+    fn control_at(&self, depth: u32) -> Result<usize> {
+        (self.controls.len() - 1)
+            .checked_sub(depth as usize)
+            .ok_or_else(|| impossible("a branch out of the function"))
+    }
+
+    /// Copies the top `count` values to the slots from entry `to` on, and changes nothing else that is known: the code that
+    /// follows leaves. Lowest first, and never upwards, so nothing is overwritten that is still to be read.
+    fn write_out(&mut self, count: usize, to: usize) {
+        let first = self.stack.len() - count;
+        for i in 0..count {
+            self.emit_copy(self.source(first + i), self.slot(to + i), false);
+        }
+    }
+
+    /// Are the values that a branch to `control` takes along in place already?
+    fn in_place(&self, control: usize) -> bool {
+        let Control { height, .. } = self.controls[control];
+        let count = self.controls[control].arity();
+        let first = self.stack.len().saturating_sub(count);
+        (0..count).all(|i| self.source(first + i) == Source::Slot(self.slot(height + i)))
+    }
+
+    pub(super) fn br(&mut self, depth: u32) -> Result<()> {
+        let control = self.control_at(depth)?;
+        self.jump(control)?;
+        self.die();
+        Ok(())
+    }
+
+    /// An unconditional branch with the values on the stack, which stay there.
+    fn jump(&mut self, control: usize) -> Result<()> {
+        if self.controls[control].kind == Kind::Function {
+            return self.return_values();
+        }
+        let (count, height) = (self.controls[control].arity(), self.controls[control].height);
+        if count > self.stack.len() {
+            return Err(impossible("an empty stack"));
+        }
+        self.write_out(count, height);
+        let at = self.exec::<Br>(16);
+        self.target(control, (at, A));
+        Ok(())
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) -> Result<()> {
+        let control = self.control_at(depth)?;
+        let condition = self.pop()?;
+        let condition = self.condition(condition);
+        if self.controls[control].kind != Kind::Function && self.in_place(control) {
+            if let Some(field) = self.emit_branch(condition, true) {
+                self.target(control, field);
+            }
+            return Ok(());
+        }
+        self.branch_around(condition, control)
+    }
+
+    /// A conditional branch that has values to move or returns: around the code that does so.
+    fn branch_around(&mut self, condition: Condition, control: usize) -> Result<()> {
+        let around = self.emit_branch(condition, false);
+        let caches = self.caches;
+        self.jump(control)?;
+        // Behind it everything is as before the moves.
+        self.last = None;
+        self.caches = caches;
+        if let Some(field) = around {
+            let here = self.out.position();
+            Translator::patch(&mut self.out, field, here);
+        }
+        Ok(())
+    }
+
+    pub(super) fn br_table(&mut self, targets: &wasmparser::BrTable<'_>) -> Result<()> {
+        let index = self.pop()?;
+        let index = Source::Slot(self.in_slot(index));
+        let count = targets.len();
+        let depths = targets.targets().collect::<Result<Vec<u32>, _>>()?;
+        let depths = depths.into_iter().chain([targets.default()]);
+        // All targets take the same number of values; those that need moves get code behind the table, once each.
+        let handler = match self.class(index, Ty::i32) {
+            Class::A => handler::<BrTable<Acc>>(),
+            Class::L => handler::<BrTable<Pinned>>(),
+            _ => handler::<BrTable<Slot>>(),
+        };
+        let at = self.instruction(handler, TARGETS + (count as usize + 1) * size_of::<i32>());
+        self.set_source(at, A, index);
+        self.out.set(at, B, count);
+        let caches = self.caches;
+        let mut landings: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (i, depth) in depths.enumerate() {
+            let control = self.control_at(depth)?;
+            let field = TARGETS + i * size_of::<i32>();
+            if self.controls[control].kind != Kind::Function && self.in_place(control) {
+                self.target(control, (at, field));
+            } else {
+                landings.entry(control).or_default().push(field);
+            }
+        }
+        for (control, fields) in landings {
+            let here = self.out.position();
+            for field in fields {
+                Translator::patch(&mut self.out, (at, field), here);
+            }
+            self.caches = caches;
+            self.last = None;
+            self.jump(control)?;
+        }
+        self.die();
+        Ok(())
+    }
+
+    pub(super) fn return_(&mut self) -> Result<()> {
+        self.return_values()?;
+        self.die();
+        Ok(())
+    }
+
+    /// Returns the top values, which stay on the stack.
+    fn return_values(&mut self) -> Result<()> {
+        let count = self.ty.results().len();
+        let first = self.stack.len().checked_sub(count).ok_or_else(|| impossible("an empty stack"))?;
+        if count == 0 {
+            let at = self.exec::<Return0>(16);
+            self.out.set(at, D, self.header);
+        } else if count == 1 {
+            self.return_one(self.source(first), self.ty.results()[0]);
+        } else {
+            self.write_out(count, first);
+            let at = self.exec::<ReturnMany>(16);
+            self.out.set(at, A, self.slot(first));
+            self.out.set(at, D, self.header);
+            self.out.set(at, B, count as u32);
+        }
+        Ok(())
+    }
+
+    fn return_one(&mut self, source: Source, ty: ValType) {
+        let kind = match ty {
+            ValType::I32 => Ty::i32,
+            ValType::F32 => Ty::f32,
+            ValType::F64 => Ty::f64,
+            ValType::I64 | ValType::V128 | ValType::Ref(_) => Ty::i64,
+        };
+        debug_assert_eq!(super::emit::Register::of(kind), register(ty));
+        let class = match (self.class(source, kind), source) {
+            (Class::K, Source::Const(..)) if kind == Ty::i64 => Class::W,
+            (class, _) => class,
+        };
+        macro_rules! pick {
+            ($value:ty) => {
+                match class {
+                    Class::A => handler::<Return1<$value, Acc>>(),
+                    Class::K => handler::<Return1<$value, Imm>>(),
+                    Class::W => handler::<Return1<$value, Wide>>(),
+                    Class::L => handler::<Return1<$value, Pinned>>(),
+                    Class::S => handler::<Return1<$value, Slot>>(),
+                }
+            };
+        }
+        let handler = match kind {
+            Ty::i32 => pick!(u32),
+            Ty::i64 => pick!(u64),
+            Ty::f32 => pick!(f32),
+            Ty::f64 => pick!(f64),
+        };
+        let at = self.instruction(handler, if class == Class::W { 24 } else { 16 });
+        self.out.set(at, D, self.header);
+        match (source, class) {
+            (Source::Const(bits, _), Class::W) => self.out.set(at, W, bits),
+            (Source::Const(bits, _), _) => self.out.set(at, B, bits as u32),
+            (Source::Slot(slot), _) => self.out.set(at, B, slot),
+        }
+    }
+}
+
+/// The integer local with the most uses, each loop counting eightfold; `None` when none is used more than once.
+pub(super) fn most_used_local(
+    body: &wasmparser::FunctionBody<'_>,
+    ty: &FuncType,
+    locals: u32,
+) -> Result<Option<u16>> {
+    use wasmparser::{Operator, ValType as T};
+    let mut integer: Vec<bool> =
+        ty.params().iter().map(|ty| matches!(ty, ValType::I32 | ValType::I64)).collect();
+    for local in body.get_locals_reader()? {
+        let (count, ty) = local?;
+        let room = (locals as usize).saturating_sub(integer.len());
+        integer.extend(core::iter::repeat_n(matches!(ty, T::I32 | T::I64), room.min(count as usize)));
+    }
+    let mut uses = alloc::vec![0u64; integer.len()];
+    let mut loops: Vec<bool> = Vec::new();
+    let mut depth = 0u32;
+    for op in body.get_operators_reader()? {
+        match op? {
+            Operator::Loop { .. } => {
+                loops.push(true);
+                depth += 1;
+            }
+            Operator::Block { .. } | Operator::If { .. } => loops.push(false),
+            Operator::End => depth -= u32::from(loops.pop().unwrap_or(false)),
+            Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } => {
+                if let Some(uses) = uses.get_mut(local_index as usize) {
+                    *uses = uses.saturating_add(1 << (3 * depth.min(12)));
+                }
+            }
+            _ => {}
+        }
+    }
+    let best = uses.iter().zip(&integer).enumerate().filter(|(_, (uses, integer))| **integer && **uses > 1);
+    let best = best.max_by_key(|(i, (uses, _))| (**uses, core::cmp::Reverse(*i)));
+    Ok(best.and_then(|(i, _)| u16::try_from(i).ok()))
+}

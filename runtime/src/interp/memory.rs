@@ -1,0 +1,110 @@
+//! Handlers that touch linear memory: loads and stores.
+//!
+//! The effective address is computed in 64 bits, where a 32-bit address plus a 32-bit offset cannot overflow; then one
+//! comparison with the length decides.
+
+use super::operand::{Dst, Slot, Src};
+use super::rows::{Load, Store};
+use super::state::{A, B, D, Exec, Flow, State};
+use crate::trap::Trap;
+use crate::vm::VmMemory;
+use core::marker::PhantomData;
+
+/// Where the immediate of another memory stands: the byte offset, in the instance, of the pointer to it.
+pub(super) const MEMORY: usize = 16;
+
+/// The place of a `T` at `address + offset` in a memory, if it lies inside.
+#[inline(always)]
+fn place<T>(base: *mut u8, len: usize, address: u32, offset: u32) -> Option<*mut T> {
+    let start = u64::from(address) + u64::from(offset);
+    if start + size_of::<T>() as u64 <= len as u64 {
+        Some(base.wrapping_add(start as usize).cast())
+    } else {
+        None
+    }
+}
+
+/// A load from memory 0: address, `d`, offset.
+pub(super) struct Load0<O, X, R>(PhantomData<(O, X, R)>);
+
+impl<O: Load, X: Src, R: Dst> Exec for Load0<O, X, R> {
+    const SIZE: usize = 16;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 and I3 for the bytes.
+        unsafe {
+            // An immediate address was added to the offset already.
+            let address = if X::IMMEDIATE { 0 } else { X::read::<u32>(s, A) };
+            match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
+                Some(place) => {
+                    R::write(s, O::extend(place.read_unaligned()));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
+/// A store to memory 0: address, value, offset.
+pub(super) struct Store0<O, X, Y>(PhantomData<(O, X, Y)>);
+
+impl<O: Store, X: Src, Y: Src> Exec for Store0<O, X, Y> {
+    const SIZE: usize = 16 + Y::EXTRA;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 and I3 for the bytes.
+        unsafe {
+            let address = if X::IMMEDIATE { 0 } else { X::read::<u32>(s, A) };
+            match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
+                Some(place) => {
+                    place.write_unaligned(O::wrap(Y::read(s, D)));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
+/// A load from another memory: address, `d`, offset, memory.
+pub(super) struct LoadOther<O>(PhantomData<O>);
+
+impl<O: Load> Exec for LoadOther<O> {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V1 and V2 for the memory.
+        unsafe {
+            let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
+            match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
+                Some(place) => {
+                    Slot::write(s, O::extend(place.read_unaligned()));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
+/// A store to another memory: address, value, offset, memory.
+pub(super) struct StoreOther<O>(PhantomData<O>);
+
+impl<O: Store> Exec for StoreOther<O> {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V1 and V2 for the memory.
+        unsafe {
+            let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
+            match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
+                Some(place) => {
+                    place.write_unaligned(O::wrap(Slot::read(s, D)));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}

@@ -1,0 +1,637 @@
+//! Translation of a function body to threaded code, one pass over its operators.
+//!
+//! The operand stack is kept as a list of where its values are: in their own slot, still in a local, or constant. So
+//! `local.get` and constants write nothing until an instruction needs them. Each value's own slot is its height on the stack
+//! behind the frame's header; at labels all values below are in their own slots or constant, so all ways to a label agree.
+//!
+//! The body was validated. What would be impossible after that is an error here all the same, never a panic.
+
+use super::code::{Code, CodeTable, FuncEntry, Options, Origin, Writer};
+use super::control::{Control, Fixup};
+use super::emit::{Caches, Inst, Last, Register, Source};
+use super::flow::{Fuel, GlobalSet, HEADER_SLOTS, Zero};
+use super::operand::{Acc, Pinned, Slot};
+use super::rows::{self, Shape, Ty, shape};
+use super::state::{A, B, D};
+use super::{bulk, call, flow};
+use crate::error::{Error, Result};
+use crate::module::fuel::FuelPlan;
+use crate::module::{FuncIdx, ModuleInfo, TypeIdx};
+use crate::ops::Op;
+use crate::types::{FuncType, ValType};
+use crate::vm::{VmFunc, VmGlobal, VmImport, VmMemory, VmTable};
+use alloc::format;
+use alloc::vec::Vec;
+use wasmparser::{MemArgTarget, Operator};
+
+/// Where a value of the operand stack is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// In its own slot.
+    Own,
+    /// In this local still; the next lower entry that is in the same local, or [`NONE`].
+    Local(u16, u32),
+    /// Nowhere: a constant.
+    Const(u64),
+}
+
+/// No entry.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// The state of a translation.
+pub(super) struct Translator<'a> {
+    pub(super) table: &'a CodeTable,
+    pub(super) info: &'a ModuleInfo,
+    pub(super) options: &'a Options,
+    /// The function's type.
+    pub(super) ty: FuncType,
+    pub(super) out: Writer,
+    /// Operators by instruction, when somebody asks.
+    pub(super) origins: Option<&'a mut Vec<Origin>>,
+    /// Offset of the operator that is being translated.
+    pub(super) offset: u32,
+    pub(super) stack: Vec<Place>,
+    /// For each local, the highest entry of the stack that is still in it.
+    pending: Vec<u32>,
+    /// No entry below this one is in a local.
+    settled: usize,
+    pub(super) controls: Vec<Control>,
+    pub(super) fixups: Vec<Fixup>,
+    /// Can the next operator be reached?
+    pub(super) live: bool,
+    /// Blocks that began where nothing can be reached.
+    pub(super) dead_blocks: u32,
+    /// Slot of the frame's header.
+    pub(super) header: u16,
+    /// Most slots that the frame needs.
+    frame: u32,
+    pub(super) caches: Caches,
+    pub(super) last: Option<Last>,
+    /// The pinned local.
+    pub(super) l0: Option<u16>,
+}
+
+/// Translates an own function; with `origins`, notes where its instructions came from.
+pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<Origin>>) -> Result<Code> {
+    let info = table.info();
+    let body = &info.bodies[own];
+    let bytes = info.wasm.file().get(body.range.clone()).unwrap_or_default();
+    let reader = wasmparser::FunctionBody::new(wasmparser::BinaryReader::new(bytes, body.range.start as u64));
+    let ty = info.func_type(FuncIdx(info.imported_funcs + own as u32)).clone();
+    let locals = table.locals(own);
+    let header = u16::try_from(locals).ok().filter(|header| *header < u16::MAX - HEADER_SLOTS as u16);
+    let Some(header) = header else { return Err(too_large()) };
+    let mut translator = Translator {
+        table,
+        info,
+        options: table.options(),
+        out: Writer::default(),
+        origins,
+        offset: body.range.start as u32,
+        stack: Vec::new(),
+        pending: alloc::vec![NONE; locals as usize],
+        settled: 0,
+        controls: Vec::new(),
+        fixups: Vec::new(),
+        live: true,
+        dead_blocks: 0,
+        header,
+        frame: (locals + HEADER_SLOTS).max(ty.call_slots() as u32),
+        caches: Caches::default(),
+        last: None,
+        l0: None,
+        ty,
+    };
+    if table.options().pinned_local {
+        translator.l0 = super::control::most_used_local(&reader, &translator.ty, locals)?;
+    }
+    translator.prologue();
+    let mut charges = Vec::new();
+    if table.options().fuel {
+        charges = FuelPlan::new(info, body)?.charges().to_vec();
+    }
+    let mut charges = charges.into_iter().peekable();
+    let mut ops = reader.get_operators_reader()?;
+    while !ops.eof() {
+        let (op, offset) = ops.read_with_offset()?;
+        let offset = offset as u32;
+        translator.offset = offset;
+        while let Some(charge) = charges.next_if(|charge| charge.offset <= offset) {
+            if translator.live && charge.offset == offset {
+                let at = translator.exec::<Fuel>(16);
+                translator.out.set(at, A, charge.cost);
+            }
+        }
+        translator.operator(&op)?;
+    }
+    let (frame, l0) = (translator.frame, translator.l0);
+    Ok(Code { cells: translator.out.finish(), frame, l0: l0.unwrap_or(0).into() })
+}
+
+/// Slot numbers have 16 bits: a frame cannot be larger. Validation allows more only to functions that no compiler makes.
+fn too_large() -> Error {
+    Error::exhausted("a function needs more than 65,535 slots for its locals and operands, which the interpreter does not offer")
+}
+
+/// What validation has excluded.
+pub(super) fn impossible(what: &str) -> Error {
+    Error::invalid(format!("the interpreter met {what}, which validation should have refused"))
+}
+
+impl Translator<'_> {
+    fn prologue(&mut self) {
+        let params = self.ty.param_slots() as u32;
+        let others = u32::from(self.header) - params;
+        if others > 0 {
+            let at = self.exec::<Zero>(16);
+            self.out.set(at, D, params as u16);
+            self.out.set(at, B, others);
+        }
+        if let Some(l0) = self.l0.filter(|l0| u32::from(*l0) >= params) {
+            let at = self.exec::<super::arith::Pin>(16);
+            self.out.set(at, A, l0);
+        }
+        self.epoch();
+        self.controls.push(Control::function(&self.ty));
+    }
+
+    /// Looks at the deadline, if the embedder wants that.
+    pub(super) fn epoch(&mut self) {
+        if self.options.epoch {
+            self.exec::<flow::Epoch>(8);
+        }
+    }
+
+    // ---- the operand stack ------------------------------------------------------------------------------------------
+
+    /// The own slot of the entry at `height`.
+    pub(super) fn slot(&self, height: usize) -> u16 {
+        // `push` keeps heights below what slot numbers can say.
+        (usize::from(self.header) + HEADER_SLOTS as usize + height) as u16
+    }
+
+    /// Is it an operand's slot, not a local's?
+    pub(super) fn is_temporary(&self, slot: u16) -> bool {
+        slot > self.header
+    }
+
+    /// Makes sure that the frame has slots up to the entry before `height`.
+    pub(super) fn reserve(&mut self, height: usize) -> Result<()> {
+        let end = usize::from(self.header) + HEADER_SLOTS as usize + height;
+        if end > usize::from(u16::MAX) {
+            return Err(too_large());
+        }
+        self.frame = self.frame.max(end as u32);
+        Ok(())
+    }
+
+    fn push_place(&mut self, place: Place) -> Result<u16> {
+        let slot = self.stack.len();
+        self.reserve(slot + 1)?;
+        self.stack.push(place);
+        Ok(self.slot(slot))
+    }
+
+    /// A value in its own slot.
+    pub(super) fn push(&mut self) -> Result<u16> {
+        self.push_place(Place::Own)
+    }
+
+    fn push_const(&mut self, bits: u64) -> Result<()> {
+        self.push_place(Place::Const(bits)).map(drop)
+    }
+
+    fn push_local(&mut self, local: u32) -> Result<()> {
+        let entry = self.stack.len() as u32;
+        let pending = self.pending.get_mut(local as usize).ok_or_else(|| impossible("an unknown local"))?;
+        let below = core::mem::replace(pending, entry);
+        self.push_place(Place::Local(local as u16, below)).map(drop)
+    }
+
+    /// Takes the top value off.
+    pub(super) fn pop(&mut self) -> Result<Source> {
+        let place = self.stack.pop().ok_or_else(|| impossible("an empty stack"))?;
+        self.settled = self.settled.min(self.stack.len());
+        let own = self.slot(self.stack.len());
+        Ok(match place {
+            Place::Own => Source::Slot(own),
+            Place::Local(local, below) => {
+                self.pending[usize::from(local)] = below;
+                Source::Slot(local)
+            }
+            Place::Const(bits) => Source::Const(bits, own),
+        })
+    }
+
+    /// Takes values off until `height` are left.
+    pub(super) fn truncate(&mut self, height: usize) {
+        while self.stack.len() > height && self.pop().is_ok() {}
+    }
+
+    /// Where the entry at `height` is.
+    pub(super) fn source(&self, height: usize) -> Source {
+        match self.stack[height] {
+            Place::Own => Source::Slot(self.slot(height)),
+            Place::Local(local, _) => Source::Slot(local),
+            Place::Const(bits) => Source::Const(bits, self.slot(height)),
+        }
+    }
+
+    /// Brings the entries from `height` on into their own slots; constants as well if asked.
+    pub(super) fn settle(&mut self, height: usize, constants: bool) {
+        for entry in (height..self.stack.len()).rev() {
+            match self.stack[entry] {
+                Place::Own => {}
+                Place::Const(_) if !constants => {}
+                Place::Const(_) => {
+                    self.emit_copy(self.source(entry), self.slot(entry), false);
+                    self.stack[entry] = Place::Own;
+                }
+                Place::Local(local, below) => {
+                    // All higher entries are settled, so this is the highest in that local.
+                    self.emit_copy(Source::Slot(local), self.slot(entry), false);
+                    self.pending[usize::from(local)] = below;
+                    self.stack[entry] = Place::Own;
+                }
+            }
+        }
+    }
+
+    /// Before a label: no entry stays in a local, and the top `params` are in their own slots.
+    pub(super) fn settle_all(&mut self, params: usize) {
+        let len = self.stack.len();
+        self.settle(self.settled.min(len), false);
+        self.settle(len - params.min(len), true);
+        self.settled = len;
+    }
+
+    /// Brings every entry that is still in `local` into its own slot, since the local gets another value.
+    fn preserve(&mut self, local: usize) {
+        while let Some(&entry) = self.pending.get(local).filter(|entry| **entry != NONE) {
+            let Place::Local(_, below) = self.stack[entry as usize] else { return };
+            self.emit_copy(Source::Slot(local as u16), self.slot(entry as usize), false);
+            self.pending[local] = below;
+            self.stack[entry as usize] = Place::Own;
+        }
+    }
+
+    fn set_local(&mut self, local: u32) -> Result<()> {
+        let index = local as usize;
+        let source = self.pop()?;
+        let pending = *self.pending.get(index).ok_or_else(|| impossible("an unknown local"))? != NONE;
+        let slot = local as u16;
+        let dying = matches!(source, Source::Slot(from) if self.is_temporary(from));
+        if pending {
+            if source == Source::Slot(slot) {
+                return Ok(());
+            }
+            // The last instruction may be written again behind the copies, which do not touch its operands.
+            self.preserve_before_last(index, source, dying);
+        }
+        self.emit_copy(source, slot, dying);
+        Ok(())
+    }
+
+    fn preserve_before_last(&mut self, local: usize, source: Source, dying: bool) {
+        let again = match source {
+            Source::Slot(from) if dying => self.take_back(from).map(|inst| (inst, from)),
+            _ => None,
+        };
+        self.preserve(local);
+        if let Some((inst, from)) = again {
+            self.emit(inst, from);
+        }
+    }
+
+    // ---- operators --------------------------------------------------------------------------------------------------
+
+    fn operator(&mut self, operator: &Operator<'_>) -> Result<()> {
+        let op = Op::of(operator).ok_or_else(|| impossible("an operator of another proposal"))?;
+        if !self.live {
+            return self.dead_operator(op);
+        }
+        match shape(op) {
+            Shape::Unary(..) => {
+                let a = self.pop()?;
+                let slot = self.push()?;
+                self.emit(Inst::Unary(op, a), slot);
+            }
+            Shape::Binary(..) | Shape::Compare(_) => {
+                let (b, a) = (self.pop()?, self.pop()?);
+                let slot = self.push()?;
+                self.emit(Inst::Binary(op, a, b), slot);
+            }
+            Shape::Test(ty) => {
+                let a = self.pop()?;
+                self.is_zero(a, ty)?;
+            }
+            Shape::Load(_) => {
+                let (offset, memory) = self.memory_immediate(operator)?;
+                let a = self.pop()?;
+                let slot = self.push()?;
+                self.emit(Inst::Load(op, a, offset, memory), slot);
+            }
+            Shape::Store(_) => {
+                let (offset, memory) = self.memory_immediate(operator)?;
+                let (value, address) = (self.pop()?, self.pop()?);
+                self.emit_store(op, address, value, offset, memory);
+            }
+            Shape::Custom => self.custom(operator)?,
+        }
+        Ok(())
+    }
+
+    /// `a == 0`, or the opposite of the comparison that made `a`.
+    fn is_zero(&mut self, a: Source, ty: Ty) -> Result<()> {
+        let zero = Source::Const(0, self.slot(self.stack.len() + 1));
+        self.reserve(self.stack.len() + 2)?;
+        let slot = self.push()?;
+        let op = if ty == Ty::i64 { Op::I64Eq } else { Op::I32Eq };
+        let inst = match self.negated_last(a) {
+            Some((op, a, b)) => Inst::Binary(op, a, b),
+            None => Inst::Binary(op, a, zero),
+        };
+        self.emit(inst, slot);
+        Ok(())
+    }
+
+    fn negated_last(&mut self, a: Source) -> Option<(Op, Source, Source)> {
+        let Some(Inst::Binary(op, ..)) = self.last_inst() else { return None };
+        rows::negated(op)?;
+        match self.condition(a) {
+            super::emit::Condition::Compare(op, a, b) => Some((rows::negated(op)?, a, b)),
+            super::emit::Condition::Test(_) => None,
+        }
+    }
+
+    fn memory_immediate(&self, operator: &Operator<'_>) -> Result<(u32, Option<u32>)> {
+        let memarg = rows::memarg(operator).ok_or_else(|| impossible("a load without memory"))?;
+        let MemArgTarget::Memory(memory) = memarg.target else { return Err(impossible("an array access")) };
+        let ty = self.info.memories.get(memory as usize).ok_or_else(|| impossible("an unknown memory"))?;
+        let (Ok(offset), false) = (u32::try_from(memarg.offset), ty.memory64) else {
+            return Err(impossible("a 64-bit memory"));
+        };
+        Ok((offset, (memory != 0).then(|| self.memory_entry(memory))))
+    }
+
+    fn memory_entry(&self, memory: u32) -> u32 {
+        self.info.layout.memories + memory * size_of::<*mut VmMemory>() as u32
+    }
+
+    fn table_entry(&self, table: u32) -> u32 {
+        self.info.layout.tables + table * size_of::<*mut VmTable>() as u32
+    }
+
+    fn import_entry(&self, func: u32) -> u32 {
+        self.info.layout.imports + func * size_of::<VmImport>() as u32
+    }
+
+    fn custom(&mut self, operator: &Operator<'_>) -> Result<()> {
+        match *operator {
+            Operator::Unreachable => {
+                self.exec::<flow::Unreachable>(8);
+                self.die();
+            }
+            Operator::Nop => {}
+            Operator::Block { blockty } => self.block(blockty)?,
+            Operator::Loop { blockty } => self.loop_(blockty)?,
+            Operator::If { blockty } => self.if_(blockty)?,
+            Operator::Else => self.else_()?,
+            Operator::End => self.end()?,
+            Operator::Br { relative_depth } => self.br(relative_depth)?,
+            Operator::BrIf { relative_depth } => self.br_if(relative_depth)?,
+            Operator::BrTable { ref targets } => self.br_table(targets)?,
+            Operator::Return => self.return_()?,
+            Operator::Call { function_index } => self.call(function_index, false)?,
+            Operator::ReturnCall { function_index } => self.call(function_index, true)?,
+            Operator::CallIndirect { type_index, table_index } => {
+                self.call_indirect(type_index, table_index, false)?;
+            }
+            Operator::ReturnCallIndirect { type_index, table_index } => {
+                self.call_indirect(type_index, table_index, true)?;
+            }
+            Operator::Drop => drop(self.pop()?),
+            Operator::Select | Operator::TypedSelect { .. } => self.select()?,
+            Operator::LocalGet { local_index } => self.push_local(local_index)?,
+            Operator::LocalSet { local_index } => self.set_local(local_index)?,
+            Operator::LocalTee { local_index } => {
+                self.set_local(local_index)?;
+                self.push_local(local_index)?;
+            }
+            Operator::GlobalGet { global_index } => {
+                let (own, offset) = self.global(global_index);
+                let slot = self.push()?;
+                self.emit(Inst::Global(own, offset), slot);
+            }
+            Operator::GlobalSet { global_index } => self.global_set(global_index)?,
+            Operator::I32Const { value } => self.push_const((value as u32).into())?,
+            Operator::I64Const { value } => self.push_const(value as u64)?,
+            Operator::F32Const { value } => self.push_const(value.bits().into())?,
+            Operator::F64Const { value } => self.push_const(value.bits())?,
+            Operator::RefNull { .. } => self.push_const(0)?,
+            Operator::RefIsNull => {
+                let a = self.pop()?;
+                let zero = Source::Const(0, self.slot(self.stack.len() + 1));
+                self.reserve(self.stack.len() + 2)?;
+                let slot = self.push()?;
+                self.emit(Inst::Binary(Op::I64Eq, a, zero), slot);
+            }
+            Operator::RefFunc { function_index } => self.ref_func(function_index)?,
+            Operator::TableGet { table } => self.bulk::<bulk::TableGet>(1, 1, self.table_entry(table), None)?,
+            Operator::TableSet { table } => self.bulk::<bulk::TableSet>(2, 0, self.table_entry(table), None)?,
+            Operator::TableSize { table } => self.bulk::<bulk::TableSize>(0, 1, self.table_entry(table), None)?,
+            Operator::TableGrow { table } => match self.info.tables[table as usize].ty.table64 {
+                true => self.bulk::<bulk::TableGrow<u64>>(2, 1, table, None)?,
+                false => self.bulk::<bulk::TableGrow<u32>>(2, 1, table, None)?,
+            },
+            Operator::TableFill { table } => self.bulk::<bulk::TableFill>(3, 0, table, None)?,
+            Operator::TableCopy { dst_table, src_table } => {
+                self.bulk::<bulk::TableCopy>(3, 0, dst_table, Some(src_table))?;
+            }
+            Operator::TableInit { elem_index, table } => {
+                self.bulk::<bulk::TableInit>(3, 0, table, Some(elem_index))?;
+            }
+            Operator::ElemDrop { elem_index } => self.bulk::<bulk::ElemDrop>(0, 0, elem_index, None)?,
+            Operator::MemorySize { mem } => {
+                let shift = self.info.memories[mem as usize].page_size_log2;
+                self.bulk::<bulk::MemorySize>(0, 1, self.memory_entry(mem), Some(shift.into()))?;
+            }
+            Operator::MemoryGrow { mem } => match self.info.memories[mem as usize].memory64 {
+                true => self.bulk::<bulk::MemoryGrow<u64>>(1, 1, mem, None)?,
+                false => self.bulk::<bulk::MemoryGrow<u32>>(1, 1, mem, None)?,
+            },
+            Operator::MemoryFill { mem } => self.bulk::<bulk::MemoryFill>(3, 0, mem, None)?,
+            Operator::MemoryCopy { dst_mem, src_mem } => {
+                self.bulk::<bulk::MemoryCopy>(3, 0, dst_mem, Some(src_mem))?;
+            }
+            Operator::MemoryInit { data_index, mem } => {
+                self.bulk::<bulk::MemoryInit>(3, 0, mem, Some(data_index))?;
+            }
+            Operator::DataDrop { data_index } => self.bulk::<bulk::DataDrop>(0, 0, data_index, None)?,
+            _ => return Err(impossible("an operator without translation")),
+        }
+        Ok(())
+    }
+
+    /// An operation done by bulk.rs: operands in a row, the result in the first one's place.
+    fn bulk<E: super::state::Exec>(
+        &mut self,
+        operands: usize,
+        results: usize,
+        first: u32,
+        second: Option<u32>,
+    ) -> Result<()> {
+        let height = self.stack.len().checked_sub(operands).ok_or_else(|| impossible("an empty stack"))?;
+        self.settle(height, true);
+        let slot = self.slot(height);
+        self.truncate(height);
+        let at = self.exec::<E>(if second.is_some() { 24 } else { 16 });
+        self.out.set(at, A, slot);
+        self.out.set(at, bulk::FIRST, first);
+        if let Some(second) = second {
+            self.out.set(at, bulk::SECOND, second);
+        }
+        for _ in 0..results {
+            let slot = self.push()?;
+            self.caches.forget(slot);
+        }
+        Ok(())
+    }
+
+    fn select(&mut self) -> Result<()> {
+        let (c, b, a) = (self.pop()?, self.pop()?, self.pop()?);
+        let slot = self.push()?;
+        if let Source::Const(bits, _) = c {
+            let chosen = if bits as u32 != 0 { a } else { b };
+            let dying = matches!(chosen, Source::Slot(from) if self.is_temporary(from));
+            self.emit_copy(chosen, slot, dying);
+            return Ok(());
+        }
+        let (a, b, c) = (self.in_slot(a), self.in_slot(b), self.in_slot(c));
+        self.emit(Inst::Select(a, b, c), slot);
+        Ok(())
+    }
+
+    /// Where a global is: in the instance itself or behind a pointer there, and the offset of either.
+    fn global(&self, global: u32) -> (bool, u32) {
+        let layout = &self.info.layout;
+        match global.checked_sub(self.info.imported_globals) {
+            Some(own) => (true, layout.own_globals + own * size_of::<VmGlobal>() as u32),
+            None => (false, layout.globals + global * size_of::<*mut VmGlobal>() as u32),
+        }
+    }
+
+    fn global_set(&mut self, global: u32) -> Result<()> {
+        use super::dispatch::handler;
+        use super::operand::Class;
+        let (own, offset) = self.global(global);
+        let source = self.pop()?;
+        let source = Source::Slot(self.in_slot(source));
+        let handler = match (self.class(source, Ty::i64), own) {
+            (Class::A, true) => handler::<GlobalSet<Acc, true>>(),
+            (Class::L, true) => handler::<GlobalSet<Pinned, true>>(),
+            (_, true) => handler::<GlobalSet<Slot, true>>(),
+            (_, false) => handler::<GlobalSet<Slot, false>>(),
+        };
+        let at = self.instruction(handler, 16);
+        self.set_source(at, A, source);
+        self.out.set(at, B, offset);
+        Ok(())
+    }
+
+    fn ref_func(&mut self, func: u32) -> Result<()> {
+        let info = &self.info.funcs[func as usize];
+        match (func < self.info.imported_funcs, info.escape) {
+            (true, _) => self.bulk::<bulk::RefImportedFunc>(0, 1, self.import_entry(func), None),
+            (false, Some(escape)) => {
+                let offset = self.info.layout.funcs + escape.0 * size_of::<VmFunc>() as u32;
+                self.bulk::<bulk::RefOwnFunc>(0, 1, offset, None)
+            }
+            (false, None) => Err(impossible("a reference to an undeclared function")),
+        }
+    }
+
+    // ---- calls ------------------------------------------------------------------------------------------------------
+
+    /// Arguments into their own slots, off the stack; where they begin.
+    fn arguments(&mut self, ty: &FuncType) -> Result<u16> {
+        let height =
+            self.stack.len().checked_sub(ty.params().len()).ok_or_else(|| impossible("an empty stack"))?;
+        self.settle(height, true);
+        self.reserve(height + ty.call_slots())?;
+        self.truncate(height);
+        Ok(self.slot(height))
+    }
+
+    /// After a call: its results, of which a single one is in its accumulator, too.
+    fn results(&mut self, ty: &FuncType) -> Result<()> {
+        self.label();
+        for result in ty.results() {
+            let slot = self.push()?;
+            if ty.results().len() == 1 {
+                self.caches.write(register(*result), slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, func: u32, tail: bool) -> Result<()> {
+        let ty = self.info.func_type(FuncIdx(func)).clone();
+        let args = self.arguments(&ty)?;
+        let own = self.info.own_func(FuncIdx(func));
+        let entry = own.map(|_| core::ptr::from_ref::<FuncEntry>(self.table.entry_ref(func)).expose_provenance());
+        let at = match (own, entry, tail) {
+            (Some(own), _, _) if self.table.native(own).is_some() => {
+                let at = if tail { self.exec::<call::ReturnCallNative>(32) } else { self.exec::<call::CallNative>(24) };
+                self.out.set(at, call::TARGET, own as u32);
+                at
+            }
+            (Some(_), Some(entry), _) => {
+                let at = if tail { self.exec::<call::ReturnCall>(32) } else { self.exec::<call::Call>(24) };
+                self.out.set(at, call::TARGET, entry);
+                at
+            }
+            _ => {
+                let at = if tail { self.exec::<call::ReturnCallImport>(32) } else { self.exec::<call::CallImport>(24) };
+                self.out.set(at, call::TARGET, self.import_entry(func));
+                at
+            }
+        };
+        self.finish_call(at, args, &ty, tail, call::L0_OF_24)
+    }
+
+    fn call_indirect(&mut self, ty: u32, table: u32, tail: bool) -> Result<()> {
+        let type_id = *self.info.type_ids.get(TypeIdx(ty).index()).ok_or_else(|| impossible("an unknown type"))?;
+        let ty = self.info.types[TypeIdx(ty).index()].clone();
+        let index = self.pop()?;
+        let index = self.in_slot(index);
+        let args = self.arguments(&ty)?;
+        let at = if tail { self.exec::<call::ReturnCallIndirect>(32) } else { self.exec::<call::CallIndirect>(32) };
+        self.out.set(at, call::TARGET, self.table_entry(table));
+        self.out.set(at, call::TYPE, type_id.0);
+        self.out.set(at, call::INDEX, index);
+        self.finish_call(at, args, &ty, tail, call::L0_OF_32)
+    }
+
+    fn finish_call(&mut self, at: u32, args: u16, ty: &FuncType, tail: bool, l0: usize) -> Result<()> {
+        self.out.set(at, call::ARGS, args);
+        self.out.set(at, call::PARAMS, ty.param_slots() as u16);
+        self.out.set(at, call::RESULTS, ty.result_slots() as u16);
+        if tail {
+            self.out.set(at, call::OWN_HEADER, self.header);
+            self.die();
+            return Ok(());
+        }
+        self.out.set(at, l0, self.l0.unwrap_or(0));
+        self.results(ty)
+    }
+}
+
+/// The accumulator of a type.
+pub(super) fn register(ty: ValType) -> Register {
+    match ty {
+        ValType::F32 => Register::F32,
+        ValType::F64 => Register::F64,
+        _ => Register::Integer,
+    }
+}
