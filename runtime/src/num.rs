@@ -9,6 +9,7 @@
 //! system's mathematics library for each of them.
 
 #![allow(missing_docs, reason = "each function is named by its operator; the specification says the rest")]
+#![allow(clippy::manual_range_contains, reason = "bounds of one kind read alike")]
 
 use crate::trap::Trap;
 

@@ -183,4 +183,3 @@ impl<I: Index> Exec for TableGrow<I> {
         Flow::Next
     }
 }
-

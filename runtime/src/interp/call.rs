@@ -83,7 +83,13 @@ impl Exec for Exit {
 
 /// Enters a function of the same instance. The accumulator holds its entry from here to its first instruction.
 #[inline(always)]
-unsafe fn enter(s: &mut State, entry: *const FuncEntry, frame: *mut u64, ip: *const u8, sp: *mut u64) -> Flow {
+unsafe fn enter(
+    s: &mut State,
+    entry: *const FuncEntry,
+    frame: *mut u64,
+    ip: *const u8,
+    sp: *mut u64,
+) -> Flow {
     // SAFETY: I2, I4: `entry` is one of the module's; the comparison makes room for the header and the frame. When another
     // thread translates the function meanwhile, `code` may still be the static instruction, which checks again.
     unsafe {

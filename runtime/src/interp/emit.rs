@@ -217,7 +217,9 @@ impl Translator<'_> {
             Source::Const(..) if ty == Ty::f64 => InWide,
             Source::Const(..) => K,
             Source::Slot(slot) if self.l0 == Some(slot) && !ty.is_float() => L,
-            Source::Slot(slot) if self.options.accumulators && self.caches.holds(Register::of(ty), slot) => InAcc,
+            Source::Slot(slot) if self.options.accumulators && self.caches.holds(Register::of(ty), slot) => {
+                InAcc
+            }
             Source::Slot(_) => S,
         }
     }
@@ -274,7 +276,8 @@ impl Translator<'_> {
             Inst::Unary(op, a) => {
                 let Shape::Unary(from, _) = shape(op) else { return false };
                 let best = self.class(a, from);
-                let Some(handler) = rows::unary(op, best, to.class).or_else(|| rows::unary(op, S, to.class)) else {
+                let Some(handler) = rows::unary(op, best, to.class).or_else(|| rows::unary(op, S, to.class))
+                else {
                     return self.write_unpinned(inst, to);
                 };
                 let at = self.instruction(handler, 16);
@@ -283,7 +286,8 @@ impl Translator<'_> {
             }
             Inst::Binary(op, a, b) => {
                 let ty = operand_type(op);
-                let select = if matches!(shape(op), Shape::Compare(_)) { rows::compare } else { rows::binary };
+                let select =
+                    if matches!(shape(op), Shape::Compare(_)) { rows::compare } else { rows::binary };
                 let found = self.best_pair(a, b, ty, |x, y| select(op, x, y, to.class));
                 let Some((handler, x, y)) = found else { return self.write_unpinned(inst, to) };
                 let at = self.instruction(handler, 16 + extra(y));
@@ -294,7 +298,8 @@ impl Translator<'_> {
             Inst::Load(op, a, offset, memory) => {
                 let best = if memory.is_some() { S } else { self.class(a, Ty::i32) };
                 let other = memory.is_some();
-                let found = rows::load(op, best, to.class, other).or_else(|| rows::load(op, S, to.class, other));
+                let found =
+                    rows::load(op, best, to.class, other).or_else(|| rows::load(op, S, to.class, other));
                 let Some(handler) = found else { return self.write_unpinned(inst, to) };
                 let at = self.instruction(handler, if other { 24 } else { 16 });
                 if best != K {
@@ -482,7 +487,14 @@ impl Translator<'_> {
     }
 
     /// Writes a store.
-    pub(super) fn emit_store(&mut self, op: Op, address: Source, value: Source, offset: u32, memory: Option<u32>) {
+    pub(super) fn emit_store(
+        &mut self,
+        op: Op,
+        address: Source,
+        value: Source,
+        offset: u32,
+        memory: Option<u32>,
+    ) {
         let Shape::Store(ty) = shape(op) else { return };
         // The bits are stored, of whatever type: constants as those of integers.
         let (op, ty) = match (op, value) {
@@ -503,7 +515,8 @@ impl Translator<'_> {
         };
         let plain = if y == InWide { y } else { S };
         let rough = if x == K { K } else { S };
-        let classes = if memory.is_some() { [(S, S); 4] } else { [(x, y), (x, plain), (rough, y), (rough, plain)] };
+        let classes =
+            if memory.is_some() { [(S, S); 4] } else { [(x, y), (x, plain), (rough, y), (rough, plain)] };
         let found = classes
             .into_iter()
             .find_map(|(x, y)| rows::store(op, x, y, memory.is_some()).map(|handler| (handler, y)));
@@ -581,4 +594,3 @@ fn makes_nans(inst: &Inst) -> bool {
             | Op::F64ConvertI64U
     )
 }
-

@@ -214,8 +214,11 @@ unsafe fn global<const OWN: bool>(s: &State) -> *mut u64 {
     // SAFETY: I1, I4, V1.
     unsafe {
         let offset = s.operand::<u32>(B);
-        let global =
-            if OWN { s.instance_entry::<VmGlobal>(offset) } else { *s.instance_entry::<*mut VmGlobal>(offset) };
+        let global = if OWN {
+            s.instance_entry::<VmGlobal>(offset)
+        } else {
+            *s.instance_entry::<*mut VmGlobal>(offset)
+        };
         global.cast()
     }
 }

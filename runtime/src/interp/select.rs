@@ -3,19 +3,29 @@
 //! A combination that is not listed costs nothing but speed: the translator falls back to slots, which are always right. What
 //! is listed is paid for in code size, so additions come with a measurement.
 
-use super::arith::{Branch, Bin, Cmp, Un};
+use super::arith::{Bin, Branch, Cmp, Un};
 use super::dispatch::{Handler, handler};
-use super::memory::{LoadOther, Load0, Store0, StoreOther};
+use super::memory::{Load0, LoadOther, Store0, StoreOther};
 use super::operand::{Acc, Class, Imm, Pinned, Slot, Wide};
 use super::rows::{Binary, Compare, Load, Store, Ty, Unary};
 use Class::{A, K, L, S, W};
 
 macro_rules! class {
-    (S) => { Slot };
-    (K) => { Imm };
-    (W) => { Wide };
-    (A) => { Acc };
-    (L) => { Pinned };
+    (S) => {
+        Slot
+    };
+    (K) => {
+        Imm
+    };
+    (W) => {
+        Wide
+    };
+    (A) => {
+        Acc
+    };
+    (L) => {
+        Pinned
+    };
 }
 
 macro_rules! combos {

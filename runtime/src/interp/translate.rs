@@ -130,7 +130,9 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
 
 /// Slot numbers have 16 bits: a frame cannot be larger. Validation allows more only to functions that no compiler makes.
 fn too_large() -> Error {
-    Error::exhausted("a function needs more than 65,535 slots for its locals and operands, which the interpreter does not offer")
+    Error::exhausted(
+        "a function needs more than 65,535 slots for its locals and operands, which the interpreter does not offer",
+    )
 }
 
 /// What validation has excluded.
@@ -437,9 +439,15 @@ impl Translator<'_> {
                 self.emit(Inst::Binary(Op::I64Eq, a, zero), slot);
             }
             Operator::RefFunc { function_index } => self.ref_func(function_index)?,
-            Operator::TableGet { table } => self.bulk::<bulk::TableGet>(1, 1, self.table_entry(table), None)?,
-            Operator::TableSet { table } => self.bulk::<bulk::TableSet>(2, 0, self.table_entry(table), None)?,
-            Operator::TableSize { table } => self.bulk::<bulk::TableSize>(0, 1, self.table_entry(table), None)?,
+            Operator::TableGet { table } => {
+                self.bulk::<bulk::TableGet>(1, 1, self.table_entry(table), None)?
+            }
+            Operator::TableSet { table } => {
+                self.bulk::<bulk::TableSet>(2, 0, self.table_entry(table), None)?
+            }
+            Operator::TableSize { table } => {
+                self.bulk::<bulk::TableSize>(0, 1, self.table_entry(table), None)?
+            }
             Operator::TableGrow { table } => match self.info.tables[table as usize].ty.table64 {
                 true => self.bulk::<bulk::TableGrow<u64>>(2, 1, table, None)?,
                 false => self.bulk::<bulk::TableGrow<u32>>(2, 1, table, None)?,
@@ -579,10 +587,15 @@ impl Translator<'_> {
         let ty = self.info.func_type(FuncIdx(func)).clone();
         let args = self.arguments(&ty)?;
         let own = self.info.own_func(FuncIdx(func));
-        let entry = own.map(|_| core::ptr::from_ref::<FuncEntry>(self.table.entry_ref(func)).expose_provenance());
+        let entry =
+            own.map(|_| core::ptr::from_ref::<FuncEntry>(self.table.entry_ref(func)).expose_provenance());
         let at = match (own, entry, tail) {
             (Some(own), _, _) if self.table.native(own).is_some() => {
-                let at = if tail { self.exec::<call::ReturnCallNative>(32) } else { self.exec::<call::CallNative>(24) };
+                let at = if tail {
+                    self.exec::<call::ReturnCallNative>(32)
+                } else {
+                    self.exec::<call::CallNative>(24)
+                };
                 self.out.set(at, call::TARGET, own as u32);
                 at
             }
@@ -592,7 +605,11 @@ impl Translator<'_> {
                 at
             }
             _ => {
-                let at = if tail { self.exec::<call::ReturnCallImport>(32) } else { self.exec::<call::CallImport>(24) };
+                let at = if tail {
+                    self.exec::<call::ReturnCallImport>(32)
+                } else {
+                    self.exec::<call::CallImport>(24)
+                };
                 self.out.set(at, call::TARGET, self.import_entry(func));
                 at
             }
@@ -601,12 +618,17 @@ impl Translator<'_> {
     }
 
     fn call_indirect(&mut self, ty: u32, table: u32, tail: bool) -> Result<()> {
-        let type_id = *self.info.type_ids.get(TypeIdx(ty).index()).ok_or_else(|| impossible("an unknown type"))?;
+        let type_id =
+            *self.info.type_ids.get(TypeIdx(ty).index()).ok_or_else(|| impossible("an unknown type"))?;
         let ty = self.info.types[TypeIdx(ty).index()].clone();
         let index = self.pop()?;
         let index = self.in_slot(index);
         let args = self.arguments(&ty)?;
-        let at = if tail { self.exec::<call::ReturnCallIndirect>(32) } else { self.exec::<call::CallIndirect>(32) };
+        let at = if tail {
+            self.exec::<call::ReturnCallIndirect>(32)
+        } else {
+            self.exec::<call::CallIndirect>(32)
+        };
         self.out.set(at, call::TARGET, self.table_entry(table));
         self.out.set(at, call::TYPE, type_id.0);
         self.out.set(at, call::INDEX, index);

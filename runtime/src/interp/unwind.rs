@@ -79,7 +79,12 @@ unsafe fn store<'a>(ctx: *mut VmContext) -> &'a mut StoreInner {
 /// Notes the frames of this run, innermost first. `back`: how far `ip` is behind the instruction, 0 or 1.
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn note_frames(mut ctx: *mut VmContext, mut ip: *const u8, mut sp: *mut u64, mut back: usize) {
+unsafe extern "C" fn note_frames(
+    mut ctx: *mut VmContext,
+    mut ip: *const u8,
+    mut sp: *mut u64,
+    mut back: usize,
+) {
     // SAFETY: I2, I4; headers are what calls wrote.
     unsafe {
         let store = store(ctx);
