@@ -11,6 +11,15 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::sandbox::{CREATE, FOLLOW, NO_FOLLOW, NONE, READ, Sandbox, TRUNCATE, WRITE};
 
+/// Ends the other thread, also when an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn raced(resolution: Resolution) {
     let sandbox = Sandbox::new();
     // `d` is a directory and `link` points out; the other thread exchanges them.
@@ -28,6 +37,7 @@ fn raced(resolution: Resolution) {
                 renameat_with(CWD, d, CWD, link, RenameFlags::EXCHANGE).unwrap();
             }
         });
+        let _stop = Stop(&stop);
         let mut guest = sandbox.guest(resolution, false);
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_millis(700) {
@@ -70,7 +80,6 @@ fn raced(resolution: Resolution) {
                 let _ = guest.rename("moved", "d/canary");
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     sandbox.check_canary();
     assert_eq!(fs::metadata(sandbox.outside("canary")).unwrap().modified().unwrap(), canary);
