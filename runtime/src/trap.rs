@@ -32,6 +32,7 @@ macro_rules! for_each_trap {
             CannotLeaveComponent "cannot leave component instance";
             CannotEnterComponent "cannot enter component instance";
             CanonicalAbi "canonical ABI violated";
+            HostFunction "a rule of a host function was broken";
         }
     };
 }
