@@ -16,6 +16,7 @@ pub mod filesystem;
 pub mod http;
 mod interface;
 pub mod io;
+mod link;
 pub mod random;
 pub mod sockets;
 mod stop;
@@ -30,6 +31,7 @@ pub use ctx::{
 pub use deadline::{Deadline, Never};
 pub use interface::{HostFunction, Rows};
 pub use io::streams::{MemoryInput, MemoryOutput};
+pub use link::add_to_linker;
 pub use mini_wasm_canonical_abi::{Borrow, Own};
 pub use stop::Stop;
 pub use sys::path::Resolution;

@@ -1,0 +1,82 @@
+//! From declarations to a linker: every interface at once, or those of a list.
+//!
+//! Must not know: any interface by name.
+
+use mini_wasm_canonical_abi::Own;
+use mini_wasm_canonical_abi::typed::{LiftList, LowerOptional};
+use mini_wasm_runtime::component::Linker;
+use mini_wasm_runtime::{Caller, Error, ErrorKind, Result, Trap};
+
+use crate::{HostFunction, Rows, Stop, Wasi, rows};
+
+impl From<Stop> for Error {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Exit(code) => Self::exit(code),
+            Stop::Deadline => Self::new(ErrorKind::Trap(Trap::Interrupted), stop.to_string()),
+            Stop::Trap(message) => Self::new(ErrorKind::Trap(Trap::HostFunction), message),
+        }
+    }
+}
+
+/// Links all interfaces for stores whose data has a [`Wasi`], which `wasi` finds in it.
+///
+/// ```no_run
+/// use mini_wasm_runtime::component::Linker;
+/// use mini_wasm_runtime::{Config, Engine, Store};
+/// use mini_wasm_wasi::{Wasi, add_to_linker};
+///
+/// let engine = Engine::new(Config::default());
+/// let mut linker = Linker::<Wasi>::new(&engine);
+/// add_to_linker(&mut linker, |wasi| wasi)?;
+/// let store = Store::new(&engine, Wasi::builder().inherit_stdio().build());
+/// # Ok::<(), mini_wasm_runtime::Error>(())
+/// ```
+///
+/// # Errors
+/// `Usage` if the linker has one of the names already and allows no shadowing.
+pub fn add_to_linker<T: 'static>(linker: &mut Linker<T>, wasi: fn(&mut T) -> &mut Wasi) -> Result<()> {
+    rows(&mut Link { linker, wasi, interface: String::new() })
+}
+
+struct Link<'l, T> {
+    linker: &'l mut Linker<T>,
+    wasi: fn(&mut T) -> &mut Wasi,
+    interface: String,
+}
+
+impl<T: 'static> Rows for Link<'_, T> {
+    type Error = Error;
+
+    fn interface(&mut self, name: &str) -> Result<()> {
+        name.clone_into(&mut self.interface);
+        self.linker.instance(name).map(|_| ())
+    }
+
+    fn resource<R: Send + 'static>(&mut self, name: &str) -> Result<()> {
+        let wasi = self.wasi;
+        let drop = move |mut caller: Caller<'_, T>, rep: u32| {
+            let resource = wasi(caller.data_mut()).table.take(Own::<R>::new(rep))?;
+            drop(resource);
+            Ok(())
+        };
+        self.linker.instance(&self.interface)?.resource::<R>(name, drop).map(|_| ())
+    }
+
+    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+        &mut self,
+        name: &str,
+        _: &[String],
+        function: HostFunction<P, R>,
+    ) -> Result<()> {
+        let wasi = self.wasi;
+        let label = format!("{}#{name}", self.interface);
+        let call = move |mut caller: Caller<'_, T>, params: P| match function(wasi(caller.data_mut()), params)
+        {
+            Ok(result) => Ok(result),
+            Err(stop @ Stop::Exit(_)) => Err(stop.into()),
+            Err(stop) => Err(Error::from(stop).context(label.clone())),
+        };
+        self.linker.instance(&self.interface)?.func_wrap(name, call).map(|_| ())
+    }
+}
