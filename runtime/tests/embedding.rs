@@ -3,7 +3,8 @@
 use mini_wasm_runtime::store::StoreLimits;
 use mini_wasm_runtime::types::{FuncType, GlobalType, Limits, MemoryType, RefType, TableType, ValType};
 use mini_wasm_runtime::{
-    Caller, Config, Engine, Error, ErrorKind, Extern, Func, Global, Instance, Linker, Memory, Module, Store, Table, Trap, Val,
+    Caller, Config, Engine, Error, ErrorKind, Extern, Func, Global, Instance, Linker, Memory, Module, Store,
+    Table, Trap, Val,
 };
 use std::sync::Arc;
 
@@ -52,8 +53,12 @@ fn a_host_function_reaches_the_data_and_the_callers_memory() {
     let mut linker = Linker::<Vec<String>>::new();
     linker
         .func_wrap("host", "print", |mut caller: Caller<'_, Vec<String>>, at: u32, len: u32| {
-            let memory = caller.export("memory").and_then(Extern::memory).ok_or_else(|| Error::host("no memory"))?;
-            let bytes = memory.data(&caller)?.get(at as usize..(at + len) as usize).ok_or_else(|| Error::host("range"))?;
+            let memory =
+                caller.export("memory").and_then(Extern::memory).ok_or_else(|| Error::host("no memory"))?;
+            let bytes = memory
+                .data(&caller)?
+                .get(at as usize..(at + len) as usize)
+                .ok_or_else(|| Error::host("range"))?;
             let text = String::from_utf8_lossy(bytes).into_owned();
             caller.data_mut().push(text);
             Ok(())
@@ -85,13 +90,17 @@ fn a_host_error_unwinds_the_guest_and_keeps_its_kind_and_the_guests_frames() {
 #[test]
 fn a_panic_in_a_host_function_passes_the_guest_and_the_store_goes_on() {
     let engine = Engine::default();
-    let module = module(&engine, r#"(module (import "host" "f" (func $f (param i32))) (export "f" (func $f))
-        (func (export "run") (param i32) (call $f (local.get 0))))"#);
+    let module = module(
+        &engine,
+        r#"(module (import "host" "f" (func $f (param i32))) (export "f" (func $f))
+        (func (export "run") (param i32) (call $f (local.get 0))))"#,
+    );
     let mut linker = Linker::<()>::new();
     linker.func_wrap("host", "f", |n: i32| assert_ne!(n, 13, "unlucky")).unwrap();
     let mut store = Store::new(&engine, ());
     let run = linker.instantiate(&mut store, &module).unwrap().func(&mut store, "run").unwrap();
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.call(&mut store, &[Val::I32(13)])));
+    let caught =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.call(&mut store, &[Val::I32(13)])));
     assert!(caught.is_err());
     run.call(&mut store, &[Val::I32(12)]).unwrap();
 }
@@ -102,7 +111,8 @@ fn a_handle_of_another_store_is_an_error() {
     let (mut one, mut two) = (Store::new(&engine, ()), Store::new(&engine, ()));
     let func = Func::wrap::<(), (), ()>(&mut one, || ());
     let memory = Memory::new(&mut one, memory_type(1, None)).unwrap();
-    let global = Global::new(&mut one, GlobalType { content: ValType::I32, mutable: true }, Val::I32(1)).unwrap();
+    let global =
+        Global::new(&mut one, GlobalType { content: ValType::I32, mutable: true }, Val::I32(1)).unwrap();
     let ty = TableType { element: RefType::FUNCREF, limits: Limits { min: 1, max: None }, table64: false };
     let table = Table::new(&mut one, ty, Val::FuncRef(Some(func))).unwrap();
     assert_eq!(func.call(&mut two, &[]).unwrap_err().kind(), ErrorKind::Usage);
@@ -126,7 +136,13 @@ fn the_memory_limit_covers_all_memories_and_growth_past_it_is_minus_one() {
     let one = instance(&mut store, &engine, wat);
     let two = instance(&mut store, &engine, wat);
     let grow = |store: &mut Store<()>, instance: Instance, by: i32| {
-        instance.func(&mut *store, "grow").unwrap().typed::<i32, i32>(&*store).unwrap().call(store, by).unwrap()
+        instance
+            .func(&mut *store, "grow")
+            .unwrap()
+            .typed::<i32, i32>(&*store)
+            .unwrap()
+            .call(store, by)
+            .unwrap()
     };
     assert_eq!(grow(&mut store, one, 1), 1);
     assert_eq!(grow(&mut store, two, 2), -1);
@@ -141,8 +157,16 @@ fn the_memory_limit_covers_all_memories_and_growth_past_it_is_minus_one() {
 fn huge_tables_and_memories_are_refused_before_they_cost_anything() {
     let engine = Engine::default();
     let mut store = Store::new(&engine, ());
-    store.set_limits(StoreLimits { memory_bytes: 1 << 30, table_elements: 1 << 20, ..StoreLimits::default() });
-    for wat in ["(module (memory 65536))", "(module (table 4000000000 funcref))", "(module (memory 20000) (memory 20000))"] {
+    store.set_limits(StoreLimits {
+        memory_bytes: 1 << 30,
+        table_elements: 1 << 20,
+        ..StoreLimits::default()
+    });
+    for wat in [
+        "(module (memory 65536))",
+        "(module (table 4000000000 funcref))",
+        "(module (memory 20000) (memory 20000))",
+    ] {
         let error = Instance::new(&mut store, &module(&engine, wat), &[]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exhausted, "{wat}");
     }
@@ -167,11 +191,13 @@ fn endless_recursion_is_a_trap_also_on_a_small_thread() {
 fn recursion_through_the_host_ends_in_a_trap() {
     let engine = Engine::default();
     let run = move || {
-        let module = module(&engine, r#"(module (import "host" "f" (func $f)) (func (export "run") (call $f)))"#);
+        let module =
+            module(&engine, r#"(module (import "host" "f" (func $f)) (func (export "run") (call $f)))"#);
         let mut linker = Linker::<()>::new();
         linker
             .func_wrap("host", "f", |mut caller: Caller<'_, ()>| -> mini_wasm_runtime::Result<()> {
-                let run = caller.export("run").and_then(Extern::func).ok_or_else(|| Error::host("not exported"))?;
+                let run =
+                    caller.export("run").and_then(Extern::func).ok_or_else(|| Error::host("not exported"))?;
                 run.call(&mut caller, &[]).map(|_| ())
             })
             .unwrap();
@@ -225,7 +251,10 @@ fn an_error_at_linking_names_the_import_and_its_neighbours() {
     let error = linker.instantiate_pre(&module).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unlinkable);
     let text = error.to_string();
-    assert!(text.contains("env::missing") && text.contains("present") && text.contains("[i32] -> []"), "{text}");
+    assert!(
+        text.contains("env::missing") && text.contains("present") && text.contains("[i32] -> []"),
+        "{text}"
+    );
     linker.define_unknown_imports_as_traps(&module).unwrap();
     let mut store = Store::new(&engine, ());
     linker.instantiate(&mut store, &module).unwrap();
@@ -234,7 +263,10 @@ fn an_error_at_linking_names_the_import_and_its_neighbours() {
 #[test]
 fn a_clone_of_a_linker_outlives_the_original() {
     let engine = Engine::default();
-    let module = module(&engine, r#"(module (import "a" "f" (func $f (result i32))) (func (export "run") (result i32) (call $f)))"#);
+    let module = module(
+        &engine,
+        r#"(module (import "a" "f" (func $f (result i32))) (func (export "run") (result i32) (call $f)))"#,
+    );
     let mut linker = Linker::<()>::new();
     let captured = Arc::new(41);
     linker.func_wrap("a", "f", move || *captured + 1).unwrap();
@@ -279,7 +311,9 @@ fn host_values_of_wrong_types_are_refused() {
         Ok(())
     });
     assert_eq!(liar.call(&mut store, &[]).unwrap_err().kind(), ErrorKind::Usage);
-    let global = Global::new(&mut store, GlobalType { content: ValType::F32, mutable: false }, Val::from(1.5f32)).unwrap();
+    let global =
+        Global::new(&mut store, GlobalType { content: ValType::F32, mutable: false }, Val::from(1.5f32))
+            .unwrap();
     assert_eq!(global.set(&mut store, Val::from(2.5f32)).unwrap_err().kind(), ErrorKind::Usage);
     assert_eq!(global.get(&mut store).unwrap().f32(), Some(1.5));
 }

@@ -102,8 +102,15 @@ pub(super) fn canon_lift<R, S>(
         }
         Ok(resolved)
     };
-    let result = call();
+    let result = unless_panic(call);
     store.end_task(scope);
+    let result = match result {
+        Ok(result) => result,
+        Err(panic) => {
+            poison(store, instance);
+            resume(panic)
+        }
+    };
     result.map_err(|failed| match failed {
         Failed::Arguments(error) => error,
         Failed::Call(error) => {
@@ -122,9 +129,36 @@ pub(super) fn call_destructor(
 ) -> Result<()> {
     enter(store, definer)?;
     let scope = store.begin_task();
-    let result = destructor.call_raw(store, &mut [u64::from(rep)]);
+    let result = unless_panic(|| destructor.call_raw(store, &mut [u64::from(rep)]));
     store.end_task(scope);
-    result.inspect_err(|_| poison(store, definer))
+    match result {
+        Ok(result) => result.inspect_err(|_| poison(store, definer)),
+        Err(panic) => {
+            poison(store, definer);
+            resume(panic)
+        }
+    }
+}
+
+/// What a host function panicked with, on its way through the guests that called it.
+#[cfg(feature = "std")]
+type Panic = alloc::boxed::Box<dyn core::any::Any + Send>;
+#[cfg(not(feature = "std"))]
+type Panic = core::convert::Infallible;
+
+/// Runs guests; a panic of the host among them is held, so that their instances can be poisoned before it goes on.
+fn unless_panic<R>(run: impl FnOnce() -> R) -> core::result::Result<R, Panic> {
+    #[cfg(feature = "std")]
+    return std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    #[cfg(not(feature = "std"))]
+    Ok(run())
+}
+
+fn resume(panic: Panic) -> ! {
+    #[cfg(feature = "std")]
+    std::panic::resume_unwind(panic);
+    #[cfg(not(feature = "std"))]
+    match panic {}
 }
 
 /// `canon lower`: the core function through which an instance calls `callee`.

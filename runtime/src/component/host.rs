@@ -10,7 +10,7 @@ use super::abi::{
     lift_flat_values, lower_flat_values,
 };
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::Caller;
 use crate::store::StoreInner;
 use crate::trap::Trap;
@@ -76,7 +76,7 @@ impl HostFunc {
 }
 
 fn missing(name: &str) -> Error {
-    Error::from(Trap::MissingImport).context(format!("`{name}` was called"))
+    Error::new(ErrorKind::Trap(Trap::MissingImport), format!("{}: `{name}`", Trap::MissingImport))
 }
 
 /// The type and body of a host function over Rust types.

@@ -2,8 +2,9 @@
 
 use super::Component;
 use super::abi::handle::{HandleTable, Task};
+use super::abi::typed::{LiftOptional, LowerList};
 use super::canon::Lifted;
-use super::func::Func;
+use super::func::{Func, TypedFunc};
 use super::host::HostFunc;
 use super::info::ComponentInfo;
 use super::names;
@@ -14,6 +15,7 @@ use crate::module::Module;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -151,6 +153,31 @@ impl Instance {
     /// A function of an exported instance, such as `run` of `wasi:cli/run@0.2.0`; both names as for [`Instance::func`].
     pub fn func_of(self, store: &mut (impl AsStoreMut + ?Sized), instance: &str, name: &str) -> Option<Func> {
         self.exports(store).ok()?.instance(instance)?.func(store, name)
+    }
+
+    /// The same with Rust types: `typed_of::<(), core::result::Result<(), ()>>(store, "wasi:cli/run@0.2.0", "run")` is what a
+    /// command is started by.
+    ///
+    /// # Errors
+    /// `Usage` when there is no such export or it has another type; the message says what is exported instead.
+    pub fn typed_of<P: LowerList, R: LiftOptional>(
+        self,
+        store: &mut (impl AsStoreMut + ?Sized),
+        instance: &str,
+        name: &str,
+    ) -> Result<TypedFunc<P, R>> {
+        let exports = self.exports(store)?;
+        let Some(inner) = exports.instance(instance) else {
+            let names: Vec<&str> = exports.iter().map(|(name, _)| name).collect();
+            let found = if names.is_empty() { String::from("nothing") } else { names.join(", ") };
+            return Err(Error::usage(format!(
+                "the component does not export `{instance}`; it exports {found}"
+            )));
+        };
+        let func = inner.func(store, name);
+        let func =
+            func.ok_or_else(|| Error::usage(format!("`{instance}` does not export the function `{name}`")))?;
+        func.typed(store).map_err(|error| error.context(format!("`{instance}#{name}`")))
     }
 }
 

@@ -57,6 +57,9 @@ impl<T: 'static> InstancePre<T> {
         if !store.engine().same(self.component.engine()) {
             return Err(Error::usage("the component was made in another engine than the store"));
         }
+        if !store.holds::<T>() {
+            return Err(Error::usage("the linker is for stores with another type of data"));
+        }
         if let Some(bound) = self.store {
             store.check(bound)?;
         }

@@ -4,7 +4,7 @@
 //! Names with versions find each other as names.rs says: define `wasi:cli/stdout@0.2.12` once, and components that import
 //! 0.2.0 link as well, unless they use a function that the definition lacks.
 //!
-//! ```no_run
+//! ```
 //! use mini_wasm_runtime::component::{Component, Linker};
 //! use mini_wasm_runtime::{Config, Engine, Store};
 //!
@@ -25,7 +25,7 @@
 //!     *caller.data_mut() += 1;
 //!     Ok(n * 2)
 //! })?;
-//! let mut store = Store::new(&engine, 0);
+//! let mut store = Store::new(&engine, 0u32);
 //! let instance = linker.instantiate(&mut store, &component)?;
 //! let answer = instance.func(&mut store, "answer").expect("it is exported").typed::<(), u32>(&store)?;
 //! assert_eq!(answer.call(&mut store, ())?, 42);

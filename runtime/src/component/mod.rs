@@ -30,6 +30,9 @@ mod parse_types;
 mod resource;
 pub mod types;
 
+#[cfg(all(test, feature = "std"))]
+mod tests;
+
 pub use func::{Func, TypedFunc};
 pub use instance::{Exports, Instance};
 pub use instantiate::InstancePre;
