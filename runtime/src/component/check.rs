@@ -10,6 +10,7 @@ use super::host::{HostBody, HostFunc};
 use super::info::ComponentInfo;
 use super::instance::{FuncItem, Item, Items};
 use super::names;
+use super::resource::ResourceItem;
 use super::types::*;
 use crate::error::{Error, Result};
 use crate::instantiate::describe;
@@ -48,6 +49,8 @@ impl Definition {
 pub(super) struct Matcher<'c> {
     info: &'c ComponentInfo,
     bindings: Bindings,
+    /// What the bound slots stand for: an interface that uses a resource of another names it without a definition.
+    resources: BTreeMap<Slot, ResourceItem>,
 }
 
 fn mismatch(at: &str, want: &str, found: &str) -> Error {
@@ -56,7 +59,7 @@ fn mismatch(at: &str, want: &str, found: &str) -> Error {
 
 impl<'c> Matcher<'c> {
     pub(super) fn new(info: &'c ComponentInfo) -> Matcher<'c> {
-        Matcher { info, bindings: Bindings::default() }
+        Matcher { info, bindings: Bindings::default(), resources: BTreeMap::new() }
     }
 
     /// The item that `found` gives for an import of type `want`; `at` is the import's name for messages.
@@ -82,7 +85,10 @@ impl<'c> Matcher<'c> {
             }
             (ExternType::Type(TypeBound::Resource(slot)), Definition::Item(item @ Item::Resource(have))) => {
                 match self.bindings.resource(*slot) {
-                    None => self.bindings.bind(*slot, have.rt),
+                    None => {
+                        self.bindings.bind(*slot, have.rt);
+                        self.resources.insert(*slot, have.clone());
+                    }
                     Some(known) if known == have.rt => {}
                     Some(_) => {
                         return Err(Error::unlinkable(format!(
@@ -128,12 +134,13 @@ impl<'c> Matcher<'c> {
             let item = match (ty, found) {
                 // A type that is no resource has no definition, and a resource that is known by now needs none.
                 (ExternType::Type(TypeBound::Value(_) | TypeBound::Other), _) => Item::Type,
-                (ExternType::Type(TypeBound::Resource(slot)), None)
-                    if self.bindings.resource(*slot).is_some() =>
-                {
-                    continue;
-                }
                 (ty, None) => {
+                    if let ExternType::Type(TypeBound::Resource(slot)) = ty
+                        && let Some(known) = self.resources.get(slot)
+                    {
+                        items.insert(name.clone(), Item::Resource(known.clone()));
+                        continue;
+                    }
                     return Err(Error::unlinkable(format!(
                         "the {} `{name}` of `{at}` is missing",
                         ty.kind()
