@@ -298,8 +298,9 @@ impl Translator<'_> {
             Inst::Load(op, a, offset, memory) => {
                 let best = if memory.is_some() { S } else { self.class(a, Ty::i32) };
                 let other = memory.is_some();
-                let found =
-                    rows::load(op, best, to.class, other).or_else(|| rows::load(op, S, to.class, other));
+                // A constant address is in no slot: without a handler that takes it, the target gives way.
+                let slots = || if best == K { None } else { rows::load(op, S, to.class, other) };
+                let found = rows::load(op, best, to.class, other).or_else(slots);
                 let Some(handler) = found else { return self.write_unpinned(inst, to) };
                 let at = self.instruction(handler, if other { 24 } else { 16 });
                 if best != K {
