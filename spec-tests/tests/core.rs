@@ -34,3 +34,13 @@ fn suite(mode: Mode) {
 fn every_core_script_goes_as_it_says_when_interpreted() {
     suite(Mode::Interp);
 }
+
+#[test]
+fn every_core_script_goes_as_it_says_when_compiled() {
+    suite(Mode::Jit);
+}
+
+#[test]
+fn every_core_script_goes_as_it_says_by_way_of_an_artifact() {
+    suite(Mode::Aot);
+}

@@ -7,6 +7,8 @@
 //!
 //! Must not know: wasm, tables' contents, files.
 
+#![allow(clippy::result_large_err, reason = "the trait's own error type")]
+
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Signature;
@@ -17,6 +19,9 @@ use cranelift_module::{
     ModuleRelocTarget, ModuleResult,
 };
 use std::collections::HashMap;
+
+/// Text, and data by name.
+pub(crate) type Linked = (Vec<u8>, HashMap<String, Box<[u8]>>);
 
 /// The text and data of one module.
 pub(crate) struct TextModule<'a> {
@@ -51,7 +56,7 @@ impl<'a> TextModule<'a> {
     }
 
     /// Resolves all references. Text, and the data by name.
-    pub(crate) fn finish(mut self) -> ModuleResult<(Vec<u8>, HashMap<String, Box<[u8]>>)> {
+    pub(crate) fn finish(mut self) -> ModuleResult<Linked> {
         let relocs = std::mem::take(&mut self.relocs);
         // RISC-V's lower halves name the instruction with the upper half; the distance is that one's.
         let mut upper = HashMap::new();

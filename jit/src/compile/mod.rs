@@ -30,7 +30,7 @@ use link::TextModule;
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::{FuncIdx, ModuleInfo};
 use mini_wasm_runtime::trap::Trap;
-use mini_wasm_runtime::types::{ExternType, FuncType};
+use mini_wasm_runtime::types::FuncType;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -178,15 +178,8 @@ pub fn compile(
     let mut module = TextModule::new(&*target.isa);
     let symbols = Symbols::declare(&mut module, info, &target).map_err(internal)?;
     let stubs_wanted: Vec<AtomicBool> = info.types.iter().map(|_| AtomicBool::new(false)).collect();
-    for want in info.imports.iter().filter_map(|import| match &import.ty {
-        ExternType::Func(ty) => Some(ty),
-        _ => None,
-    }) {
-        for (i, ty) in info.types.iter().enumerate() {
-            if ty == want {
-                stubs_wanted[i].store(true, Ordering::Relaxed);
-            }
-        }
+    for import in &info.funcs[..info.imported_funcs as usize] {
+        stubs_wanted[import.ty.index()].store(true, Ordering::Relaxed);
     }
     let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
     let functions = compile_functions(&env, options);
