@@ -287,8 +287,8 @@ impl Translation<'_> {
         self.b.ins().stack_addr(types::I64, area, 0)
     }
 
+    /// A tail call takes over this frame, so it needs no check of the stack; the callee makes its own.
     fn return_invoke(&mut self, (callee, context, ty): (Callee, Value, u32)) {
-        self.calls = true;
         let params = self.env.info.types[ty as usize].params().len();
         let args = self.pop_many(params);
         let all: Vec<Value> = [context].into_iter().chain(self.result_area).chain(args).collect();
