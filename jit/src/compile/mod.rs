@@ -124,6 +124,7 @@ pub(crate) struct Symbols {
     entries: Vec<FuncId>,
 }
 
+#[allow(clippy::result_large_err, reason = "the trait's own error type")]
 impl Symbols {
     fn declare(
         module: &mut TextModule<'_>,
