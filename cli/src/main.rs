@@ -1,3 +1,56 @@
-//! The `mini-wasm` command.
+//! The `mini-wasm` command: flags, printing, exit codes; no logic of its own.
+//!
+//! | where | what |
+//! |---|---|
+//! | [`flags`] | the list of commands and flags |
+//! | [`input`] | a file named on the command line, and what it is by its content |
+//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`completions`] | one command each |
+//! | [`failure`] | what went wrong, how it is printed, the exit status it gives |
+//! | [`wat_type`], [`wat_value`] | types and values as the text format writes them |
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod aot;
+mod completions;
+mod engine;
+mod failure;
+mod flags;
+mod input;
+mod inspect;
+mod output;
+mod run;
+mod validate;
+mod wast;
+mod wat_type;
+mod wat_value;
+
+use clap::Parser;
+use failure::Failure;
+use flags::{Command, CommandLine};
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words = flags::with_run_implied(std::env::args_os(), |word| Path::new(word).is_file());
+    // Prints help and version itself and ends with 0; wrong usage ends with 2.
+    let line = CommandLine::parse_from(words);
+    let status = match command(line.command) {
+        Ok(status) => status,
+        Err(failure) => {
+            output::complain(&failure);
+            failure.status()
+        }
+    };
+    ExitCode::from(status)
+}
+
+fn command(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(flags) => run::run(&flags),
+        Command::Aot(flags) => aot::aot(&flags),
+        Command::Wast(flags) => wast::wast(&flags),
+        Command::Validate(flags) => validate::validate(&flags),
+        Command::Inspect(flags) => inspect::inspect(&flags),
+        Command::Completions(flags) => completions::completions(flags.shell),
+        Command::Man => completions::manual_page(),
+    }
+}

@@ -1,0 +1,198 @@
+//! From flags to engines and programs: the one place that knows which engine is made how.
+
+use crate::failure::Failure;
+use crate::flags::{EngineChoice, Language};
+use crate::input::{ArtifactFile, Content, Input};
+use crate::output;
+use mini_wasm_jit::artifact::{Artifact, Facts, Kind, Reason, Trust};
+use mini_wasm_jit::seal::PublicKey;
+use mini_wasm_jit::{Jit, LoadOnly};
+use mini_wasm_runtime::component::Component;
+use mini_wasm_runtime::module::WasmBytes;
+use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module};
+use std::sync::Arc;
+
+/// A program ready to be instantiated.
+pub(crate) enum Program {
+    Module(Module),
+    Component(Component),
+}
+
+impl Program {
+    fn new(engine: &Engine, kind: Kind, wasm: Arc<[u8]>) -> Result<Program, Error> {
+        match kind {
+            Kind::Module => Module::new(engine, wasm).map(Program::Module),
+            Kind::Component => Component::new(engine, wasm).map(Program::Component),
+        }
+    }
+}
+
+/// The engine of a choice.
+pub(crate) fn engine(choice: EngineChoice, config: Config) -> Engine {
+    match choice {
+        EngineChoice::Interp => Engine::new(config),
+        EngineChoice::Jit | EngineChoice::Auto => Engine::with_backend(config, Arc::new(Jit::default())),
+    }
+}
+
+/// An engine for reading only: it compiles nothing.
+pub(crate) fn reader(language: &Language) -> Engine {
+    Engine::new(Config { features: language.features(), ..Config::default() })
+}
+
+/// Whose artifacts run: this user's, and those signed by the keys of `--trust`.
+pub(crate) fn trust(keys: &[String]) -> Result<Trust, Failure> {
+    keys.iter().try_fold(Trust::user(), |trust, key| match PublicKey::parse(key) {
+        Ok(key) => Ok(trust.and_signer(key)),
+        Err(error) => Err(Failure::Usage(format!("--trust: {error}"))),
+    })
+}
+
+/// Makes a file's program. `config` is what the run needs; an artifact may have been made for more than that.
+pub(crate) fn load(
+    input: Input,
+    choice: EngineChoice,
+    config: Config,
+    keys: &[String],
+) -> Result<Program, Failure> {
+    let Input { name, content } = input;
+    let trust = trust(keys)?;
+    let (kind, wasm) = match content {
+        Content::Artifact(file) => return artifact(&name, &file, choice, config, &trust),
+        Content::Module(bytes) => (Kind::Module, bytes),
+        Content::Component(bytes) => (Kind::Component, bytes),
+    };
+    Program::new(&engine(choice, config), kind, wasm.into()).map_err(Failure::engine(name))
+}
+
+fn artifact(
+    name: &str,
+    file: &ArtifactFile,
+    choice: EngineChoice,
+    config: Config,
+    trust: &Trust,
+) -> Result<Program, Failure> {
+    if choice == EngineChoice::Interp {
+        let (kind, wasm) = Artifact::wasm(&file.bytes()?)
+            .ok_or_else(|| Failure::Other(format!("{name} is damaged: its WebAssembly is not intact")))?;
+        return Program::new(&Engine::new(config), kind, wasm).map_err(Failure::engine(name));
+    }
+    let settings = settings(&config, file.facts.as_ref());
+    let loaded = file
+        .load(
+            |path| Artifact::load(&settings, path, trust),
+            |bytes| Artifact::load_bytes(&settings, bytes, trust),
+        )
+        .map_err(Failure::engine(""))?;
+    match loaded {
+        Ok(Artifact { kind, wasm, mut native }) => {
+            let engine = Engine::with_runtime(settings, &LoadOnly);
+            let wasm = WasmBytes::new(wasm);
+            match kind {
+                Kind::Module => Module::with_native(&engine, wasm, native.pop()).map(Program::Module),
+                Kind::Component => {
+                    let native = native.into_iter().map(Some).collect();
+                    Component::with_native(&engine, wasm, native).map(Program::Component)
+                }
+            }
+            .map_err(Failure::engine(name))
+        }
+        Err(refused) => {
+            let why = refusal(&refused.reason, &config, file.facts.as_ref());
+            let Some((kind, wasm)) = refused.wasm else {
+                let text = format!("{name} is refused: {why}; and the WebAssembly inside is not intact");
+                return Err(Error::new(ErrorKind::Artifact, text).into());
+            };
+            output::warn(format_args!(
+                "{name} is {why}: its native code is not used, its WebAssembly runs interpreted"
+            ));
+            Program::new(&Engine::new(config), kind, wasm).map_err(Failure::engine(name))
+        }
+    }
+}
+
+/// The settings under which an artifact may run: those it was made with where that does no harm (more checks than asked for),
+/// and what the run needs anyway. Its word is good enough for that; running it takes the seal.
+pub(crate) fn settings(config: &Config, facts: Option<&Facts>) -> Config {
+    let Some(facts) = facts else { return config.clone() };
+    Config {
+        fuel: config.fuel || facts.fuel,
+        epoch: config.epoch || facts.epoch,
+        canonicalize_nans: config.canonicalize_nans || facts.canonicalize_nans,
+        guard_pages: config.guard_pages && facts.guard_pages,
+        ..config.clone()
+    }
+}
+
+/// Why an artifact's code does not run, and what would help.
+pub(crate) fn refusal(reason: &Reason, config: &Config, facts: Option<&Facts>) -> String {
+    let class = match reason {
+        Reason::NotAnArtifact | Reason::Truncated | Reason::Damaged => "damaged",
+        Reason::Unsealed => "unsealed",
+        Reason::OtherKey
+        | Reason::NoKey(_)
+        | Reason::Untrusted(_)
+        | Reason::OtherTarget
+        | Reason::OtherCpu => "foreign",
+        Reason::OtherFormat(_) | Reason::OtherBuild => "stale",
+        Reason::OtherConfig => "unfit",
+    };
+    let lacks = |wanted: bool, has: fn(&Facts) -> bool| wanted && facts.is_some_and(|facts| !has(facts));
+    let detail = match reason {
+        Reason::OtherConfig if lacks(config.epoch, |facts| facts.epoch) => {
+            "its code has no checks for --timeout; `mini-wasm aot --epoch` puts them in".into()
+        }
+        Reason::OtherConfig if lacks(config.fuel, |facts| facts.fuel) => {
+            "its code counts no fuel; `mini-wasm aot --fuel` puts that in".into()
+        }
+        Reason::OtherConfig => "made with other settings (-W)".into(),
+        other => other.to_string(),
+    };
+    format!("{class} ({detail})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mini_wasm_jit::artifact::SealedBy;
+
+    fn facts(epoch: bool, fuel: bool) -> Facts {
+        Facts {
+            kind: Kind::Module,
+            this_build: true,
+            arch: None,
+            fuel,
+            epoch,
+            canonicalize_nans: false,
+            guard_pages: true,
+            modules: 1,
+            wasm_bytes: 0,
+            text_bytes: 0,
+            sealed: SealedBy::Key,
+        }
+    }
+
+    #[test]
+    fn an_artifact_with_more_checks_than_asked_for_runs_with_them() {
+        let plain = Config { guard_pages: true, ..Config::default() };
+        let settings = settings(&plain, Some(&facts(true, true)));
+        assert!(settings.epoch && settings.fuel && settings.guard_pages);
+    }
+
+    #[test]
+    fn an_artifact_without_the_checks_asked_for_is_told_how_to_get_them() {
+        let config = Config { epoch: true, ..Config::default() };
+        assert!(settings(&config, Some(&facts(false, false))).epoch, "what the run needs is never given up");
+        let why = refusal(&Reason::OtherConfig, &config, Some(&facts(false, false)));
+        assert!(why.contains("aot --epoch"), "{why}");
+    }
+
+    #[test]
+    fn each_reason_of_a_refusal_has_its_word() {
+        let word = |reason: Reason| refusal(&reason, &Config::default(), None);
+        assert!(word(Reason::Unsealed).starts_with("unsealed"));
+        assert!(word(Reason::OtherKey).starts_with("foreign"));
+        assert!(word(Reason::OtherBuild).starts_with("stale"));
+        assert!(word(Reason::Damaged).starts_with("damaged"));
+    }
+}

@@ -1,0 +1,321 @@
+//! The command line: every subcommand and every flag, once. Parsing, help, shell completions and the man page derive from here.
+//!
+//! Clap's derive rather than its builder: the field that holds a flag's value is the flag's definition, so a flag cannot be
+//! declared and then read under another name or type. What a value looks like is [`value`]'s business.
+//!
+//! Must not know: engines, files, anything that a command then does.
+
+pub(crate) mod value;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mini_wasm_runtime::features::Features;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+use value::{Directory, Preload, Switch, Variable};
+
+/// Runs WebAssembly: components of WASI 0.2 and core modules, interpreted or compiled.
+#[derive(Parser, Debug)]
+#[command(name = "mini-wasm", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+`mini-wasm FILE [ARGS]...` is short for `mini-wasm run FILE [ARGS]...`.
+
+Exit status: the guest's own; 134 after a trap, an exhausted limit or the deadline; 2 for wrong usage; 1 for any
+other failure.")]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a program
+    Run(Run),
+    /// Compile a program ahead of time
+    Aot(Aot),
+    /// Run scripts of the official test suites (.wast)
+    Wast(Wast),
+    /// Check that files are valid modules or components
+    Validate(Validate),
+    /// Show what a file imports and exports: components as WIT, core modules as a list, artifacts with their seal
+    Inspect(Inspect),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page (roff)
+    #[command(hide = true)]
+    Man,
+}
+
+/// Which engine runs guest code.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EngineChoice {
+    /// The interpreter: starts at once, compiles nothing
+    Interp,
+    /// Native code: compiled before the start, or taken from the artifact
+    Jit,
+    /// The best there is: native code, for now
+    Auto,
+}
+
+/// What may be said about a module's language, for every command that reads one.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Language {
+    /// Allow or refuse a proposal of WebAssembly (`-W help` lists them)
+    #[arg(short = 'W', value_name = "FEATURE[=y|n]", value_delimiter = ',', value_parser = value::switch)]
+    pub(crate) features: Vec<Switch>,
+}
+
+#[derive(Args, Debug)]
+#[command(override_usage = "mini-wasm run [OPTIONS] FILE [ARGS]...")]
+#[command(after_help = "\
+Nothing is granted by default: the guest sees no directory, no variable and no network, only its arguments and the
+three standard streams. Options stand before FILE; every word after it is the guest's.")]
+pub(crate) struct Run {
+    /// The program, then its arguments. FILE is a component, a core module, either as text (.wat), an artifact of
+    /// `mini-wasm aot`, or `-` for standard input; what it is follows from its content
+    // One list, so that the first word ends our options: clap takes everything after it as it stands.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["FILE", "ARGS"], value_hint = clap::ValueHint::FilePath)]
+    pub(crate) program: Vec<OsString>,
+
+    /// Which engine runs the program
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) engine: EngineChoice,
+
+    /// Grant a directory: HOST is its path here, GUEST the path the guest sees (the same if left out), `ro` forbids
+    /// changes beneath it. Repeatable
+    #[arg(long = "dir", value_name = "HOST[::GUEST[::ro]]", value_parser = value::directory, value_hint = clap::ValueHint::DirPath)]
+    pub(crate) directories: Vec<Directory>,
+
+    /// Set an environment variable of the guest; a name alone passes our own value on, if there is one. Repeatable
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::variable)]
+    pub(crate) variables: Vec<Variable>,
+
+    /// The name the guest is called by, its first argument [default: the last part of FILE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<String>,
+
+    /// Call this export of a core module instead of `_start`; ARGS are read by its parameters' types, results are
+    /// printed one a line
+    #[arg(long, value_name = "NAME")]
+    pub(crate) invoke: Option<String>,
+
+    /// Instantiate another core module first, its exports importable under NAME. Repeatable, in order
+    #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
+    pub(crate) preloads: Vec<Preload>,
+
+    /// Stop the guest after this many units of fuel (about one for each operator)
+    #[arg(long, value_name = "UNITS")]
+    pub(crate) fuel: Option<u64>,
+
+    /// Stop the guest after this long, also when it waits: 100ms, 1.5s, 2m. Compiling does not count
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Ceiling on the sum of all linear memories: bytes, or 64K, 16M, 2G. Past it `memory.grow` fails
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_memory: Option<u64>,
+
+    /// Accept artifacts signed by this key (`mini-wasm aot --sign` prints it). Repeatable
+    #[arg(long = "trust", value_name = "PUBKEY")]
+    pub(crate) trusted: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Aot {
+    /// A component or core module, binary or text, or `-` for standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// Where the artifact goes; the file appears whole or not at all
+    #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+
+    /// The machine to compile for, such as aarch64-unknown-linux-gnu [default: this one]
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<String>,
+
+    /// Sign with the secret key in this file (made if there is none) instead of sealing for this user only, and print the
+    /// public key, which `run --trust` takes
+    #[arg(long, value_name = "KEY", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) sign: Option<PathBuf>,
+
+    /// How many threads compile [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
+    /// Count fuel in the code, so that `run --fuel` can use it
+    #[arg(long)]
+    pub(crate) fuel: bool,
+
+    /// Put in the checks by which `run --timeout` stops native code; without them it stops the program by interpreting it
+    #[arg(long)]
+    pub(crate) epoch: bool,
+
+    /// Report progress even if standard error is no terminal
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Wast {
+    /// The scripts
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Which engine runs them
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) engine: EngineChoice,
+
+    /// Name each skipped directive as well
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Validate {
+    /// Modules or components, binary or text, or `-` for standard input
+    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A component, core module or artifact, or `-` for standard input
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// Accept artifacts signed by this key. Repeatable
+    #[arg(long = "trust", value_name = "PUBKEY")]
+    pub(crate) trusted: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+impl Language {
+    /// The proposals that are on.
+    pub(crate) fn features(&self) -> Features {
+        let mut features = Features::default();
+        for Switch { name, on } in &self.features {
+            features.set(name, *on).expect("crate::flags::value::switch took names of the list only");
+        }
+        features
+    }
+}
+
+/// The words of the command line with `run` put in where a file stands in its place: `mini-wasm app.wasm` runs it.
+pub(crate) fn with_run_implied(
+    words: impl IntoIterator<Item = OsString>,
+    is_file: impl Fn(&OsString) -> bool,
+) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    if let Some(first) = words.get(1)
+        && !is_subcommand(first)
+        && !first.as_encoded_bytes().starts_with(b"-")
+        && is_file(first)
+    {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
+fn is_subcommand(word: &OsString) -> bool {
+    let known = |name: &str| word == name;
+    known("help")
+        || <CommandLine as clap::CommandFactory>::command().get_subcommands().any(|c| known(c.get_name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn words(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    fn run(line: &[&str]) -> Run {
+        match CommandLine::try_parse_from(line).map(|line| line.command) {
+            Ok(Command::Run(run)) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_and_command_has_a_help_text() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+            }
+            for command in command.get_subcommands() {
+                assert!(command.get_about().is_some(), "{}", command.get_name());
+                check(command);
+            }
+        }
+        check(&CommandLine::command());
+    }
+
+    #[test]
+    fn what_stands_after_the_file_is_the_guests_whatever_it_looks_like() {
+        let run =
+            run(&["mini-wasm", "run", "--env", "A=1", "app.wasm", "--env", "B=2", "--", "-x", "--help"]);
+        assert_eq!(run.program, words(&["app.wasm", "--env", "B=2", "--", "-x", "--help"]));
+        assert_eq!(run.variables.len(), 1);
+    }
+
+    #[test]
+    fn a_file_may_stand_after_two_dashes() {
+        assert_eq!(run(&["mini-wasm", "run", "--", "-odd.wasm", "--"]).program, words(&["-odd.wasm", "--"]));
+    }
+
+    #[test]
+    fn standard_input_is_a_file() {
+        assert_eq!(run(&["mini-wasm", "run", "-", "a"]).program, words(&["-", "a"]));
+    }
+
+    #[test]
+    fn an_unknown_option_is_not_taken_for_the_file() {
+        let error =
+            CommandLine::try_parse_from(["mini-wasm", "run", "--enginee", "jit", "app.wasm"]).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument);
+        assert!(error.to_string().contains("'--engine'"), "{error}");
+    }
+
+    #[test]
+    fn run_is_implied_before_a_file_and_only_there() {
+        let implied = |line: &[&str]| with_run_implied(words(line), |word| word != "missing.wasm");
+        assert_eq!(implied(&["mini-wasm", "app.wasm", "-x"]), words(&["mini-wasm", "run", "app.wasm", "-x"]));
+        for unchanged in [
+            &["mini-wasm", "validate"][..],
+            &["mini-wasm", "missing.wasm"],
+            &["mini-wasm", "--help"],
+            &["mini-wasm"],
+        ] {
+            assert_eq!(implied(unchanged), words(unchanged));
+        }
+    }
+}

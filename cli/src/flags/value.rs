@@ -1,0 +1,198 @@
+//! What the values of flags look like, and what is wrong with one that does not.
+
+use mini_wasm_runtime::features::Features;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `--dir HOST[::GUEST[::ro]]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Directory {
+    /// Its path on this machine.
+    pub(crate) host: PathBuf,
+    /// Its path as the guest sees it.
+    pub(crate) guest: String,
+    /// Nothing beneath it can be changed through it.
+    pub(crate) read_only: bool,
+}
+
+pub(crate) fn directory(text: &str) -> Result<Directory, String> {
+    let mut parts = text.split("::");
+    let host = parts.next().unwrap_or_default();
+    let guest = parts.next().unwrap_or(host);
+    let read_only = match parts.next() {
+        None => false,
+        Some("ro") => true,
+        Some(other) => {
+            return Err(format!("`{other}` is not `ro`, the only thing that can follow the guest's path"));
+        }
+    };
+    if parts.next().is_some() {
+        return Err("there are more than three parts; a path with `::` in it cannot be granted".into());
+    }
+    if host.is_empty() || guest.is_empty() {
+        return Err("a path is empty".into());
+    }
+    Ok(Directory { host: host.into(), guest: guest.into(), read_only })
+}
+
+/// `--env NAME[=VALUE]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    /// `None`: as it is here.
+    pub(crate) value: Option<String>,
+}
+
+pub(crate) fn variable(text: &str) -> Result<Variable, String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err("the name is empty".into());
+    }
+    Ok(Variable { name: name.into(), value })
+}
+
+/// `--preload NAME=FILE`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Preload {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+pub(crate) fn preload(text: &str) -> Result<Preload, String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok(Preload { name: name.into(), file: file.into() })
+        }
+        _ => Err("NAME=FILE is wanted".into()),
+    }
+}
+
+/// `-W FEATURE[=y|n]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Switch {
+    /// A name of [`Features::LIST`].
+    pub(crate) name: String,
+    pub(crate) on: bool,
+}
+
+pub(crate) fn switch(text: &str) -> Result<Switch, String> {
+    let (name, on) = text.split_once('=').unwrap_or((text, "y"));
+    if !Features::LIST.iter().any(|(known, _, _)| *known == name) {
+        let lead = match name {
+            "help" => String::from("the proposals are:"),
+            _ => format!("there is no proposal `{name}`; there are:"),
+        };
+        let rows = Features::LIST.iter().map(|(name, what, default)| {
+            format!("\n  {name:<26}{what} ({} by default)", if *default { "on" } else { "off" })
+        });
+        return Err(lead + &rows.collect::<String>());
+    }
+    let on = match on {
+        "y" | "yes" | "true" | "on" => true,
+        "n" | "no" | "false" | "off" => false,
+        other => return Err(format!("`{other}` is neither `y` nor `n`")),
+    };
+    Ok(Switch { name: name.into(), on })
+}
+
+/// A number and the unit after it.
+fn number_and_unit(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
+}
+
+/// A duration with its unit: `ns`, `us`, `ms`, `s`, `m`, `h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text);
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "" => return Err("the unit is missing: 100ms, 1.5s, 2m".into()),
+        other => return Err(format!("`{other}` is no unit of time; there are ns, us, ms, s, m, h")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| "it is too long".into())
+}
+
+/// A count of bytes, or with K, M, G, T (powers of 1024; `64M`, `64MB` and `64MiB` say the same).
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = number_and_unit(text);
+    let shift = match unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).unwrap_or(unit) {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        "T" | "t" => 40,
+        _ => return Err(format!("`{unit}` is no unit of size; there are K, M, G, T")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("`{number}` is not a whole number"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "it is too large".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_a_host_path_a_guest_path_and_ro() {
+        let of = |host: &str, guest: &str, read_only| Directory {
+            host: host.into(),
+            guest: guest.into(),
+            read_only,
+        };
+        assert_eq!(directory("a/b"), Ok(of("a/b", "a/b", false)));
+        assert_eq!(directory("a::/"), Ok(of("a", "/", false)));
+        assert_eq!(directory("a::/::ro"), Ok(of("a", "/", true)));
+        assert_eq!(directory("c:d::e"), Ok(of("c:d", "e", false)));
+        for wrong in ["", "::x", "a::", "a::b::rw", "a::b::ro::c"] {
+            assert!(directory(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_split_at_its_first_equals_sign() {
+        assert_eq!(variable("A=b=c"), Ok(Variable { name: "A".into(), value: Some("b=c".into()) }));
+        assert_eq!(variable("A="), Ok(Variable { name: "A".into(), value: Some(String::new()) }));
+        assert_eq!(variable("A"), Ok(Variable { name: "A".into(), value: None }));
+        assert!(variable("=x").is_err() && variable("").is_err());
+    }
+
+    #[test]
+    fn a_duration_needs_its_unit() {
+        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "100", "ms", "-1s", "1d", "1.2.3s", "99999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_counts_in_powers_of_1024() {
+        assert_eq!(size("4096"), Ok(4096));
+        for sixty_four in ["64M", "64m", "64MB", "64MiB", "65536K"] {
+            assert_eq!(size(sixty_four), Ok(64 << 20));
+        }
+        assert_eq!(size("2G"), Ok(2 << 30));
+        for wrong in ["", "M", "1.5G", "-1", "1X", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_switch_names_a_feature_of_the_runtimes_list() {
+        assert_eq!(switch("multi-value"), Ok(Switch { name: "multi-value".into(), on: true }));
+        assert_eq!(switch("multi-value=n"), Ok(Switch { name: "multi-value".into(), on: false }));
+        assert!(switch("multi-value=maybe").is_err());
+        let listed = switch("help").unwrap_err();
+        for (name, _, _) in Features::LIST {
+            assert!(listed.contains(name));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `mini-wasm inspect FILE`: what a file imports and exports. A component is shown as the WIT it carries, a core module as a
+//! list in the text format's words, an artifact by its head and seal and then by what it was made from.
+
+use crate::failure::Failure;
+use crate::flags::Inspect;
+use crate::input::{ArtifactFile, Content, Input};
+use crate::wat_type::extern_type;
+use crate::{engine, output};
+use mini_wasm_jit::artifact::{Artifact, Kind, SealedBy};
+use mini_wasm_runtime::{Config, Engine, Module};
+use std::fmt::Write;
+
+/// Prints it.
+pub(crate) fn inspect(flags: &Inspect) -> Result<u8, Failure> {
+    let Input { name, content } = Input::read(&flags.file)?;
+    let text = match content {
+        Content::Module(bytes) => module(&name, &bytes, &engine::reader(&flags.language))?,
+        Content::Component(bytes) => component(&name, &bytes)?,
+        Content::Artifact(file) => artifact(&name, &file, flags)?,
+    };
+    output::print(text).map(|()| 0)
+}
+
+fn module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
+    let module = Module::new(engine, bytes).map_err(Failure::engine(name))?;
+    let mut text = String::from("core module\n");
+    for (from, name, ty) in module.imports() {
+        let _ = writeln!(text, "  import {from:?} {name:?} {}", extern_type(ty));
+    }
+    for (name, ty) in module.exports() {
+        let _ = writeln!(text, "  export {name:?} {}", extern_type(&ty));
+    }
+    Ok(text)
+}
+
+fn component(name: &str, bytes: &[u8]) -> Result<String, Failure> {
+    let wrong = |error: String| Failure::Other(format!("{name} carries no WIT that can be shown: {error}"));
+    let decoded = wit_component::decode(bytes).map_err(|error| wrong(format!("{error:#}")))?;
+    let resolve = decoded.resolve();
+    let package = decoded.package();
+    let nested: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
+    let mut printer = wit_component::WitPrinter::default();
+    printer.print(resolve, package, &nested).map_err(|error| wrong(format!("{error:#}")))?;
+    Ok(String::from(printer.output))
+}
+
+fn artifact(name: &str, file: &ArtifactFile, flags: &Inspect) -> Result<String, Failure> {
+    let config = Config { features: flags.language.features(), ..Config::default() };
+    let settings = engine::settings(&config, file.facts.as_ref());
+    let trust = engine::trust(&flags.trusted)?;
+    let bytes = file.bytes()?;
+    let loaded = Artifact::load_bytes(&settings, &bytes, &trust).map_err(Failure::engine(name))?;
+    let state = match &loaded {
+        Ok(_) => "good: its native code runs".into(),
+        Err(refused) => engine::refusal(&refused.reason, &config, file.facts.as_ref()),
+    };
+    let mut text = String::from("artifact\n");
+    let mut row = |what: &str, value: String| {
+        let _ = writeln!(text, "  {what:<14}{value}");
+    };
+    row("state", state);
+    if let Some(facts) = &file.facts {
+        let sealed = match &facts.sealed {
+            SealedBy::Nobody => "none".into(),
+            SealedBy::Key => "a user's key".into(),
+            SealedBy::Signer(key) => format!("signature by {key}"),
+        };
+        let checks =
+            [(facts.fuel, "fuel"), (facts.epoch, "epoch"), (facts.canonicalize_nans, "canonical NaNs")];
+        let checks: Vec<&str> = checks.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+        row("seal", sealed);
+        row(
+            "build",
+            if facts.this_build { "this one".into() } else { "another version of mini-wasm".into() },
+        );
+        row("target", facts.arch.map_or("unknown".into(), |arch| arch.triple().into()));
+        row("checks", if checks.is_empty() { "none".into() } else { checks.join(", ") });
+        row("core modules", facts.modules.to_string());
+        row("WebAssembly", format!("{} bytes", facts.wasm_bytes));
+        row("native code", format!("{} bytes", facts.text_bytes));
+    }
+    text += "\n";
+    text += &match Artifact::wasm(&bytes) {
+        Some((Kind::Module, wasm)) => module(name, &wasm, &engine::reader(&flags.language))?,
+        Some((Kind::Component, wasm)) => component(name, &wasm)?,
+        None => "the WebAssembly inside is not intact\n".into(),
+    };
+    Ok(text)
+}

@@ -1,0 +1,32 @@
+//! Standard output of our own commands, written whole: what a command prints is one write, and a reader that has gone
+//! (`mini-wasm inspect app.wasm | head -1`) is no failure.
+
+use crate::failure::Failure;
+use std::io::{ErrorKind, Write};
+
+/// Writes `text` to standard output.
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says on standard error what a command failed in, without ending it.
+pub(crate) fn complain(failure: &Failure) {
+    // Standard error may be closed; the exit status still tells.
+    let _ = writeln!(std::io::stderr(), "error: {failure}");
+}
+
+/// Says on standard error what has its own form already.
+pub(crate) fn complain_plainly(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Says something on standard error that does not end the command.
+pub(crate) fn warn(message: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "warning: {message}");
+}

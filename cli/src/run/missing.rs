@@ -1,0 +1,101 @@
+//! Imports that nobody defines: which they are, and what would provide them.
+
+use crate::failure::Failure;
+use crate::wat_type::extern_type;
+use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
+use mini_wasm_runtime::{Error, ErrorKind, Module};
+use mini_wasm_wasi::INTERFACES;
+
+/// How many are listed.
+const LISTED: usize = 12;
+
+/// Are all imports of a core module among the names that are `defined`?
+pub(super) fn check(module: &Module, name: &str, defined: &[(String, String)]) -> Result<(), Failure> {
+    let is_defined = |from: &str, name: &str| defined.iter().any(|(f, n)| f == from && n == name);
+    let missing: Vec<_> = module.imports().filter(|(from, name, _)| !is_defined(from, name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{name} imports what nobody defines:");
+    for (from, name, ty) in missing.iter().take(LISTED) {
+        text += &format!("\n  {from:?} {name:?} {}", extern_type(ty));
+    }
+    if missing.len() > LISTED {
+        text += &format!("\n  ... and {} more", missing.len() - LISTED);
+    }
+    let mut modules: Vec<&str> = missing.iter().map(|(from, _, _)| *from).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    for from in modules {
+        text += "\n";
+        text += &provider(from);
+    }
+    Err(Error::new(ErrorKind::Unlinkable, text).into())
+}
+
+/// What would provide the imports under a core module's import name.
+fn provider(from: &str) -> String {
+    match from {
+        "wasi_snapshot_preview1" | "wasi_unstable" => format!(
+            "`{from}` is WASI preview 1, which mini-wasm does not offer yet. Build the program for WASI 0.2 (Rust: \
+             wasm32-wasip2), or make a component of it:\n  \
+             wasm-tools component new app.wasm --adapt wasi_snapshot_preview1.command.wasm -o app.component.wasm"
+        ),
+        "env" => "`env` is what toolchains import from when they link against nothing: a module that exports these names \
+                  would provide them (`--preload env=FILE`)"
+            .into(),
+        from => format!("a module that exports these names would provide `{from}`: `--preload {from}=FILE`"),
+    }
+}
+
+/// The linker's error for a component, with all imports of which we offer no version and what would provide them.
+pub(super) fn explain(component: &Component, name: &str, error: Error) -> Failure {
+    let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
+    let offered =
+        |import: &str| INTERFACES.iter().any(|known| known[..base(known)] == import[..base(import)]);
+    let missing: Vec<&str> = component
+        .imports()
+        .iter()
+        .filter(|(import, ty)| needs_definition(ty) && !offered(import))
+        .map(|(import, _)| &**import)
+        .collect();
+    if error.kind() != ErrorKind::Unlinkable || missing.is_empty() {
+        return Failure::engine(name)(error);
+    }
+    let mut text = format!("{name} imports what nobody defines:");
+    for import in missing.iter().take(LISTED) {
+        text += &format!("\n  {import}");
+    }
+    if missing.len() > LISTED {
+        text += &format!("\n  ... and {} more", missing.len() - LISTED);
+    }
+    let (wasi, others): (Vec<&str>, Vec<&str>) =
+        missing.iter().partition(|import| import.starts_with("wasi:"));
+    if let Some(import) = wasi.first() {
+        text += &format!(
+            "\n`{import}` is not among the interfaces of WASI 0.2 that mini-wasm offers; if the program does not need it, \
+             build it without"
+        );
+    }
+    if let Some(import) = others.first() {
+        text += &format!(
+            "\na component that exports `{import}` would provide it: plug the two together \
+             (`wac plug app.wasm --plug provider.wasm -o whole.wasm`)"
+        );
+    }
+    Error::new(ErrorKind::Unlinkable, text).into()
+}
+
+/// Types that are no resources need none, nor do instances of nothing but such types.
+fn needs_definition(ty: &ExternType) -> bool {
+    match ty {
+        ExternType::Type(TypeBound::Value(_) | TypeBound::Other) => false,
+        // Interfaces hold no interfaces (WIT), so one step is all there is.
+        ExternType::Instance(instance) => {
+            let is_plain =
+                |ty: &ExternType| matches!(ty, ExternType::Type(TypeBound::Value(_) | TypeBound::Other));
+            !instance.exports.iter().all(|(_, ty)| is_plain(ty))
+        }
+        _ => true,
+    }
+}

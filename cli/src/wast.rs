@@ -1,0 +1,46 @@
+//! `mini-wasm wast FILE...`: runs scripts of the official suites and counts how their directives went.
+
+use crate::failure::Failure;
+use crate::flags::Wast;
+use crate::{engine, output};
+use mini_wasm_runtime::Config;
+use mini_wasm_wast::{Counts, FileReport, Options, Session};
+use std::fmt::Write;
+
+/// One line for each file and a total on standard output, each failure on standard error; 1 if there is one.
+pub(crate) fn wast(flags: &Wast) -> Result<u8, Failure> {
+    let config = Session::bounded(Config { features: flags.language.features(), ..Config::default() });
+    let session = Session::new(engine::engine(flags.engine, config));
+    let mut total = Counts::default();
+    let mut success = true;
+    for file in &flags.files {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file);
+        let text = text.map_err(|error| Failure::Other(format!("cannot read {name}: {error}")))?;
+        let report = mini_wasm_wast::run(&session, &text, &Options::default());
+        output::complain_plainly(&details(&name, &report, flags.verbose));
+        // A script that cannot be read is a failure that no directive counts.
+        success &= report.is_success();
+        let counts = report.tally.all();
+        total += counts;
+        output::print(format!("{name}: {}\n", words(counts)))?;
+    }
+    output::print(format!("total of {} files: {}\n", flags.files.len(), words(total)))?;
+    Ok(u8::from(!success))
+}
+
+fn words(counts: Counts) -> String {
+    let Counts { passed, failed, skipped } = counts;
+    format!("{passed} passed, {failed} failed, {skipped} skipped")
+}
+
+fn details(name: &str, report: &FileReport, skips: bool) -> String {
+    let mut text = String::new();
+    for failure in &report.failures {
+        let _ = writeln!(text, "{name}:{}: failed {failure}", failure.line);
+    }
+    for skip in report.skips.iter().filter(|_| skips) {
+        let _ = writeln!(text, "{name}:{}: skipped {}: {}", skip.line, skip.kind.name(), skip.reason);
+    }
+    text
+}

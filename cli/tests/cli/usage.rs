@@ -1,0 +1,84 @@
+//! Wrong usage ends with 2 and says what is right; what is the guest's reaches the guest.
+
+use crate::sandbox::Sandbox;
+use crate::{end, guests, mini_wasm, run};
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let sandbox = Sandbox::new("usage");
+    for (words, hint) in [
+        (&["run"][..], "FILE"),
+        (&[], "Usage"),
+        (&["run", "--enginee", "jit", "x"], "'--engine'"),
+        (&["run", "--engine", "fast", "x"], "interp, jit, auto"),
+        (&["run", "--dir", "a::b::rw", "x"], "`ro`"),
+        (&["run", "--timeout", "100", "x"], "the unit is missing"),
+        (&["run", "--max-memory", "much", "x"], "whole number"),
+        (&["run", "--fuel", "-1", "x"], "--fuel"),
+        (&["run", "--preload", "x", "y"], "NAME=FILE"),
+        (&["run", "-W", "telepathy", "x"], "multi-value"),
+        (&["aot", "x"], "--output"),
+        (&["aot", "x", "-o", "y", "--threads", "0"], "--threads"),
+        (&["completions", "cmd"], "bash"),
+        (&["missing.wasm"], "missing.wasm"),
+    ] {
+        let ended = run(&sandbox, words);
+        assert_eq!(ended.status, 2, "{words:?}: {ended:?}");
+        assert!(ended.stderr.contains(hint), "{words:?}: no `{hint}` in:\n{}", ended.stderr);
+        assert_eq!(ended.stdout, "", "{words:?}");
+    }
+}
+
+#[test]
+fn flags_for_core_modules_are_refused_for_components() {
+    let sandbox = Sandbox::new("usage-component");
+    let component = guests().join("bin/wat-run.wasm");
+    for flag in [["--invoke", "run"], ["--preload", "env=x.wasm"]] {
+        let ended = end(&sandbox, mini_wasm(&sandbox).arg("run").args(flag).arg(&component));
+        assert_eq!(ended.status, 2, "{ended:?}");
+        assert!(ended.stderr.contains(flag[0]) && ended.stderr.contains("is a component"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_or_nothing_of_ours_ends_with_1() {
+    let sandbox = Sandbox::new("usage-file");
+    let noise = sandbox.file("noise.wasm", [0xff; 64]);
+    let short = sandbox.file("short.wasm", b"\0asm\x01\0\0");
+    let missing = sandbox.path("missing.wasm");
+    for (file, hint) in [(&noise, "no WebAssembly"), (&missing, "cannot read"), (&short, "short.wasm")] {
+        let ended = end(&sandbox, mini_wasm(&sandbox).arg("run").arg(file));
+        assert_eq!(ended.status, 1, "{ended:?}");
+        assert!(ended.stderr.contains(hint), "{ended:?}");
+    }
+    let ended = run(
+        &sandbox,
+        ["run", "--dir", "/no/such/folder", guests().join("bin/c-hello.wasm").to_str().unwrap()],
+    );
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.stderr.contains("/no/such/folder"), "{ended:?}");
+}
+
+#[test]
+fn words_after_the_file_and_only_granted_variables_reach_the_guest() {
+    let sandbox = Sandbox::new("usage-guest");
+    let hello = guests().join("bin/c-hello.wasm");
+    let mut command = mini_wasm(&sandbox);
+    command.env("PASSED", "on").env("KEPT", "back");
+    command.args(["run", "--env", "SET=here", "--env", "PASSED", "--env", "ABSENT"]).arg(&hello);
+    let ended = end(&sandbox, command.args(["--env", "X=1", "--", "--help", "--dir=/"]));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    for line in [
+        "5 arguments",
+        "[--env]",
+        "[X=1]",
+        "[--]",
+        "[--help]",
+        "[--dir=/]",
+        "2 environment variables",
+        "[SET=here]",
+        "[PASSED=on]",
+    ] {
+        assert!(ended.stdout.contains(line), "no `{line}` in:\n{}", ended.stdout);
+    }
+}
