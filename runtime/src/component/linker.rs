@@ -161,6 +161,10 @@ impl<T: 'static> Linker<T> {
         for (name, ty) in &info.imports {
             let item = match (names::lookup(&self.root, name), ty) {
                 (_, ExternType::Type(TypeBound::Value(_) | TypeBound::Other)) => Item::Type,
+                // An instance that only names types needs no definition.
+                (None, ty @ ExternType::Instance(_)) => matcher
+                    .item(name, ty, &Definition::Instance(BTreeMap::new()))
+                    .map_err(|_| self.unknown(name, ty))?,
                 (None, ty) => return Err(self.unknown(name, ty)),
                 (Some((found, definition)), ty) => matcher.item(name, ty, definition).map_err(|error| {
                     if found == name {
