@@ -26,7 +26,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exit(code) => write!(f, "the guest exited with code {code}"),
-            Self::Deadline => f.write_str("deadline exceeded in a host call"),
+            Self::Deadline => f.write_str("deadline reached in a host call"),
             Self::Trap(message) => f.write_str(message),
         }
     }
