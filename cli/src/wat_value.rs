@@ -83,8 +83,8 @@ pub(crate) fn format(val: &Val) -> String {
         Val::F64(bits) if f64::from_bits(*bits).is_nan() => {
             nan(*bits >> 63 == 1, bits & 0xf_ffff_ffff_ffff, 52)
         }
-        Val::F32(bits) => f32::from_bits(*bits).to_string(),
-        Val::F64(bits) => f64::from_bits(*bits).to_string(),
+        Val::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
+        Val::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
         Val::V128(v) => format!("{v:#034x}"),
         Val::FuncRef(None) | Val::ExternRef(None) => "null".into(),
         Val::FuncRef(Some(_)) => HeapType::Func.to_string(),

@@ -13,7 +13,7 @@ fn wrong_usage_ends_with_2() {
         (&["run", "--engine", "fast", "x"], "interp, jit, auto"),
         (&["run", "--dir", "a::b::rw", "x"], "`ro`"),
         (&["run", "--timeout", "100", "x"], "the unit is missing"),
-        (&["run", "--max-memory", "much", "x"], "whole number"),
+        (&["run", "--max-memory", "1.5G", "x"], "whole number"),
         (&["run", "--fuel", "-1", "x"], "--fuel"),
         (&["run", "--preload", "x", "y"], "NAME=FILE"),
         (&["run", "-W", "telepathy", "x"], "multi-value"),
