@@ -258,6 +258,7 @@ impl Translation<'_> {
         self.calls = true;
         let func_type: FuncType = self.env.info.types[ty as usize].clone();
         let args = self.pop_many(func_type.params().len());
+        self.widen_by(func_type.params().len() + func_type.results().len());
         let in_registers = self.env.target.results_in_registers(func_type.results());
         let area = (!in_registers).then(|| self.result_room(func_type.result_slots()));
         let all: Vec<Value> = [context].into_iter().chain(area).chain(args).collect();

@@ -31,6 +31,10 @@ use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 
 /// Most SSA values a function may need; beyond, Cranelift's time and memory are out of proportion and the interpreter runs it.
 const MOST_VALUES: usize = 1 << 20;
+/// Calls with more parameters and results than this are wide.
+const WIDE_CALL: usize = 16;
+/// Most parameters and results of all wide calls of a function: a few bytes of wasm can ask for thousands.
+const MOST_WIDE: usize = 1 << 16;
 /// Most pairs of locals and blocks: the frontend's SSA construction looks at each.
 const MOST_LOCALS_TIMES_BLOCKS: usize = 1 << 27;
 
@@ -172,6 +176,8 @@ pub(crate) struct Translation<'a> {
     pub(crate) result_area: Option<Value>,
     /// Does the function call anything? Then its prologue checks the stack.
     pub(crate) calls: bool,
+    /// Parameters and results of wide calls so far.
+    wide: usize,
     stack: Vec<Value>,
     frames: Vec<Frame>,
     locals: Vec<Variable>,
@@ -211,6 +217,7 @@ pub(crate) fn translate(
         regions,
         sigs: Sigs::default(),
         calls: false,
+        wide: 0,
         stack: Vec::new(),
         frames: vec![Frame {
             kind: Kind::Func,
@@ -300,7 +307,7 @@ impl<'a> Translation<'a> {
             }
             self.operator(op)?;
             count = count.wrapping_add(1);
-            if count.is_multiple_of(64) {
+            if count.is_multiple_of(16) {
                 self.check_size()?;
             }
         }
@@ -316,7 +323,7 @@ impl<'a> Translation<'a> {
     fn check_size(&self) -> Result<(), LeftOut> {
         let dfg = &self.b.func.dfg;
         let pairs = dfg.num_blocks().saturating_mul(self.locals.len());
-        match dfg.num_values() > MOST_VALUES || pairs > MOST_LOCALS_TIMES_BLOCKS {
+        match dfg.num_values() > MOST_VALUES || pairs > MOST_LOCALS_TIMES_BLOCKS || self.wide > MOST_WIDE {
             true => Err(LeftOut::TooLarge),
             false => Ok(()),
         }
@@ -359,6 +366,13 @@ impl<'a> Translation<'a> {
                 self.b.ins().splat(types::I8X16, zero)
             }
             int => self.b.ins().iconst(int, 0),
+        }
+    }
+
+    /// Notes how many operands a call or branch moves.
+    pub(crate) fn widen_by(&mut self, operands: usize) {
+        if operands > WIDE_CALL {
+            self.wide += operands;
         }
     }
 
@@ -556,6 +570,7 @@ impl<'a> Translation<'a> {
     fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
         let (block, count) = self.label(depth);
+        self.widen_by(count);
         let args = self.top(count);
         let go_on = self.b.create_block();
         self.b.ins().brif(condition, block, &args, go_on, &[]);

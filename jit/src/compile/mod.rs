@@ -35,6 +35,7 @@ use mini_wasm_runtime::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use target::Target;
@@ -44,6 +45,8 @@ use target::Target;
 const LARGEST_FRAME: u32 = 32 << 10;
 /// Modules smaller than this are compiled on the calling thread.
 const WORTH_A_THREAD: usize = 16 << 10;
+/// Functions with fewer SSA values are compiled without watching the clock.
+const WORTH_WATCHING: usize = 20_000;
 /// Native stack of a compiling thread.
 const THREAD_STACK: usize = 8 << 20;
 
@@ -54,8 +57,11 @@ pub struct CompileOptions {
     pub threads: usize,
     /// Functions with a longer body, in bytes, are left to the interpreter.
     pub max_body: usize,
-    /// Functions that have not been begun when this much time has passed are left to the interpreter.
+    /// Functions that have not been begun when this much time has passed are left to the interpreter. By default half a minute,
+    /// and a minute for each MiB of function bodies.
     pub time_budget: Option<Duration>,
+    /// A function that takes Cranelift longer than this is left to the interpreter.
+    pub function_budget: Duration,
     /// Own functions (counted without imports) to leave to the interpreter.
     pub interpret: Option<Arc<dyn Fn(usize) -> bool + Send + Sync>>,
     /// Told how many functions of how many are done, from any thread.
@@ -70,6 +76,7 @@ impl Default for CompileOptions {
             threads: 0,
             max_body: 1 << 20,
             time_budget: None,
+            function_budget: Duration::from_secs(20),
             interpret: None,
             progress: None,
             verifier: cfg!(debug_assertions),
@@ -83,6 +90,7 @@ impl std::fmt::Debug for CompileOptions {
             .field("threads", &self.threads)
             .field("max_body", &self.max_body)
             .field("time_budget", &self.time_budget)
+            .field("function_budget", &self.function_budget)
             .finish_non_exhaustive()
     }
 }
@@ -96,7 +104,7 @@ pub enum LeftOut {
     TooLarge,
     /// Its frame would need too much native stack.
     LargeFrame,
-    /// The time budget was used up before its turn came.
+    /// It took too long, or the time was used up before its turn came.
     OutOfTime,
     /// The body could not be read (it was validated before: an engine bug if it happens).
     Malformed,
@@ -200,15 +208,18 @@ fn compile_functions(env: &ModuleEnv<'_>, options: &CompileOptions) -> Vec<Resul
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let begun = Instant::now();
+    let budget = options
+        .time_budget
+        .unwrap_or_else(|| Duration::from_secs(30) + Duration::from_millis((total as u64 >> 10).saturating_mul(60)));
     let results: Mutex<Vec<Option<Result<Code, LeftOut>>>> =
         Mutex::new((0..bodies.len()).map(|_| None).collect());
     let work = || {
         let mut worker = Worker::default();
         let mut finished = Vec::new();
         while let Some(&own) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = match options.time_budget {
-                Some(budget) if begun.elapsed() > budget => Err(LeftOut::OutOfTime),
-                _ => worker.function(env, own, options),
+            let result = match begun.elapsed() > budget {
+                true => Err(LeftOut::OutOfTime),
+                false => worker.function(env, own, options),
             };
             finished.push((own, result));
             if let Some(progress) = &options.progress {
@@ -266,7 +277,8 @@ impl Worker {
         }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
-            self.finish(env.target, env.symbols.own[own], None).map(|(code, _)| code)
+            self.run_cranelift(env.target, options.function_budget)?;
+            self.finish(env.symbols.own[own], None, LARGEST_FRAME).map(|(code, _)| code)
         }));
         attempt.unwrap_or_else(|_panic| {
             // What a panic left behind is not to be trusted.
@@ -275,22 +287,54 @@ impl Worker {
         })
     }
 
-    /// Compiles the translated function. With the stack slot that keeps the context, the array entry's row as well.
-    fn finish(
+    /// Compiles what `ctx` holds; a large function on a thread of its own, which is waited for no longer than the budget. There is
+    /// no way to stop Cranelift: such a thread goes on until it is done, and its result is dropped.
+    fn run_cranelift(&mut self, target: &Target, budget: Duration) -> Result<(), LeftOut> {
+        if self.ctx.func.dfg.num_values() < WORTH_WATCHING {
+            return run_cranelift(&mut self.ctx, target);
+        }
+        let (mut ctx, target) = (std::mem::replace(&mut self.ctx, Context::new()), target.clone());
+        let (done, wait) = channel();
+        let work = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| run_cranelift(&mut ctx, &target)));
+            // Nobody waits any more when the budget is over.
+            let _ = done.send((ctx, result.unwrap_or(Err(LeftOut::Panicked))));
+        };
+        let thread = std::thread::Builder::new().name("compile".into()).stack_size(THREAD_STACK);
+        thread.spawn(work).map_err(|e| LeftOut::Unsupported(format!("no thread: {e}")))?;
+        match wait.recv_timeout(budget) {
+            Ok((ctx, result)) => {
+                self.ctx = ctx;
+                result
+            }
+            Err(_) => Err(LeftOut::OutOfTime),
+        }
+    }
+
+    /// Compiles a stub. Its frame is bounded by the most parameters and results that a type may have.
+    fn stub(
         &mut self,
         target: &Target,
         id: FuncId,
         kept: Option<StackSlot>,
     ) -> Result<(Code, Option<EntryRow>), LeftOut> {
-        self.ctx
-            .compile(&*target.isa, &mut ControlPlane::default())
-            .map_err(|e| LeftOut::Unsupported(e.inner.to_string()))?;
+        run_cranelift(&mut self.ctx, target)?;
+        self.finish(id, kept, u32::MAX)
+    }
+
+    /// What the compiled function is made of. With the stack slot that keeps the context, the array entry's row as well.
+    fn finish(
+        &mut self,
+        id: FuncId,
+        kept: Option<StackSlot>,
+        largest_frame: u32,
+    ) -> Result<(Code, Option<EntryRow>), LeftOut> {
         let compiled =
             self.ctx.compiled_code().ok_or_else(|| LeftOut::Unsupported("nothing compiled".into()))?;
         let buffer = &compiled.buffer;
         let frame =
             buffer.frame_layout().ok_or_else(|| LeftOut::Unsupported("a frame without layout".into()))?;
-        if frame.frame_to_fp_offset > LARGEST_FRAME {
+        if frame.frame_to_fp_offset > largest_frame {
             return Err(LeftOut::LargeFrame);
         }
         let entry = kept.and_then(|slot| {
@@ -329,6 +373,13 @@ impl Worker {
             sites: calls.chain(traps).collect(),
         };
         Ok((code, entry))
+    }
+}
+
+fn run_cranelift(ctx: &mut Context, target: &Target) -> Result<(), LeftOut> {
+    match ctx.compile(&*target.isa, &mut ControlPlane::default()) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(LeftOut::Unsupported(e.inner.to_string())),
     }
 }
 
@@ -371,7 +422,7 @@ fn assemble(
         }
         let kept = stubs::array_entry(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
         let (code, entry) =
-            worker.finish(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
+            worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
         let entry = entry.ok_or_else(|| failed("array entry", LeftOut::Unsupported("no handler".into())))?;
         let start = define(&mut module, &mut tables.sites, id, code)?;
         tables.entries.push(EntryRow { ret: start + entry.ret, handler: start + entry.handler, ..entry });
@@ -382,7 +433,7 @@ fn assemble(
         let id = symbols.stubs[ty];
         if want.load(Ordering::Relaxed) && module.start(id).is_none() {
             stubs::stub(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
-            let (code, _) = worker.finish(target, id, None).map_err(|why| failed("stub", why))?;
+            let (code, _) = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
             define(&mut module, &mut tables.sites, id, code)?;
         }
     }
@@ -397,7 +448,7 @@ fn assemble(
             Err(why) => {
                 left_out.push((own, why));
                 stubs::fallback(target, &info.types[ty], func.0, &mut worker.ctx, &mut worker.frontend);
-                let (code, _) = worker.finish(target, id, None).map_err(|why| failed("fallback", why))?;
+                let (code, _) = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
                 (code, NONE)
             }
         };

@@ -11,6 +11,7 @@ use mini_wasm_runtime::types::{FuncType, ValType};
 use mini_wasm_runtime::{Error, ErrorKind, Result};
 
 /// A target with its instruction set.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) arch: Arch,
     pub(crate) isa: OwnedTargetIsa,
