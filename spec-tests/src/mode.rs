@@ -4,21 +4,23 @@ use mini_wasm_jit::artifact::{Artifact, Kind, Seal, Trust};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::SealKey;
 use mini_wasm_jit::{Jit, LoadOnly};
+use mini_wasm_runtime::backend::NativeCode;
+use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::features::Features;
-use mini_wasm_runtime::module::WasmBytes;
+use mini_wasm_runtime::module::{ModuleInfo, WasmBytes};
 use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module, Result};
 use mini_wasm_wast::{Binary, Session};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A way to run guest code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// Interpreted.
     Interp,
-    /// Compiled to native code when the module is made.
+    /// Compiled to native code when a module is made.
     Jit,
-    /// Compiled to an artifact in memory, which is sealed, loaded again and run by an engine without compiler.
+    /// Compiled to an artifact, which is sealed, loaded again by an engine without a compiler, and run.
     Aot,
 }
 
@@ -44,44 +46,75 @@ impl Mode {
         }
     }
 
-    /// A module by way of this mode.
+    /// From bytes to code by way of this mode.
     ///
     /// # Errors
-    /// As [`Module::new`].
-    pub fn module(self, engine: &Engine, binary: &[u8]) -> Result<Module> {
-        match self {
-            Mode::Interp | Mode::Jit => Module::new(engine, binary),
-            Mode::Aot => reload(engine, binary),
+    /// As [`Binary::new`]; `Artifact` when an artifact that was just made is refused.
+    pub fn binary(self, engine: &Engine, bytes: &[u8]) -> Result<Binary> {
+        let parsed = Binary::new(engine, bytes)?;
+        match (self, &parsed) {
+            (Mode::Interp | Mode::Jit, _) => Ok(parsed),
+            (Mode::Aot, Binary::Module(module)) => {
+                let (wasm, native) = reload(engine, bytes, Kind::Module, &[module.info()])?;
+                Module::with_native(engine, wasm, native.into_iter().next().flatten()).map(Binary::Module)
+            }
+            (Mode::Aot, Binary::Component(component)) => {
+                let infos: Vec<&ModuleInfo> =
+                    component.core_modules().iter().map(|module| &**module.info()).collect();
+                let (wasm, native) = reload(engine, bytes, Kind::Component, &infos)?;
+                Component::with_native(engine, wasm, native).map(Binary::Component)
+            }
         }
     }
 
-    /// A session for scripts that use `features`, with directives that do not end stopped.
-    pub fn session(self, features: Features) -> Session {
-        let config = Session::bounded(Config { features, ..Config::default() });
-        Session::new(self.engine(config))
-            .loader(move |engine, binary| self.module(engine, binary).map(Binary::Module))
+    /// A module by way of this mode.
+    ///
+    /// # Errors
+    /// As [`Mode::binary`], and `Usage` for a component.
+    pub fn module(self, engine: &Engine, bytes: &[u8]) -> Result<Module> {
+        match self.binary(engine, bytes)? {
+            Binary::Module(module) => Ok(module),
+            Binary::Component(_) => Err(Error::new(ErrorKind::Usage, "a component is no module")),
+        }
     }
-}
 
-/// A module by way of an artifact.
-fn reload(engine: &Engine, binary: &[u8]) -> Result<Module> {
-    let config = engine.config();
-    let info = Module::parse_only(engine, WasmBytes::new(binary.into()))?;
-    let key = SealKey::random()?;
-    let options = ArtifactOptions {
-        arch: None,
-        cpu: None,
-        compile: CompileOptions::default(),
-        seal: Seal::Key(key.clone()),
-    };
-    let artifact = compile_artifact(config, binary, Kind::Module, &[&info], &options)?;
-    let loaded = Artifact::load_bytes(config, &artifact.bytes, &Trust::key(key))?
-        .map_err(|refused| Error::new(ErrorKind::Artifact, refused.reason.to_string()))?;
-    Module::with_native(engine, WasmBytes::new(loaded.wasm), loaded.native.into_iter().next())
+    /// A session for scripts that use `features`, with directives that do not end stopped. One mode counts fuel as well, so
+    /// that the suites run over code of both kinds.
+    pub fn session(self, features: Features) -> Session {
+        let config = Config { features, fuel: self == Mode::Jit, ..Config::default() };
+        let engine = self.engine(Session::bounded(config));
+        Session::new(engine).loader(move |engine, bytes| self.binary(engine, bytes))
+    }
 }
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Compiles into an artifact and loads that: the WebAssembly in it, and its native code.
+fn reload(
+    engine: &Engine,
+    bytes: &[u8],
+    kind: Kind,
+    modules: &[&ModuleInfo],
+) -> Result<(WasmBytes, Vec<Option<Arc<dyn NativeCode>>>)> {
+    let seal = Seal::Key(key()?.clone());
+    let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
+    let artifact = compile_artifact(engine.config(), bytes, kind, modules, &options)?;
+    match Artifact::load_bytes(engine.config(), &artifact.bytes, &Trust::key(key()?.clone()))? {
+        Ok(artifact) => Ok((WasmBytes::new(artifact.wasm), artifact.native.into_iter().map(Some).collect())),
+        Err(refused) => Err(Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason))),
+    }
+}
+
+/// The key of this process.
+fn key() -> Result<&'static SealKey> {
+    static KEY: OnceLock<SealKey> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = SealKey::random()?;
+    Ok(KEY.get_or_init(|| key))
 }

@@ -30,7 +30,6 @@ fn suite(mode: Mode) {
 }
 
 #[test]
-#[ignore = "until the interpreter is on main"]
 fn every_core_script_goes_as_it_says_when_interpreted() {
     suite(Mode::Interp);
 }
@@ -41,6 +40,6 @@ fn every_core_script_goes_as_it_says_when_compiled() {
 }
 
 #[test]
-fn every_core_script_goes_as_it_says_by_way_of_an_artifact() {
+fn every_core_script_goes_as_it_says_from_an_artifact() {
     suite(Mode::Aot);
 }

@@ -37,6 +37,7 @@
 //!
 //! This crate knows neither compiler nor WASI: [`Session::loader`] is where a caller brings native code in.
 
+mod component_value;
 mod core_value;
 mod directive;
 mod report;

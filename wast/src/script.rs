@@ -1,12 +1,14 @@
 //! One script, directive by directive, in a store of its own.
 
-use crate::core_value;
 use crate::directive::{Kind, Lines};
 use crate::report::{FileReport, Outcome};
 use crate::session::{Binary, Options, Session, TICK};
 use crate::spectest;
-use mini_wasm_runtime::val::Val;
-use mini_wasm_runtime::{Error, ErrorKind, Extern, Instance, Linker, Result, Store, StoreLimits, Trap};
+use crate::{component_value, core_value};
+use mini_wasm_runtime::component::abi;
+use mini_wasm_runtime::{
+    Error, ErrorKind, Extern, Instance, Linker, Result, Store, StoreLimits, Trap, Val, component,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wast::core::WastRetCore;
@@ -42,6 +44,17 @@ impl From<Error> for Stop {
 /// What a directive's action gave.
 enum Results {
     Core(Vec<Val>),
+    Component(Option<abi::Val>, Option<abi::ValType>),
+}
+
+impl Results {
+    fn show(&self) -> String {
+        match self {
+            Results::Core(values) => core_value::show(values),
+            Results::Component(None, _) => "no result".into(),
+            Results::Component(Some(value), _) => format!("{value:?}"),
+        }
+    }
 }
 
 pub(crate) struct Script<'s> {
@@ -49,8 +62,9 @@ pub(crate) struct Script<'s> {
     options: &'s Options,
     store: Store<()>,
     spectest: Vec<(&'static str, Extern)>,
-    registered: BTreeMap<String, Instance>,
+    registered: BTreeMap<String, Live>,
     linker: Linker<()>,
+    component_linker: component::Linker<()>,
     definitions: HashMap<String, Known<Binary>>,
     last_definition: Option<Known<Binary>>,
     instances: HashMap<String, Known<Live>>,
@@ -63,6 +77,7 @@ pub(crate) struct Script<'s> {
 #[derive(Clone, Copy)]
 enum Live {
     Core(Instance),
+    Component(component::Instance),
 }
 
 impl<'s> Script<'s> {
@@ -81,6 +96,7 @@ impl<'s> Script<'s> {
             spectest,
             registered: BTreeMap::new(),
             linker: Linker::new(),
+            component_linker: component::Linker::new(&session.engine),
             definitions: HashMap::new(),
             last_definition: None,
             instances: HashMap::new(),
@@ -91,7 +107,7 @@ impl<'s> Script<'s> {
         Ok(script)
     }
 
-    /// The linker anew, from the host module and what is registered: a name registered again stands for the later
+    /// The linkers anew, from the host module and what is registered: a name registered again stands for the later
     /// instance alone.
     fn link(&mut self) -> Result<()> {
         self.linker = Linker::new();
@@ -99,8 +115,17 @@ impl<'s> Script<'s> {
         for &(name, item) in &self.spectest {
             self.linker.define("spectest", name, item)?;
         }
-        for (name, &instance) in &self.registered {
-            self.linker.instance(&mut self.store, name, instance)?;
+        self.component_linker = component::Linker::new(&self.session.engine);
+        for (name, &live) in &self.registered {
+            match live {
+                Live::Core(instance) => {
+                    self.linker.instance(&mut self.store, name, instance)?;
+                }
+                Live::Component(instance) => {
+                    let exports = instance.exports(&self.store)?;
+                    self.component_linker.root().exports(name, &exports)?;
+                }
+            }
         }
         Ok(())
     }
@@ -212,34 +237,25 @@ impl<'s> Script<'s> {
     }
 
     fn register(&mut self, name: &str, module: Option<Id<'_>>) -> Outcome {
-        done(self.live(module).and_then(|live| match live {
-            Live::Core(instance) => {
-                self.registered.insert(name.into(), instance);
-                Ok(self.link()?)
-            }
+        done(self.live(module).and_then(|live| {
+            self.registered.insert(name.into(), live);
+            Ok(self.link()?)
         }))
     }
 
     fn assert_return(&mut self, exec: WastExecute<'_>, patterns: &[WastRet<'_>]) -> Outcome {
-        match self.execute(exec) {
-            Ok(Results::Core(values)) => {
-                let patterns: Vec<&WastRetCore<'_>> = patterns
-                    .iter()
-                    .filter_map(|pattern| match pattern {
-                        WastRet::Core(pattern) => Some(pattern),
-                        _ => None,
-                    })
-                    .collect();
-                let fits = values.len() == patterns.len()
-                    && values.iter().zip(&patterns).all(|(value, pattern)| core_value::fits(value, pattern));
-                if fits {
-                    Outcome::Passed
-                } else {
-                    Outcome::failed(core_value::show_patterns(&patterns), core_value::show(&values))
-                }
-            }
-            Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
-            Err(stop) => Outcome::failed("results", describe(&stop)),
+        let results = match self.execute(exec) {
+            Ok(results) => results,
+            Err(Stop::Skip(reason)) => return Outcome::Skipped(reason),
+            Err(stop) => return Outcome::failed("results", describe(&stop)),
+        };
+        let fits = match &results {
+            Results::Core(values) => core_fit(values, patterns),
+            Results::Component(value, ty) => component_fits(value.as_ref(), ty.as_ref(), patterns),
+        };
+        match fits {
+            Ok(()) => Outcome::Passed,
+            Err(expected) => Outcome::failed(expected, results.show()),
         }
     }
 
@@ -272,7 +288,7 @@ impl<'s> Script<'s> {
         holds: impl Fn(&Error) -> bool,
     ) -> Outcome {
         match self.execute(exec) {
-            Ok(Results::Core(values)) => Outcome::failed(expected, core_value::show(&values)),
+            Ok(results) => Outcome::failed(expected, results.show()),
             Err(Stop::Engine(error)) if holds(&error) => Outcome::Passed,
             Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
             Err(stop) => Outcome::failed(expected, describe(&stop)),
@@ -303,6 +319,7 @@ impl<'s> Script<'s> {
                     let item = item.ok_or_else(|| Stop::Script(format!("no exported global {global:?}")))?;
                     Ok(Results::Core(vec![item.get(&mut self.store)?]))
                 }
+                Live::Component(_) => Err(Stop::Script("a component exports no globals".into())),
             },
         }
     }
@@ -320,6 +337,22 @@ impl<'s> Script<'s> {
                 });
                 let args = args.collect::<Result<Vec<Val>, Stop>>()?;
                 Ok(Results::Core(func.call(&mut self.store, &args)?))
+            }
+            Live::Component(instance) => {
+                let func = instance.func(&mut self.store, name);
+                let func = func.ok_or_else(|| Stop::Script(format!("no exported function {name:?}")))?;
+                let ty = func.ty(&self.store)?;
+                if invoke.args.len() != ty.param_types().len() {
+                    return Err(Stop::Script(format!(
+                        "{} arguments for {name:?}: {ty:?}",
+                        invoke.args.len()
+                    )));
+                }
+                let args = invoke.args.iter().zip(ty.param_types());
+                let args = args.map(|(arg, ty)| component_value::argument(arg, ty).map_err(Stop::Script));
+                let args = args.collect::<Result<Vec<abi::Val>, Stop>>()?;
+                let value = func.call(&mut self.store, &args)?;
+                Ok(Results::Component(value, ty.result().cloned()))
             }
         }
     }
@@ -348,8 +381,40 @@ impl<'s> Script<'s> {
     fn instantiate(&mut self, binary: &Binary) -> Result<Live, Stop> {
         match binary {
             Binary::Module(module) => Ok(Live::Core(self.linker.instantiate(&mut self.store, module)?)),
+            Binary::Component(component) => {
+                Ok(Live::Component(self.component_linker.instantiate(&mut self.store, component)?))
+            }
         }
     }
+}
+
+/// Do the results fit the patterns? If not, what was expected.
+fn core_fit(values: &[Val], patterns: &[WastRet<'_>]) -> Result<(), String> {
+    let core: Option<Vec<&WastRetCore<'_>>> = patterns
+        .iter()
+        .map(|pattern| match pattern {
+            WastRet::Core(pattern) => Some(pattern),
+            _ => None,
+        })
+        .collect();
+    let core = core.ok_or_else(|| format!("component values {patterns:?}"))?;
+    let fit = values.len() == core.len()
+        && values.iter().zip(&core).all(|(value, pattern)| core_value::fits(value, pattern));
+    if fit { Ok(()) } else { Err(core_value::show_patterns(&core)) }
+}
+
+/// Does a component function's result fit? If not, what was expected.
+fn component_fits(
+    value: Option<&abi::Val>,
+    ty: Option<&abi::ValType>,
+    patterns: &[WastRet<'_>],
+) -> Result<(), String> {
+    let fits = match (value, ty, patterns) {
+        (None, _, []) => true,
+        (Some(value), Some(ty), [pattern]) => component_value::fits(value, pattern, ty)?,
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(format!("{patterns:?}")) }
 }
 
 fn find<'k, T>(known: Option<&'k Known<T>>, what: &str, name: Option<Id<'_>>) -> Result<&'k T, Stop> {

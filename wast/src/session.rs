@@ -3,6 +3,7 @@
 use crate::directive::Lines;
 use crate::report::FileReport;
 use crate::script::Script;
+use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::{Config, Engine, Module, Result};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,10 +13,25 @@ use wast::parser::{self, ParseBuffer};
 
 /// Code of either kind.
 #[derive(Clone)]
-#[non_exhaustive]
 pub enum Binary {
     /// A core module.
     Module(Module),
+    /// A component.
+    Component(Component),
+}
+
+impl Binary {
+    /// Parses, validates and, when the engine has a backend, compiles either kind.
+    ///
+    /// # Errors
+    /// As [`Module::new`] and [`Component::new`].
+    pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Binary> {
+        if Component::is_component(bytes) {
+            Component::new(engine, bytes).map(Binary::Component)
+        } else {
+            Module::new(engine, bytes).map(Binary::Module)
+        }
+    }
 }
 
 type Loader = Box<dyn Fn(&Engine, &[u8]) -> Result<Binary> + Send + Sync>;
@@ -29,13 +45,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Scripts run on `engine`; modules are made with [`Module::new`].
+    /// Scripts run on `engine`; code is made with [`Binary::new`].
     pub fn new(engine: Engine) -> Session {
-        Session {
-            engine,
-            load: Box::new(|engine, bytes| Module::new(engine, bytes).map(Binary::Module)),
-            gate: Box::new(|_| None),
-        }
+        Session { engine, load: Box::new(Binary::new), gate: Box::new(|_| None) }
     }
 
     /// The same with another way from bytes to code, for instance by way of an artifact.

@@ -1,0 +1,34 @@
+//! The component model's scripts in every mode. `spec-tests/src/lib.rs` says how to read what this prints.
+
+use mini_wasm_runtime::features::Features;
+use mini_wasm_spec_tests::verdict::{Verdict, wanted};
+use mini_wasm_spec_tests::{Mode, gate, suites};
+use mini_wasm_wast::{Options, run};
+use std::path::Path;
+
+fn suite(mode: Mode) {
+    let scripts = suites::component().unwrap_or_else(|why| panic!("{why}"));
+    let mut verdict = Verdict::default();
+    let session = mode.session(Features::default()).gate(gate::gate);
+    for script in scripts.iter().filter(|script| wanted(&script.name)) {
+        verdict.add(&script.name, run(&session, &script.text, &Options::default()));
+    }
+    let names = scripts.iter().map(|script| script.name.clone()).collect();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("spec-tests");
+    verdict.settle("component", mode, &folder, &names);
+}
+
+#[test]
+fn every_component_script_goes_as_it_says_when_interpreted() {
+    suite(Mode::Interp);
+}
+
+#[test]
+fn every_component_script_goes_as_it_says_when_compiled() {
+    suite(Mode::Jit);
+}
+
+#[test]
+fn every_component_script_goes_as_it_says_from_an_artifact() {
+    suite(Mode::Aot);
+}
