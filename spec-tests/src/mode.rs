@@ -4,7 +4,6 @@ use mini_wasm_jit::artifact::{Artifact, Kind, Seal, Trust};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::SealKey;
 use mini_wasm_jit::{Jit, LoadOnly};
-use mini_wasm_runtime::backend::NativeCode;
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::features::Features;
 use mini_wasm_runtime::module::{ModuleInfo, WasmBytes};
@@ -55,14 +54,16 @@ impl Mode {
         match (self, &parsed) {
             (Mode::Interp | Mode::Jit, _) => Ok(parsed),
             (Mode::Aot, Binary::Module(module)) => {
-                let (wasm, native) = reload(engine, bytes, Kind::Module, &[module.info()])?;
-                Module::with_native(engine, wasm, native.into_iter().next().flatten()).map(Binary::Module)
+                let artifact = reload(engine, bytes, Kind::Module, &[module.info()])?;
+                let native = artifact.native.into_iter().next();
+                Module::with_native(engine, WasmBytes::new(artifact.wasm), native).map(Binary::Module)
             }
             (Mode::Aot, Binary::Component(component)) => {
                 let infos: Vec<&ModuleInfo> =
                     component.core_modules().iter().map(|module| &**module.info()).collect();
-                let (wasm, native) = reload(engine, bytes, Kind::Component, &infos)?;
-                Component::with_native(engine, wasm, native).map(Binary::Component)
+                let artifact = reload(engine, bytes, Kind::Component, &infos)?;
+                let native = artifact.native.into_iter().map(Some).collect();
+                Component::with_native(engine, WasmBytes::new(artifact.wasm), native).map(Binary::Component)
             }
         }
     }
@@ -93,20 +94,13 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Compiles into an artifact and loads that: the WebAssembly in it, and its native code.
-fn reload(
-    engine: &Engine,
-    bytes: &[u8],
-    kind: Kind,
-    modules: &[&ModuleInfo],
-) -> Result<(WasmBytes, Vec<Option<Arc<dyn NativeCode>>>)> {
+/// Compiles into an artifact and loads that.
+fn reload(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) -> Result<Artifact> {
     let seal = Seal::Key(key()?.clone());
     let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
-    let artifact = compile_artifact(engine.config(), bytes, kind, modules, &options)?;
-    match Artifact::load_bytes(engine.config(), &artifact.bytes, &Trust::key(key()?.clone()))? {
-        Ok(artifact) => Ok((WasmBytes::new(artifact.wasm), artifact.native.into_iter().map(Some).collect())),
-        Err(refused) => Err(Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason))),
-    }
+    let made = compile_artifact(engine.config(), bytes, kind, modules, &options)?;
+    Artifact::load_bytes(engine.config(), &made.bytes, &Trust::key(key()?.clone()))?
+        .map_err(|refused| Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason)))
 }
 
 /// The key of this process.

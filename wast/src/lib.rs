@@ -1,6 +1,6 @@
 //! Runs `.wast` scripts, core and component, against a mini-wasm engine: what the official suites are written in.
 //!
-//! ```no_run
+//! ```
 //! use mini_wasm_runtime::Engine;
 //! use mini_wasm_wast::{Options, Session, run};
 //!
