@@ -49,7 +49,7 @@ impl Definition {
 pub(super) struct Matcher<'c> {
     info: &'c ComponentInfo,
     bindings: Bindings,
-    /// What the bound slots stand for: an interface that uses a resource of another names it without a definition.
+    /// What slots were bound to.
     resources: BTreeMap<Slot, ResourceItem>,
 }
 
@@ -132,25 +132,26 @@ impl<'c> Matcher<'c> {
         for (name, ty) in &want.exports {
             let found = find(name);
             let item = match (ty, found) {
-                // A type that is no resource has no definition, and a resource that is known by now needs none.
                 (ExternType::Type(TypeBound::Value(_) | TypeBound::Other), _) => Item::Type,
-                (ty, None) => {
-                    if let ExternType::Type(TypeBound::Resource(slot)) = ty
-                        && let Some(known) = self.resources.get(slot)
-                    {
-                        items.insert(name.clone(), Item::Resource(known.clone()));
-                        continue;
-                    }
-                    return Err(Error::unlinkable(format!(
-                        "the {} `{name}` of `{at}` is missing",
-                        ty.kind()
-                    )));
-                }
                 (ty, Some((_, found))) => self.item(&format!("{at}#{name}"), ty, &found)?,
+                (ty, None) => self.known(ty).ok_or_else(|| {
+                    Error::unlinkable(format!("the {} `{name}` of `{at}` is missing", ty.kind()))
+                })?,
             };
             items.insert(name.clone(), item);
         }
         Ok(Item::Instance(Arc::new(items)))
+    }
+
+    /// A resource that was bound before needs no definition where it comes again: an interface that uses another's resource
+    /// exports it too.
+    fn known(&self, ty: &ExternType) -> Option<Item> {
+        match ty {
+            ExternType::Type(TypeBound::Resource(slot)) => {
+                self.resources.get(slot).cloned().map(Item::Resource)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -326,3 +326,24 @@ fn a_type_taken_from_an_instance_brings_the_resource_it_names() {
     let pair = Val::Record(vec![Val::U32(1), Val::Own(resource)]);
     assert_eq!(func.call(&mut store, &[pair]).unwrap(), Some(Val::U32(1)), "the first handle");
 }
+
+#[test]
+fn an_interface_that_uses_anothers_resource_needs_no_second_definition() {
+    let engine = Engine::new(Config::default());
+    let component = component(
+        &engine,
+        r#"(component
+            (import "a" (instance $a (export "counter" (type (sub resource)))))
+            (alias export $a "counter" (type $c))
+            (import "b" (instance $b
+                (export "counter" (type $c' (eq $c)))
+                (export "f" (func (param "c" (borrow $c'))))))
+            (alias export $b "counter" (type $again))
+            (core func (canon resource.drop $again))
+            (core func (canon lower (func $b "f"))))"#,
+    );
+    let mut linker = Linker::<()>::new(&engine);
+    linker.instance("a").unwrap().resource::<Counter>("counter", |_, _| Ok(())).unwrap();
+    linker.instance("b").unwrap().func_wrap("f", |_, (_,): (Borrow<Counter>,)| Ok(())).unwrap();
+    linker.instantiate(Store::new(&engine, ()), &component).unwrap();
+}
