@@ -302,3 +302,29 @@ fn a_deadline_stops_an_endless_loop() {
         ticker.join().unwrap();
     }
 }
+
+/// The trap handler reads the list of code while other threads change it.
+#[test]
+fn threads_trap_while_others_bring_and_take_code() {
+    let run = |seed: i32| {
+        for i in 0..40 {
+            let config = Config { guard_pages: (seed + i) % 4 != 0, ..Config::default() };
+            let wat = format!(
+                r#"(module (memory 1)
+                (func (export "run") (param i32) (result i32) (i32.load offset={} (local.get 0))))"#,
+                i * 8
+            );
+            let (mut store, instance) = instance(&config, &wat, (), |_| vec![]);
+            for _ in 0..20 {
+                let error = try_call(&mut store, instance, "run", &[Val::I32(-8)]).unwrap_err();
+                assert_eq!(error.trap(), Some(Trap::MemoryOutOfBounds));
+                assert_eq!(error.backtrace().frames.len(), 1);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            scope.spawn(move || run(seed));
+        }
+    });
+}

@@ -110,6 +110,10 @@ mod imp {
         core::hint::black_box(&raw const here) as usize
     }
 
+    /// What is kept at least, whatever the embedder says: the prologue of native code looks at the limit when it has taken its
+    /// frame already (at most 32 KiB, jit/src/compile), and builtins and the way out of a trap run without looking.
+    const LEAST_RESERVE: usize = 96 << 10;
+
     /// The reserve stays free for host functions; a thread too small for it gives up half of what it has.
     pub(super) fn limit(config: &Config) -> usize {
         let here = pointer();
@@ -120,7 +124,7 @@ mod imp {
             low.get()
         });
         let left = here.saturating_sub(low);
-        let reserve = config.native_stack_reserve.min(left / 2);
+        let reserve = config.native_stack_reserve.max(LEAST_RESERVE).min(left / 2);
         (low + reserve).max(here.saturating_sub(config.native_stack_bytes))
     }
 }

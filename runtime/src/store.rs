@@ -241,7 +241,6 @@ impl StoreInner {
             fuel: if engine.config().fuel { 0 } else { u64::MAX },
             epoch_deadline: usize::MAX,
             epoch: engine.epoch_counter(),
-            native_entry: 0,
             value_stack_top: value_stack.base(),
             value_stack_limit: value_stack.limit(),
             inner: ptr::null_mut(),
@@ -495,8 +494,7 @@ impl StoreInner {
         let vm = self.vm();
         let entered = self.native_stack.enter(self.engine.config());
         // SAFETY: V1, V5: nobody else uses the store's words while `self` is borrowed.
-        let (outer, top, entry, limit) =
-            unsafe { ((*vm).inner, (*vm).value_stack_top, (*vm).native_entry, (*vm).stack_limit) };
+        let (outer, top, limit) = unsafe { ((*vm).inner, (*vm).value_stack_top, (*vm).stack_limit) };
         let status = match entered {
             Err(trap) => Status::trap(trap),
             // SAFETY: the caller vouches for `func` and `slots`. Host functions and builtins reach this store through
@@ -511,7 +509,6 @@ impl StoreInner {
         unsafe {
             (*vm).inner = outer;
             (*vm).value_stack_top = top;
-            (*vm).native_entry = entry;
             (*vm).stack_limit = limit;
         }
         if entered.is_ok() {

@@ -135,8 +135,6 @@ pub struct VmStore {
     pub epoch_deadline: usize,
     /// The engine's epoch counter.
     pub epoch: *const AtomicUsize,
-    /// Innermost native entry (`jit` keeps its record here); 0 outside native code.
-    pub native_entry: usize,
     /// First slot of the value stack that is not in use.
     pub value_stack_top: *mut RawVal,
     /// End of the value stack.

@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 
 /// Most SSA values a function may need; beyond, Cranelift's time and memory are out of proportion and the interpreter runs it.
-const MOST_VALUES: usize = 1 << 20;
+const MOST_VALUES: usize = 1 << 19;
 /// Calls with more parameters and results than this are wide.
 const WIDE_CALL: usize = 16;
 /// Most parameters and results of all wide calls of a function: a few bytes of wasm can ask for thousands.

@@ -208,9 +208,9 @@ fn compile_functions(env: &ModuleEnv<'_>, options: &CompileOptions) -> Vec<Resul
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let begun = Instant::now();
-    let budget = options
-        .time_budget
-        .unwrap_or_else(|| Duration::from_secs(30) + Duration::from_millis((total as u64 >> 10).saturating_mul(60)));
+    let budget = options.time_budget.unwrap_or_else(|| {
+        Duration::from_secs(30) + Duration::from_millis((total as u64 >> 10).saturating_mul(60))
+    });
     let results: Mutex<Vec<Option<Result<Code, LeftOut>>>> =
         Mutex::new((0..bodies.len()).map(|_| None).collect());
     let work = || {
@@ -421,8 +421,7 @@ fn assemble(
             continue;
         }
         let kept = stubs::array_entry(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
-        let (code, entry) =
-            worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
+        let (code, entry) = worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
         let entry = entry.ok_or_else(|| failed("array entry", LeftOut::Unsupported("no handler".into())))?;
         let start = define(&mut module, &mut tables.sites, id, code)?;
         tables.entries.push(EntryRow { ret: start + entry.ret, handler: start + entry.handler, ..entry });
