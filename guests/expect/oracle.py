@@ -104,7 +104,9 @@ def run(case, write):
             if stderr:
                 print(f"--- stderr\n{stderr}")
         wrong = []
-        if stdout != (case / "stdout").read_bytes():
+        # Where the reference engine does not do what WIT says.
+        reference = case / "stdout-wasmtime"
+        if stdout != (reference if reference.exists() else case / "stdout").read_bytes():
             wrong.append(f"stdout {stdout!r}")
         if code != int((case / "code").read_text()):
             wrong.append(f"code {code}: {stderr}")
