@@ -380,7 +380,8 @@ impl Descriptor {
         Self { object, kind: DescriptorType::Directory, flags, read_only }
     }
 
-    /// Whether anything may be changed through this.
+    /// Whether anything may be changed through this. The code is what WIT asks for where it describes
+    /// `mutate-directory`.
     fn writable(&self) -> Result<(), ErrorCode> {
         if self.read_only { Err(ErrorCode::ReadOnly) } else { Ok(()) }
     }
