@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use mini_wasm_canonical_abi::Own;
+
+use crate::Stop;
 use crate::deadline::{Deadline, Never};
 use crate::io::streams::{MemoryInput, MemoryOutput};
 use crate::random::insecure::Generator;
@@ -81,6 +84,14 @@ impl Wasi {
     /// Sets how long blocking calls may wait from now on.
     pub fn deadline(&mut self, deadline: Arc<dyn Deadline>) {
         self.deadline = deadline;
+    }
+
+    /// Ends a resource that was given as an owned handle, as a guest does with `resource.drop`.
+    ///
+    /// # Errors
+    /// If the handle stands for no resource of this type.
+    pub fn resource_drop<T: 'static>(&mut self, handle: Own<T>) -> Result<(), Stop> {
+        self.table.take(handle).map(drop)
     }
 
     /// How many resources the guest holds.
@@ -300,5 +311,17 @@ impl WasiBuilder {
             insecure,
             field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_with_this_state_can_move_to_another_thread() {
+        fn movable<T: Send + 'static>() {}
+        movable::<Wasi>();
+        movable::<WasiBuilder>();
     }
 }

@@ -56,9 +56,7 @@ impl<T: 'static> Rows for Link<'_, T> {
     fn resource<R: Send + 'static>(&mut self, name: &str) -> Result<()> {
         let wasi = self.wasi;
         let drop = move |mut caller: Caller<'_, T>, rep: u32| {
-            let resource = wasi(caller.data_mut()).table.take(Own::<R>::new(rep))?;
-            drop(resource);
-            Ok(())
+            Ok(wasi(caller.data_mut()).resource_drop(Own::<R>::new(rep))?)
         };
         self.linker.instance(&self.interface)?.resource::<R>(name, drop).map(|_| ())
     }

@@ -5,8 +5,9 @@
 
 use core::any::{Any, type_name};
 
-use crate::Stop;
 use mini_wasm_canonical_abi::{Borrow, Own};
+
+use crate::Stop;
 
 /// The table. Representations are small and used again after a removal.
 #[derive(Debug)]

@@ -169,7 +169,7 @@ fn an_import_that_the_host_lacks_is_named_when_linking() {
     let mut linker = Linker::<Wasi>::new(&engine);
     add_to_linker(&mut linker, |wasi| wasi).unwrap();
     let component = Component::new(&engine, wasm).unwrap();
-    let error = linker.instantiate_pre(&component).err().expect("nothing gives cats");
+    let error = linker.instantiate_pre(&component).expect_err("nothing gives cats");
     assert_eq!(error.kind(), ErrorKind::Unlinkable);
     assert!(error.to_string().contains("get-random-cats"), "{error}");
     assert!(error.to_string().contains("wasi:random/random@0.2.99"), "{error}");

@@ -1,10 +1,11 @@
 //! `wasi:cli/stderr`.
 
+use mini_wasm_canonical_abi::Own;
+
 use crate::ctx::Output;
 use crate::interface::interface;
 use crate::io::streams::OutputStream;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:cli/stderr@0.2.12";

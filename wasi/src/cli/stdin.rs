@@ -1,10 +1,11 @@
 //! `wasi:cli/stdin`.
 
+use mini_wasm_canonical_abi::Own;
+
 use crate::ctx::Stdin;
 use crate::interface::interface;
 use crate::io::streams::InputStream;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:cli/stdin@0.2.12";

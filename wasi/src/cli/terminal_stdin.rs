@@ -1,11 +1,12 @@
 //! `wasi:cli/terminal-stdin`.
 
+use mini_wasm_canonical_abi::Own;
+
 use crate::cli::terminal_input::TerminalInput;
 use crate::ctx::Stdin;
 use crate::interface::interface;
 use crate::sys::stdio;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:cli/terminal-stdin@0.2.12";

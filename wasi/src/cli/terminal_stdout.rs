@@ -1,11 +1,12 @@
 //! `wasi:cli/terminal-stdout`.
 
+use mini_wasm_canonical_abi::Own;
+
 use crate::cli::terminal_output::TerminalOutput;
 use crate::ctx::Output;
 use crate::interface::interface;
 use crate::sys::stdio;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:cli/terminal-stdout@0.2.12";

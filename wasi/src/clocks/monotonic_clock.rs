@@ -1,10 +1,11 @@
 //! `wasi:clocks/monotonic-clock`: nanoseconds since this host state was made; never goes back.
 
+use mini_wasm_canonical_abi::Own;
+
 use crate::interface::interface;
 use crate::io::poll::{self, Pollable};
 use crate::sys::clock;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:clocks/monotonic-clock@0.2.12";

@@ -1,9 +1,10 @@
 //! `wasi:clocks/wall-clock`: the time of day, which may be set back and forth.
 
+use mini_wasm_canonical_abi::record;
+
 use crate::interface::interface;
 use crate::sys::clock::{self, Moment};
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::record;
 
 interface! {
     "wasi:clocks/wall-clock@0.2.12";

@@ -1,9 +1,10 @@
 //! `wasi:filesystem/preopens`: the directories that the embedder granted.
 
-use crate::filesystem::types::Descriptor;
+use mini_wasm_canonical_abi::Own;
+
+use crate::filesystem::descriptor::Descriptor;
 use crate::interface::interface;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Own;
 
 interface! {
     "wasi:filesystem/preopens@0.2.12";

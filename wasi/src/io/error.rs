@@ -1,10 +1,11 @@
 //! `wasi:io/error`: what went wrong in a stream.
 
+use mini_wasm_canonical_abi::Borrow;
+
 use crate::filesystem::types::ErrorCode;
 use crate::interface::interface;
 use crate::sys::Errno;
 use crate::{Stop, Wasi};
-use mini_wasm_canonical_abi::Borrow;
 
 interface! {
     "wasi:io/error@0.2.12";

@@ -1,13 +1,14 @@
 //! `wasi:io/poll`: waiting for one of several things, on the calling thread.
 
-use crate::interface::interface;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use mini_wasm_canonical_abi::{Borrow, Own};
+
+use crate::interface::interface;
 use crate::io::streams::Handle;
 use crate::sys::clock;
 use crate::sys::wait::{self, Interest};
 use crate::{Deadline, Stop, Wasi};
-use mini_wasm_canonical_abi::{Borrow, Own};
 
 interface! {
     "wasi:io/poll@0.2.12";

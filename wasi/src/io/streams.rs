@@ -5,17 +5,18 @@
 //! fill, `flush` has nothing to do, and `check-write` always permits [`PERMIT`] bytes; a `write` beyond the permit
 //! traps. A guest's length never sizes memory: one call moves at most [`CHUNK`] bytes.
 
-use crate::interface::interface;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mini_wasm_canonical_abi::variant;
+use mini_wasm_canonical_abi::{Borrow, Own};
+
+use crate::interface::interface;
 use crate::io::error::Error;
 use crate::io::poll::{self, Pollable};
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, file, stdio};
 use crate::{Deadline, Stop, Wasi};
-use mini_wasm_canonical_abi::variant;
-use mini_wasm_canonical_abi::{Borrow, Own};
 
 interface! {
     "wasi:io/streams@0.2.12";

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mini_wasm_wasi::clocks::monotonic_clock;
-use mini_wasm_wasi::filesystem::types::{DescriptorFlags, PathFlags, descriptor};
+use mini_wasm_wasi::filesystem::descriptor;
+use mini_wasm_wasi::filesystem::types::{DescriptorFlags, PathFlags};
 use mini_wasm_wasi::io::poll;
 use mini_wasm_wasi::io::streams::{input_stream, output_stream};
 use mini_wasm_wasi::{Deadline, Stop, Wasi};

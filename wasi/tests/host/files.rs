@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use mini_wasm_wasi::clocks::wall_clock::Datetime;
+use mini_wasm_wasi::filesystem::descriptor;
 use mini_wasm_wasi::filesystem::types::{
-    Advice, DescriptorFlags, DescriptorType, ErrorCode, NewTimestamp, descriptor, directory_entry_stream,
+    Advice, DescriptorFlags, DescriptorType, ErrorCode, NewTimestamp, directory_entry_stream,
 };
 use mini_wasm_wasi::{Own, Resolution, Wasi};
 
@@ -309,4 +310,24 @@ fn a_guest_that_never_closes_runs_into_its_limit_and_not_into_the_hosts() {
     drop(guest);
     // Other tests open and close files meanwhile, so this is a rough figure.
     assert!(count(()) < before.saturating_sub(40), "the host's handles were not given back");
+}
+
+// Class F: CVE-2026-54786 leaked a handle each time.
+#[test]
+fn opening_and_dropping_a_hundred_thousand_times_leaves_no_handle() {
+    let sandbox = Sandbox::new();
+    let mut guest = guest(&sandbox);
+    guest.write("file", b"").unwrap();
+    let before = guest.wasi.resources();
+    // More than a process may have open at once.
+    for _ in 0..100_000 {
+        let file = guest.open("file", NONE, READ).unwrap();
+        guest.wasi.resource_drop(file).unwrap();
+    }
+    let dir = guest.dir.borrow();
+    for _ in 0..2000 {
+        let entries = descriptor::read_directory(&mut guest.wasi, dir).unwrap().unwrap();
+        guest.wasi.resource_drop(entries).unwrap();
+    }
+    assert_eq!(guest.wasi.resources(), before);
 }

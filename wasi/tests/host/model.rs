@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use mini_wasm_wasi::Resolution;
-use mini_wasm_wasi::filesystem::types::{DescriptorType, ErrorCode, descriptor};
+use mini_wasm_wasi::filesystem::descriptor;
+use mini_wasm_wasi::filesystem::types::{DescriptorType, ErrorCode};
 use proptest::prelude::*;
 
 use crate::sandbox::{FOLLOW, NO_FOLLOW, Sandbox};
@@ -164,7 +165,7 @@ fn split(path: &str) -> Option<(&str, Option<&str>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_path_names_what_the_model_says(

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use mini_wasm_wasi::clocks::wall_clock::Datetime;
+use mini_wasm_wasi::filesystem::descriptor;
 use mini_wasm_wasi::filesystem::preopens::get_directories;
-use mini_wasm_wasi::filesystem::types::{ErrorCode, NewTimestamp, descriptor};
+use mini_wasm_wasi::filesystem::types::{ErrorCode, NewTimestamp};
 use mini_wasm_wasi::{Own, Resolution, Wasi};
 
 use crate::sandbox::{

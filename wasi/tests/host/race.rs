@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mini_wasm_wasi::Resolution;
-use mini_wasm_wasi::filesystem::types::{NewTimestamp, descriptor};
+use mini_wasm_wasi::filesystem::descriptor;
+use mini_wasm_wasi::filesystem::types::NewTimestamp;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::sandbox::{CREATE, FOLLOW, NO_FOLLOW, NONE, READ, Sandbox, TRUNCATE, WRITE};

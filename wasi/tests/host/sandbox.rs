@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use mini_wasm_wasi::filesystem::descriptor::{self, Descriptor};
 use mini_wasm_wasi::filesystem::preopens::get_directories;
 use mini_wasm_wasi::filesystem::types::{
-    Descriptor, DescriptorFlags, DescriptorStat, ErrorCode, OpenFlags, PathFlags, descriptor,
-    directory_entry_stream,
+    DescriptorFlags, DescriptorStat, ErrorCode, OpenFlags, PathFlags, directory_entry_stream,
 };
 use mini_wasm_wasi::io::streams::{StreamError, input_stream, output_stream};
 use mini_wasm_wasi::{Own, Resolution, Stop, Wasi};

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 
 use mini_wasm_wasi::cli::{stderr::get_stderr, stdin::get_stdin, stdout::get_stdout};
-use mini_wasm_wasi::filesystem::types::{ErrorCode, descriptor, filesystem_error_code};
+use mini_wasm_wasi::filesystem::descriptor;
+use mini_wasm_wasi::filesystem::types::{ErrorCode, filesystem_error_code};
 use mini_wasm_wasi::io::error::to_debug_string;
 use mini_wasm_wasi::io::poll::{self, poll};
 use mini_wasm_wasi::io::streams::{CHUNK, OutputStream, PERMIT, StreamError, input_stream, output_stream};
@@ -123,7 +124,20 @@ fn a_million_empty_writes_and_reads_cost_no_memory() {
         assert_eq!(input_stream::read(&mut wasi, input.borrow(), 0).unwrap(), Ok(vec![]));
     }
     assert_eq!(wasi.resources(), 2);
-    assert!(resident() < before + 64 * 1024 * 1024);
+    assert!(resident() < before + 256 * 1024 * 1024);
+}
+
+// Class G: 2 GB down each path.
+#[test]
+fn two_gigabytes_to_nowhere_cost_no_memory() {
+    let mut wasi = Wasi::builder().build();
+    let output = get_stdout(&mut wasi).unwrap();
+    let before = resident();
+    for _ in 0..(2 << 30) / PERMIT {
+        output_stream::check_write(&mut wasi, output.borrow()).unwrap().unwrap();
+        output_stream::write_zeroes(&mut wasi, output.borrow(), PERMIT).unwrap().unwrap();
+    }
+    assert!(resident() < before + 256 * 1024 * 1024);
 }
 
 /// Bytes of memory that this process has in use.

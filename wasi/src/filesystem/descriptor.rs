@@ -1,0 +1,588 @@
+//! The resource `descriptor` of `wasi:filesystem/types`: an open file or directory, and what can be done with it.
+//!
+//! A descriptor carries whether it came from a read-only grant; what is opened through it inherits that and can never
+//! lose it. Every function that changes something asks [`Descriptor::writable`] first, on both ends where there are
+//! two. Paths are resolved by `sys::path`, which nothing here second-guesses.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use mini_wasm_canonical_abi::{Borrow, Own};
+
+use crate::ctx::Preopen;
+use crate::filesystem::types::{
+    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntryStream, ErrorCode, Filesize,
+    MetadataHashValue, NewTimestamp, OpenFlags, Outcome, PathFlags, attempt,
+};
+use crate::io::streams::{CHUNK, Handle, InputStream, OutputStream};
+use crate::random::insecure::mix;
+use crate::sys::file::{self, FileType, OFlags, Status};
+use crate::sys::path::{self, Entry, Place, Resolution};
+use crate::sys::{Errno, wait};
+use crate::{Deadline, Stop, Wasi};
+
+/// The resource `descriptor`: an open file or directory.
+#[derive(Debug)]
+pub struct Descriptor {
+    object: Arc<OwnedFd>,
+    kind: DescriptorType,
+    flags: DescriptorFlags,
+    read_only: bool,
+}
+
+impl Descriptor {
+    /// A granted directory.
+    pub(crate) fn granted(preopen: &Preopen) -> Self {
+        Self::directory(preopen.directory.clone(), preopen.read_only)
+    }
+
+    fn directory(object: Arc<OwnedFd>, read_only: bool) -> Self {
+        let mut flags = DescriptorFlags::READ;
+        if !read_only {
+            flags |= DescriptorFlags::MUTATE_DIRECTORY;
+        }
+        Self { object, kind: DescriptorType::Directory, flags, read_only }
+    }
+
+    /// Whether anything may be changed through this. The code is what WIT asks for where it describes
+    /// `mutate-directory`.
+    fn writable(&self) -> Result<(), ErrorCode> {
+        if self.read_only { Err(ErrorCode::ReadOnly) } else { Ok(()) }
+    }
+
+    /// The object as one that paths can be resolved beneath.
+    fn as_directory(&self) -> Result<BorrowedFd<'_>, ErrorCode> {
+        match self.kind {
+            DescriptorType::Directory => Ok(self.object.as_fd()),
+            _ => Err(ErrorCode::NotDirectory),
+        }
+    }
+
+    /// The object as one that has data, opened in the mode that `flag` says.
+    fn as_file(&self, flag: DescriptorFlags) -> Result<&Arc<OwnedFd>, ErrorCode> {
+        match self.kind {
+            DescriptorType::Directory => Err(ErrorCode::IsDirectory),
+            _ if !self.flags.contains(flag) => Err(ErrorCode::BadDescriptor),
+            _ => Ok(&self.object),
+        }
+    }
+
+    /// Whether data have offsets; else they come and go in one order.
+    fn has_offsets(&self) -> bool {
+        matches!(self.kind, DescriptorType::RegularFile | DescriptorType::BlockDevice)
+    }
+
+    /// Opens `path` beneath this directory.
+    fn open(
+        &self,
+        how: Resolution,
+        follow: bool,
+        path: &str,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+        deadline: &dyn Deadline,
+    ) -> Result<Result<Self, ErrorCode>, Stop> {
+        match self.open_flags(open, flags) {
+            Ok((oflags, flags)) => self.open_as(how, follow, path, oflags, flags, deadline),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Checks permissions, and says it in the system's words.
+    fn open_flags(
+        &self,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> Result<(OFlags, DescriptorFlags), ErrorCode> {
+        self.as_directory()?;
+        let changes = open.contains(OpenFlags::CREATE)
+            || open.contains(OpenFlags::TRUNCATE)
+            || flags.contains(DescriptorFlags::WRITE)
+            || flags.contains(DescriptorFlags::MUTATE_DIRECTORY);
+        if changes {
+            self.writable()?;
+        }
+        let directory = open.contains(OpenFlags::DIRECTORY);
+        if directory && (open.contains(OpenFlags::CREATE) || open.contains(OpenFlags::TRUNCATE)) {
+            return Err(ErrorCode::Invalid);
+        }
+        // A fifo is waited for below, within the deadline; a terminal must not become the host's.
+        let mut oflags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        oflags |= match (flags.contains(DescriptorFlags::READ), flags.contains(DescriptorFlags::WRITE)) {
+            (true, true) => OFlags::RDWR,
+            (false, true) => OFlags::WRONLY,
+            _ => OFlags::RDONLY,
+        };
+        let pairs = [
+            (open.contains(OpenFlags::CREATE), OFlags::CREATE),
+            (open.contains(OpenFlags::TRUNCATE), OFlags::TRUNC),
+            (open.contains(OpenFlags::CREATE) && open.contains(OpenFlags::EXCLUSIVE), OFlags::EXCL),
+            (directory, OFlags::DIRECTORY),
+            (flags.contains(DescriptorFlags::FILE_INTEGRITY_SYNC), OFlags::SYNC),
+            (flags.contains(DescriptorFlags::DATA_INTEGRITY_SYNC), OFlags::DSYNC),
+            (flags.contains(DescriptorFlags::REQUESTED_WRITE_SYNC), OFlags::RSYNC),
+        ];
+        for (asked, flag) in pairs {
+            if asked {
+                oflags |= flag;
+            }
+        }
+        Ok((oflags, flags))
+    }
+
+    fn open_as(
+        &self,
+        how: Resolution,
+        follow: bool,
+        path: &str,
+        oflags: OFlags,
+        flags: DescriptorFlags,
+        deadline: &dyn Deadline,
+    ) -> Result<Result<Self, ErrorCode>, Stop> {
+        /// How often a writer looks whether a fifo has got a reader.
+        const FIFO_PAUSE: u64 = 10_000_000;
+        let object = loop {
+            match path::open(how, self.object.as_fd(), path, follow, oflags) {
+                Ok(object) => break object,
+                // A fifo that nobody reads: opening it to write waits for a reader.
+                Err(Errno::NXIO) if self.is_fifo(how, follow, path) => wait::pause(FIFO_PAUSE, deadline)?,
+                Err(error) => return Ok(Err(error.into())),
+            }
+        };
+        let kind = match file::status(&object) {
+            Ok(status) => status.kind.into(),
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let object = Arc::new(object);
+        Ok(Ok(match kind {
+            DescriptorType::Directory => Self::directory(object, self.read_only),
+            kind => Self { object, kind, flags, read_only: self.read_only },
+        }))
+    }
+
+    fn is_fifo(&self, how: Resolution, follow: bool, path: &str) -> bool {
+        let object = path::open(how, self.object.as_fd(), path, follow, OFlags::PATH);
+        object.and_then(file::status).is_ok_and(|status| status.kind == FileType::Fifo)
+    }
+
+    /// What `path` names beneath this directory.
+    fn status_at(&self, how: Resolution, flags: PathFlags, path: &str) -> Result<Status, ErrorCode> {
+        let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
+        let object = path::open(how, self.as_directory()?, path, follow, OFlags::PATH)?;
+        Ok(file::status(object)?)
+    }
+
+    /// The place of a name that is about to be changed.
+    fn place(&self, how: Resolution, path: &str) -> Result<Entry<'_>, ErrorCode> {
+        let directory = self.as_directory()?;
+        self.writable()?;
+        Ok(path::parent(how, directory, path)?)
+    }
+}
+
+/// `Ok` with a place that is a name; `.` and `..` name directories that are there.
+fn name(entry: Entry<'_>) -> Result<Place<'_>, ErrorCode> {
+    match entry {
+        Entry::Name(place) => Ok(place),
+        Entry::Dot | Entry::DotDot => Err(ErrorCode::Exist),
+    }
+}
+
+/// Refuses a path with a trailing `/` whose name is not a directory, a symbolic link to one included.
+fn must_be_directory(place: &Place<'_>) -> Result<(), ErrorCode> {
+    match file::kind_of(&place.parent, &place.name)? {
+        FileType::Directory => Ok(()),
+        _ => Err(ErrorCode::NotDirectory),
+    }
+}
+
+fn hash(status: &Status) -> MetadataHashValue {
+    // Device and number name the object. Nothing that changes with its content is taken, since libraries use this
+    // as its inode number.
+    let lower = mix(mix(status.device).wrapping_add(status.number));
+    MetadataHashValue { lower, upper: mix(lower ^ status.number.rotate_left(32)) }
+}
+
+/// `read-via-stream`.
+pub fn read_via_stream(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    offset: Filesize,
+) -> Outcome<Own<InputStream>> {
+    let descriptor = wasi.table.get(&this)?;
+    let stream = match descriptor.as_file(DescriptorFlags::READ) {
+        Ok(file) if descriptor.has_offsets() => InputStream::at(file.clone(), offset),
+        Ok(file) => InputStream::handle(Handle::Open(file.clone())),
+        Err(error) => return Ok(Err(error)),
+    };
+    wasi.table.push(stream).map(Ok)
+}
+
+/// `write-via-stream`.
+pub fn write_via_stream(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    offset: Filesize,
+) -> Outcome<Own<OutputStream>> {
+    let descriptor = wasi.table.get(&this)?;
+    let stream = match descriptor.as_file(DescriptorFlags::WRITE) {
+        Ok(file) if descriptor.has_offsets() => OutputStream::at(file.clone(), offset),
+        Ok(file) => OutputStream::handle(Handle::Open(file.clone())),
+        Err(error) => return Ok(Err(error)),
+    };
+    wasi.table.push(stream).map(Ok)
+}
+
+/// `append-via-stream`.
+pub fn append_via_stream(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<Own<OutputStream>> {
+    let descriptor = wasi.table.get(&this)?;
+    let stream = match descriptor.as_file(DescriptorFlags::WRITE) {
+        Ok(file) if descriptor.has_offsets() => OutputStream::append(file.clone()),
+        Ok(file) => OutputStream::handle(Handle::Open(file.clone())),
+        Err(error) => return Ok(Err(error)),
+    };
+    wasi.table.push(stream).map(Ok)
+}
+
+/// `advise`.
+pub fn advise(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    offset: Filesize,
+    length: Filesize,
+    advice: Advice,
+) -> Outcome<()> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let file = descriptor.as_file(DescriptorFlags::empty())?;
+        let advice = match advice {
+            Advice::Normal => file::Advice::Normal,
+            Advice::Sequential => file::Advice::Sequential,
+            Advice::Random => file::Advice::Random,
+            Advice::WillNeed => file::Advice::WillNeed,
+            Advice::DontNeed => file::Advice::DontNeed,
+            Advice::NoReuse => file::Advice::NoReuse,
+        };
+        Ok(file::advise(&**file, offset, length, advice)?)
+    })
+}
+
+/// `sync-data`.
+pub fn sync_data(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<()> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(file::sync_data(&*descriptor.object)?))
+}
+
+/// `get-flags`.
+pub fn get_flags(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<DescriptorFlags> {
+    Ok(Ok(wasi.table.get(&this)?.flags))
+}
+
+/// `get-type`.
+pub fn get_type(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<DescriptorType> {
+    Ok(Ok(wasi.table.get(&this)?.kind))
+}
+
+/// `set-size`.
+pub fn set_size(wasi: &mut Wasi, this: Borrow<Descriptor>, size: Filesize) -> Outcome<()> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let file = descriptor.as_file(DescriptorFlags::WRITE)?;
+        descriptor.writable()?;
+        Ok(file::set_size(&**file, size)?)
+    })
+}
+
+/// `set-times`.
+pub fn set_times(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    data_access_timestamp: NewTimestamp,
+    data_modification_timestamp: NewTimestamp,
+) -> Outcome<()> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        descriptor.writable()?;
+        let accessed = data_access_timestamp.checked()?;
+        let modified = data_modification_timestamp.checked()?;
+        Ok(file::set_times(&*descriptor.object, accessed, modified)?)
+    })
+}
+
+/// `read`: at most 64 KiB at once; `true` at the end.
+pub fn read(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    length: Filesize,
+    offset: Filesize,
+) -> Outcome<(Vec<u8>, bool)> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let file = descriptor.as_file(DescriptorFlags::READ)?;
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(CHUNK).min(CHUNK)];
+        let read = file::read_at(&**file, &mut bytes, offset)?;
+        bytes.truncate(read);
+        Ok((bytes, read == 0 && length > 0))
+    })
+}
+
+/// `write`: how many bytes were written.
+pub fn write(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    buffer: Vec<u8>,
+    offset: Filesize,
+) -> Outcome<Filesize> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let file = descriptor.as_file(DescriptorFlags::WRITE)?;
+        Ok(file::write_at(&**file, &buffer, offset)? as u64)
+    })
+}
+
+/// `read-directory`.
+pub fn read_directory(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<Own<DirectoryEntryStream>> {
+    let descriptor = wasi.table.get(&this)?;
+    match attempt(|| Ok(file::Entries::of(descriptor.as_directory()?)?))? {
+        Ok(entries) => wasi.table.push(DirectoryEntryStream(entries)).map(Ok),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// `sync`.
+pub fn sync(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<()> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(file::sync(&*descriptor.object)?))
+}
+
+/// `create-directory-at`.
+pub fn create_directory_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let place = name(descriptor.place(how, &path)?)?;
+        Ok(file::make_directory(&place.parent, &place.name)?)
+    })
+}
+
+/// `stat`.
+pub fn stat(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<DescriptorStat> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(file::status(&*descriptor.object)?.into()))
+}
+
+/// `stat-at`.
+pub fn stat_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    path_flags: PathFlags,
+    path: String,
+) -> Outcome<DescriptorStat> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(descriptor.status_at(how, path_flags, &path)?.into()))
+}
+
+/// `set-times-at`.
+pub fn set_times_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    path_flags: PathFlags,
+    path: String,
+    data_access_timestamp: NewTimestamp,
+    data_modification_timestamp: NewTimestamp,
+) -> Outcome<()> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let directory = descriptor.as_directory()?;
+        descriptor.writable()?;
+        let accessed = data_access_timestamp.checked()?;
+        let modified = data_modification_timestamp.checked()?;
+        let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW) || path.ends_with('/');
+        let place = match follow {
+            true => path::leaf(directory, &path)?,
+            false => match path::parent(how, directory, &path)? {
+                Entry::Name(place) => place,
+                Entry::Dot | Entry::DotDot => path::leaf(directory, &path)?,
+            },
+        };
+        Ok(file::set_times_of(&place.parent, &place.name, accessed, modified)?)
+    })
+}
+
+/// `link-at`.
+pub fn link_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    old_path_flags: PathFlags,
+    old_path: String,
+    new_descriptor: Borrow<Descriptor>,
+    new_path: String,
+) -> Outcome<()> {
+    let how = wasi.resolution;
+    let (from, to) = (wasi.table.get(&this)?, wasi.table.get(&new_descriptor)?);
+    attempt(|| {
+        // A second name is a way to write: both ends must be writable.
+        from.writable()?;
+        let old = match old_path_flags.contains(PathFlags::SYMLINK_FOLLOW) || old_path.ends_with('/') {
+            true => path::leaf(from.as_directory()?, &old_path)?,
+            // Directories have one name.
+            false => match from.place(how, &old_path)? {
+                Entry::Name(place) => place,
+                Entry::Dot | Entry::DotDot => return Err(ErrorCode::NotPermitted),
+            },
+        };
+        let new = name(to.place(how, &new_path)?)?;
+        if new.directory {
+            return Err(ErrorCode::NoEntry);
+        }
+        Ok(file::link(&old.parent, &old.name, &new.parent, &new.name)?)
+    })
+}
+
+/// `open-at`.
+pub fn open_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    path_flags: PathFlags,
+    path: String,
+    open_flags: OpenFlags,
+    flags: DescriptorFlags,
+) -> Outcome<Own<Descriptor>> {
+    wasi.table.room(1)?;
+    let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
+    let descriptor = wasi.table.get(&this)?;
+    match descriptor.open(wasi.resolution, follow, &path, open_flags, flags, &*wasi.deadline)? {
+        Ok(opened) => wasi.table.push(opened).map(Ok),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// `readlink-at`. An absolute target is not told.
+pub fn readlink_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<String> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let directory = descriptor.as_directory()?;
+        let place = match path::parent(how, directory, &path)? {
+            Entry::Name(place) if !place.directory => place,
+            // With a trailing `/` the path names a directory, if anything.
+            _ => {
+                path::open(how, directory, &path, true, OFlags::PATH | OFlags::DIRECTORY)?;
+                return Err(ErrorCode::Invalid);
+            }
+        };
+        let target = file::read_link(&place.parent, &place.name)?;
+        if target.starts_with(b"/") {
+            return Err(ErrorCode::NotPermitted);
+        }
+        String::from_utf8(target).map_err(|_| ErrorCode::IllegalByteSequence)
+    })
+}
+
+/// `remove-directory-at`.
+pub fn remove_directory_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| match descriptor.place(how, &path)? {
+        Entry::Name(place) => Ok(file::remove_directory(&place.parent, &place.name)?),
+        Entry::Dot => Err(ErrorCode::Invalid),
+        Entry::DotDot => Err(ErrorCode::NotEmpty),
+    })
+}
+
+/// `rename-at`.
+pub fn rename_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    old_path: String,
+    new_descriptor: Borrow<Descriptor>,
+    new_path: String,
+) -> Outcome<()> {
+    let how = wasi.resolution;
+    let (from, to) = (wasi.table.get(&this)?, wasi.table.get(&new_descriptor)?);
+    attempt(|| {
+        let (Entry::Name(old), Entry::Name(new)) = (from.place(how, &old_path)?, to.place(how, &new_path)?)
+        else {
+            return Err(ErrorCode::Busy);
+        };
+        // A trailing `/` on either side asks for a directory, and a link to one is none. The call below acts on
+        // the names alone, so nothing is followed whatever happens in between.
+        if old.directory || new.directory {
+            must_be_directory(&old)?;
+        }
+        Ok(file::rename(&old.parent, &old.name, &new.parent, &new.name)?)
+    })
+}
+
+/// `symlink-at`. A target that leaves the directory can be written but not followed; an absolute one not even
+/// written.
+pub fn symlink_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    old_path: String,
+    new_path: String,
+) -> Outcome<()> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let place = name(descriptor.place(how, &new_path)?)?;
+        match old_path.as_bytes() {
+            [] => return Err(ErrorCode::NoEntry),
+            [b'/', ..] => return Err(ErrorCode::NotPermitted),
+            target if target.contains(&0) => return Err(ErrorCode::Invalid),
+            _ if place.directory => return Err(ErrorCode::NoEntry),
+            _ => {}
+        }
+        Ok(file::make_link(&old_path, &place.parent, &place.name)?)
+    })
+}
+
+/// `unlink-file-at`.
+pub fn unlink_file_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| {
+        let Entry::Name(place) = descriptor.place(how, &path)? else {
+            return Err(ErrorCode::IsDirectory);
+        };
+        if place.directory {
+            must_be_directory(&place)?;
+            return Err(ErrorCode::IsDirectory);
+        }
+        Ok(file::unlink(&place.parent, &place.name)?)
+    })
+}
+
+/// `is-same-object`.
+pub fn is_same_object(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    other: Borrow<Descriptor>,
+) -> Result<bool, Stop> {
+    let status =
+        |handle: &Borrow<Descriptor>| Ok::<_, Stop>(file::status(&*wasi.table.get(handle)?.object).ok());
+    Ok(match (status(&this)?, status(&other)?) {
+        (Some(this), Some(other)) => (this.device, this.number) == (other.device, other.number),
+        _ => false,
+    })
+}
+
+/// `metadata-hash`.
+pub fn metadata_hash(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<MetadataHashValue> {
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(hash(&file::status(&*descriptor.object)?)))
+}
+
+/// `metadata-hash-at`.
+pub fn metadata_hash_at(
+    wasi: &mut Wasi,
+    this: Borrow<Descriptor>,
+    path_flags: PathFlags,
+    path: String,
+) -> Outcome<MetadataHashValue> {
+    let how = wasi.resolution;
+    let descriptor = wasi.table.get(&this)?;
+    attempt(|| Ok(hash(&descriptor.status_at(how, path_flags, &path)?)))
+}
