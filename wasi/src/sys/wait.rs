@@ -3,7 +3,8 @@
 //! Every blocking call of the host comes through here: a call that may block first waits for its handle with
 //! [`readable`] or [`writable`], and only then reads or writes.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -11,7 +12,7 @@ use crate::sys::{Errno, clock};
 use crate::{Deadline, Stop};
 
 /// What a waiting call wants of a handle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Interest {
     Read,
     Write,
@@ -38,19 +39,14 @@ pub(crate) fn wait(
     // The system refuses more entries than a process may have handles, and a guest may name one handle many
     // times: each (handle, interest) is asked once.
     let mut asked: Vec<(BorrowedFd<'_>, Interest)> = Vec::new();
-    let index: Vec<usize> = fds
-        .iter()
-        .map(|(fd, interest)| {
-            use std::os::fd::AsRawFd;
-            let same = |(other, kind): &(BorrowedFd<'_>, Interest)| {
-                other.as_raw_fd() == fd.as_raw_fd() && kind == interest
-            };
-            asked.iter().position(same).unwrap_or_else(|| {
-                asked.push((*fd, *interest));
-                asked.len() - 1
-            })
-        })
-        .collect();
+    let mut known: BTreeMap<(RawFd, Interest), usize> = BTreeMap::new();
+    let mut index = Vec::with_capacity(fds.len());
+    for (fd, interest) in fds {
+        index.push(*known.entry((fd.as_raw_fd(), *interest)).or_insert_with(|| {
+            asked.push((*fd, *interest));
+            asked.len() - 1
+        }));
+    }
     let mut entries: Vec<PollFd<'_>> =
         asked.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
     loop {
