@@ -1,7 +1,7 @@
 //! The resource `descriptor` of `wasi:filesystem/types`: an open file or directory, and what can be done with it.
 //!
 //! A descriptor carries whether it came from a read-only grant; what is opened through it inherits that and can never
-//! lose it. Every function that changes something asks [`Descriptor::writable`] first, on both ends where there are
+//! lose it. Every function that changes something asks `writable` first, on both ends where there are
 //! two. Paths are resolved by `sys::path`, which nothing here second-guesses.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -28,7 +28,7 @@ pub type FieldName = String;
 /// A value: bytes, mostly text.
 pub type FieldValue = Vec<u8>;
 
-/// How many bytes one set of fields may take, names and values and [`OVERHEAD`] for each.
+/// How many bytes one set of fields may take, names and values and 64 for each.
 pub const MAX_FIELDS_BYTES: usize = 128 * 1024;
 /// What a field counts beyond its bytes: about what it takes in the host.
 const OVERHEAD: usize = 64;
