@@ -60,6 +60,7 @@ fn official_wit() -> PathBuf {
     let output = Command::new(cargo)
         .args([
             "metadata",
+            "--locked",
             "--format-version",
             "1",
             "--manifest-path",
