@@ -193,7 +193,7 @@ impl Tables {
         let after = partition(self.funcs, |i| start(i).is_some_and(|s| s <= pc));
         let own = after.checked_sub(1)?;
         let row = self.func(bytes, own)?;
-        (pc - row.start <= row.len).then_some(own)
+        (pc - row.start < row.len).then_some(own)
     }
 
     /// The site at `pc`: a call that returns there if `call`, else a trap.

@@ -179,6 +179,17 @@ fn a_backtrace_names_functions_and_operators_innermost_first() {
 }
 
 #[test]
+fn a_trap_right_behind_a_call_is_told_from_the_call() {
+    for config in configs() {
+        let wat = r#"(module (func $f) (func (export "run") (call $f) unreachable))"#;
+        let (mut store, instance) = instance(&config, wat, (), |_| vec![]);
+        let error = try_call(&mut store, instance, "run", &[]).unwrap_err();
+        let offset = error.backtrace().frames[0].offset.unwrap() as usize;
+        assert_eq!(wat::parse_str(wat).unwrap()[offset], 0x00, "unreachable, not call");
+    }
+}
+
+#[test]
 fn deep_recursion_counts_the_frames_that_a_backtrace_omits() {
     for config in configs() {
         let (mut store, instance) = instance(&config, TRAPS, (), |_| vec![]);

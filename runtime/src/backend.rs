@@ -29,8 +29,8 @@ pub trait NativeCode: Send + Sync + core::fmt::Debug {
     /// index `ty` of the module: its first parameter is the [`crate::vm::VmFunc`]. Null only if no call of this type exists.
     fn stub(&self, ty: u32) -> *const c_void;
 
-    /// The trap, function and operator behind a program counter of this code, for backtraces: own function number and byte
-    /// offset in the wasm file, if recorded.
+    /// The function and operator behind an address inside an instruction of this code, for backtraces: own function number and
+    /// byte offset in the wasm file, if recorded. For a call that is under way the address is its return address less one.
     fn locate(&self, pc: usize) -> Option<(u32, Option<u32>)>;
 }
 

@@ -556,7 +556,7 @@ impl StoreInner {
         }
     }
 
-    /// Notes a frame of native code that is being left, by its program counter. The instance is any of the module's: what a
+    /// Notes a frame of native code that is being left, by its program counter as [`crate::backend::NativeCode::locate`] takes it. The instance is any of the module's: what a
     /// backtrace tells of it are names.
     pub fn push_native_frame(&mut self, pc: usize) {
         if self.backtrace.len() >= self.engine.config().max_backtrace {

@@ -85,7 +85,7 @@ impl NativeCode for NativeModule {
             // A fallback stub: the interpreter has noted the function already.
             return None;
         }
-        let site = tables.site(bytes, pc, true).or_else(|| tables.site(bytes, pc, false));
+        let site = tables.site(bytes, pc, false).or_else(|| tables.site(bytes, pc.checked_add(1)?, true));
         Some((own as u32, site.map(|site| site.offset).filter(|&offset| offset != NONE)))
     }
 }

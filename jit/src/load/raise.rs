@@ -21,8 +21,9 @@ pub(crate) struct Landing {
     pc: usize,
 }
 
-/// Finds the way out. `pc` is where the innermost guest frame stopped: a return address, or the instruction that trapped.
-/// Gives the payload for the handler.
+/// Finds the way out. `pc` is where the innermost guest frame stopped: the instruction that trapped, or for a call an address
+/// inside it (the return address is that of the next instruction, which may be a trap of its own). Gives the payload for the
+/// handler.
 ///
 /// # Safety
 /// Called for native code that runs on this thread (F1, F2); `landing` is writable.
@@ -42,7 +43,7 @@ unsafe extern "C" fn leave(fp: usize, pc: usize, status: u32, landing: *mut Land
     u64::from(status)
 }
 
-/// Calls `visit` with the program counter of each frame; gives the first frame that is an array entry's: its pc and fp.
+/// Calls `visit` with the program counter of each frame, as in [`leave`]; gives the first frame that is an array entry's: fp, pc.
 ///
 /// # Safety
 /// As [`leave`].
@@ -54,7 +55,7 @@ unsafe fn each_frame(mut fp: usize, mut pc: usize, mut visit: impl FnMut(usize))
         }
         visit(pc);
         // SAFETY: F1: the frame belongs to native code, which has set its frame pointer.
-        (fp, pc) = unsafe { (*(fp as *const usize), *((fp + 8) as *const usize)) };
+        (fp, pc) = unsafe { (*(fp as *const usize), *((fp + 8) as *const usize) - 1) };
     }
 }
 
@@ -66,7 +67,7 @@ unsafe fn entry_of(fp: usize, pc: usize) -> Option<(Landing, *mut VmContext)> {
     // SAFETY: the caller vouches.
     let (fp, pc) = unsafe { each_frame(fp, pc, |_| {})? };
     let code = registry::find(pc)?;
-    let row = code.tables.entry(code.bytes(), (pc - code.text) as u32)?;
+    let row = code.tables.entry(code.bytes(), (pc + 1 - code.text) as u32)?;
     // SAFETY: F2.
     let vmctx = unsafe { *((fp - row.vmctx as usize) as *const *mut VmContext) };
     let landing = Landing { sp: fp - row.sp as usize, fp, pc: code.text + row.handler as usize };
@@ -81,6 +82,7 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
         "mov edx, esi",
         "mov rdi, rbp",
         "mov rsi, [rsp]",
+        "dec rsi",
         "sub rsp, 40",
         "mov rcx, rsp",
         "call {leave}",
@@ -116,7 +118,7 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
     std::arch::naked_asm!(
         "mov w2, w1",
         "mov x0, x29",
-        "mov x1, x30",
+        "sub x1, x30, #1",
         "sub sp, sp, #32",
         "mov x3, sp",
         "bl {leave}",
@@ -152,7 +154,7 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
     std::arch::naked_asm!(
         "mv a2, a1",
         "mv a0, s0",
-        "mv a1, ra",
+        "addi a1, ra, -1",
         "addi sp, sp, -32",
         "mv a3, sp",
         "call {leave}",

@@ -34,8 +34,7 @@ impl CodeInfo {
     }
 
     fn end(&self) -> usize {
-        // A call may be the last instruction: its return address is the end.
-        self.text + self.tables.text_len as usize + 1
+        self.text + self.tables.text_len as usize
     }
 }
 
