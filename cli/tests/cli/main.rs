@@ -5,6 +5,7 @@ mod guests;
 mod limits;
 mod modules;
 mod reading;
+mod readme;
 mod sandbox;
 mod usage;
 

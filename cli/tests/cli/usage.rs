@@ -14,7 +14,7 @@ fn wrong_usage_ends_with_2() {
         (&["run", "--dir", "a::b::rw", "x"], "`ro`"),
         (&["run", "--timeout", "100", "x"], "the unit is missing"),
         (&["run", "--max-memory", "1.5G", "x"], "whole number"),
-        (&["run", "--fuel", "-1", "x"], "--fuel"),
+        (&["run", "--fuel", "lots", "x"], "--fuel"),
         (&["run", "--preload", "x", "y"], "NAME=FILE"),
         (&["run", "-W", "telepathy", "x"], "multi-value"),
         (&["aot", "x"], "--output"),

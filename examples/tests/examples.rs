@@ -1,0 +1,28 @@
+//! The examples do what they say.
+
+use std::process::Command;
+
+#[track_caller]
+fn stdout(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn embed_calls_back_and_is_stopped_by_its_fuel() {
+    let text = stdout(env!("CARGO_BIN_EXE_embed"), &[]);
+    assert_eq!(text, "the guest noted [0, 1, 4, 9, 16]\nthen it was stopped: all fuel consumed\n");
+}
+
+#[test]
+fn component_runs_a_command_with_its_arguments() {
+    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/bin/rust-hello.wasm");
+    let text = stdout(env!("CARGO_BIN_EXE_component"), &[guest, "one", "two"]);
+    assert!(text.contains(r#"["one", "two"]"#), "{text}");
+}
+
+#[test]
+fn artifact_computes_what_the_module_says() {
+    assert_eq!(stdout(env!("CARGO_BIN_EXE_artifact"), &[]), "fib(30) = 832040\n");
+}
