@@ -37,6 +37,7 @@ fn main() {
         parent(child);
         println!("test {name} ... ok");
     }
+    println!("test result: ok. {} passed; 0 failed", CASES.len());
 }
 
 fn inherited() -> Wasi {
