@@ -23,8 +23,6 @@ pub const LEFT_OUT: WasmFeatures = WasmFeatures::SIMD
     .union(WasmFeatures::CM_THREADING)
     .union(WasmFeatures::CM_ERROR_CONTEXT)
     .union(WasmFeatures::CM_FIXED_LENGTH_LISTS)
-    .union(WasmFeatures::CM_MAP)
-    .union(WasmFeatures::CM_IMPLEMENTS)
     .union(WasmFeatures::CM_GC)
     .union(WasmFeatures::CM_FORWARD)
     .union(WasmFeatures::CM_ACCESSORS)

@@ -13,6 +13,7 @@
 use super::abi::StringEncoding;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -25,6 +26,8 @@ pub(crate) struct ComponentInfo {
     pub(crate) imports: Vec<(Arc<str>, ExternType)>,
     /// Exports in order.
     pub(crate) exports: Vec<(Arc<str>, ExternType)>,
+    /// The interfaces that imports say they implement (`implements`), by import name.
+    pub(crate) implements: BTreeMap<Arc<str>, Arc<str>>,
     /// Nested components, as the plan numbers them.
     pub(crate) components: Vec<(Arc<ComponentInfo>, Box<[Capture]>)>,
     /// Value types that name resources.

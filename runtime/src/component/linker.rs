@@ -2,7 +2,8 @@
 //! instantiated often.
 //!
 //! Names with versions find each other as names.rs says: define `wasi:cli/stdout@0.2.12` once, and components that import
-//! 0.2.0 link as well, unless they use a function that the definition lacks.
+//! 0.2.0 link as well, unless they use a function that the definition lacks. An import under a name of the component's own that
+//! says which interface it implements gets the definition of its name, else that of the interface.
 //!
 //! ```
 //! use mini_wasm_runtime::component::{Component, Linker};
@@ -159,7 +160,9 @@ impl<T: 'static> Linker<T> {
         let mut matcher = Matcher::new(info);
         let mut args = Items::new();
         for (name, ty) in &info.imports {
-            let item = match (names::lookup(&self.root, name), ty) {
+            let found = names::lookup(&self.root, name)
+                .or_else(|| names::lookup(&self.root, info.implements.get(name)?));
+            let item = match (found, ty) {
                 (_, ExternType::Type(TypeBound::Value(_) | TypeBound::Other)) => Item::Type,
                 // An instance that only names types needs no definition.
                 (None, ty @ ExternType::Instance(_)) => matcher

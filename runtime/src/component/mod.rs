@@ -130,6 +130,11 @@ impl Component {
         &self.0.root.exports
     }
 
+    /// The interface that an import says it implements, if it does not bear the interface's name.
+    pub fn implements(&self, import: &str) -> Option<&str> {
+        self.0.root.implements.get(import).map(|interface| &**interface)
+    }
+
     /// What the component calls a resource in the types of its imports and exports: the name of the first import or export
     /// that is this resource.
     pub fn resource_name(&self, rt: ResourceType) -> Option<&str> {

@@ -23,7 +23,7 @@ use wasmparser::component_types::ComponentAnyTypeId;
 use wasmparser::types::TypesRef;
 use wasmparser::{
     BinaryReaderError, CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind,
-    ComponentInstance, ComponentOuterAliasKind, ComponentType, ComponentTypeRef, Encoding, ExternalKind,
+    ComponentInstance, ComponentOuterAliasKind, ComponentType, Encoding, ExternalKind,
     FuncValidatorAllocations, Instance, Parser, Payload, ValidPayload, Validator,
 };
 
@@ -295,7 +295,10 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
             for import in section {
                 let import = import?;
                 let name: Arc<str> = import.name.name.into();
-                let sort = frame.new_sort(types, type_ref_kind(&import.ty), &name)?;
+                let sort = frame.new_sort(types, import.ty.kind(), &name)?;
+                if let Some(interface) = import.name.implements {
+                    frame.info.implements.insert(name.clone(), interface.into());
+                }
                 let item = types.component_item_for_import(&name).ok_or_else(|| {
                     Error::invalid(format!("crash: the validator does not know import `{name}`"))
                 })?;
@@ -323,10 +326,6 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
         _ => {}
     }
     Ok(())
-}
-
-fn type_ref_kind(ty: &ComponentTypeRef) -> ComponentExternalKind {
-    ty.kind()
 }
 
 fn core_sort(kind: ExternalKind) -> Result<CoreSort> {

@@ -131,6 +131,12 @@ fn lists_records_and_tuples_cross() {
 }
 
 #[test]
+fn maps_cross_with_repeated_keys() {
+    let entries = vec![("a".into(), Val::U32(1)), ("b".into(), Val::U32(2)), ("a".into(), Val::U32(3))];
+    echoes("(map string u32)", "i32 i32", vec![Val::Map(entries), Val::Map(vec![])]);
+}
+
+#[test]
 fn variants_of_all_kinds_cross() {
     let case = |case, payload: Option<Val>| Val::Variant { case, payload: payload.map(Box::new) };
     echoes(

@@ -79,6 +79,31 @@ fn other_functions_do_not_disturb_and_other_versions_of_the_track_link() {
 }
 
 #[test]
+fn an_import_may_bear_a_name_of_its_own_and_say_what_it_implements() {
+    let engine = Engine::new(Config::default());
+    let wat = r#"(component
+        (import "primary" (implements "a:b/c@1.0.0") (instance $p (export "f" (func (result u32)))))
+        (import "secondary" (implements "a:b/c@1.0.0") (instance $s (export "f" (func (result u32)))))
+        (core func $p (canon lower (func $p "f")))
+        (core func $s (canon lower (func $s "f")))
+        (core module $m
+            (import "" "p" (func $p (result i32)))
+            (import "" "s" (func $s (result i32)))
+            (func (export "f") (result i32) (i32.add (call $p) (call $s))))
+        (core instance $i (instantiate $m (with "" (instance (export "p" (func $p)) (export "s" (func $s))))))
+        (func (export "f") (result u32) (canon lift (core func $i "f"))))"#;
+    let component = component(&engine, wat);
+    assert_eq!(component.implements("primary"), Some("a:b/c@1.0.0"));
+    let mut linker = Linker::<()>::new(&engine);
+    linker.instance("a:b/c@1.3.0").unwrap().func_wrap("f", |_, (): ()| Ok(1u32)).unwrap();
+    linker.instance("secondary").unwrap().func_wrap("f", |_, (): ()| Ok(20u32)).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let func = instance.func(&mut store, "f").unwrap();
+    assert_eq!(func.call(&mut store, &[]).unwrap(), Some(Val::U32(21)));
+}
+
+#[test]
 fn a_name_is_defined_once_unless_shadowing_is_allowed() {
     let engine = Engine::new(Config::default());
     let mut linker = Linker::<()>::new(&engine);

@@ -347,3 +347,145 @@ fn an_interface_that_uses_anothers_resource_needs_no_second_definition() {
     linker.instance("b").unwrap().func_wrap("f", |_, (_,): (Borrow<Counter>,)| Ok(())).unwrap();
     linker.instantiate(Store::new(&engine, ()), &component).unwrap();
 }
+
+/// A definer whose code for `realloc` and for the destructor is given, with a host function `host`.
+fn odd_definer(realloc: &str, dtor: &str) -> String {
+    format!(
+        r#"(component
+            (import "host" (func $host))
+            (core func $host' (canon lower (func $host)))
+            (core module $dtor
+                (import "" "host" (func $host))
+                (func (export "dtor") (param i32) {dtor}))
+            (core instance $dtor (instantiate $dtor (with "" (instance (export "host" (func $host'))))))
+            (type $r' (resource (rep i32) (dtor (core func $dtor "dtor"))))
+            (export $r "r" (type $r'))
+            (core func $new (canon resource.new $r))
+            (core func $rep (canon resource.rep $r))
+            (core func $drop (canon resource.drop $r))
+            (core module $m
+                (import "" "new" (func $new (param i32) (result i32)))
+                (import "" "rep" (func $rep (param i32) (result i32)))
+                (import "" "drop" (func $drop (param i32)))
+                (import "" "host" (func $host))
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc} (i32.const 64))
+                (func (export "make") (param i32) (result i32) (call $new (local.get 0)))
+                (func (export "drop") (param i32) (call $drop (local.get 0)))
+                (func (export "text") (param i32 i32)))
+            (core instance $i (instantiate $m (with "" (instance
+                (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))
+                (export "host" (func $host'))))))
+            (alias core export $i "memory" (core memory $memory))
+            (func (export "make") (param "rep" u32) (result u32) (canon lift (core func $i "make")))
+            (func (export "drop") (param "i" u32) (canon lift (core func $i "drop")))
+            (func (export "text") (param "s" string)
+                (canon lift (core func $i "text") (memory $memory) (realloc (core func $i "realloc")))))"#
+    )
+}
+
+fn odd(realloc: &str, dtor: &str) -> (Store<Option<super::super::Func>>, Instance) {
+    let engine = Engine::new(Config::default());
+    let component = component(&engine, &odd_definer(realloc, dtor));
+    let mut linker = Linker::<Option<super::super::Func>>::new(&engine);
+    // The host enters the component again, by the function it was told, once.
+    linker
+        .root()
+        .func_wrap("host", |mut caller, (): ()| match caller.data_mut().take() {
+            Some(func) => func.call(&mut caller, &[Val::U32(2)]).map(|_| ()),
+            None => Ok(()),
+        })
+        .unwrap();
+    let mut store = Store::new(&engine, None);
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    (store, instance)
+}
+
+#[test]
+fn resource_new_and_drop_may_not_be_called_from_realloc_but_rep_may() {
+    for (realloc, leaves) in [
+        ("(drop (call $new (i32.const 1)))", true),
+        ("(call $drop (i32.const 1))", true),
+        ("(drop (call $rep (i32.const 1)))", false),
+    ] {
+        let (mut store, instance) = odd(realloc, "");
+        let make = instance.func(&mut store, "make").unwrap();
+        make.call(&mut store, &[Val::U32(5)]).unwrap();
+        let text = instance.func(&mut store, "text").unwrap();
+        let result = text.call(&mut store, &["x".into()]);
+        if leaves {
+            assert!(trap_of(result).contains("cannot leave component instance"), "{realloc}");
+        } else {
+            result.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_destructor_that_traps_poisons_its_instance() {
+    let (mut store, instance) = odd("", "(unreachable)");
+    let make = instance.func(&mut store, "make").unwrap();
+    let drop = instance.func(&mut store, "drop").unwrap();
+    make.call(&mut store, &[Val::U32(5)]).unwrap();
+    assert!(trap_of(drop.call(&mut store, &[Val::U32(1)])).contains("unreachable"));
+    assert!(trap_of(make.call(&mut store, &[Val::U32(5)])).contains("cannot enter component instance"));
+}
+
+#[test]
+fn a_destructor_may_enter_its_component_again() {
+    let (mut store, instance) = odd("", "(call $host)");
+    let make = instance.func(&mut store, "make").unwrap();
+    let drop = instance.func(&mut store, "drop").unwrap();
+    make.call(&mut store, &[Val::U32(5)]).unwrap();
+    make.call(&mut store, &[Val::U32(6)]).unwrap();
+    // Dropping 1 calls the host, which drops 2.
+    *store.data_mut() = Some(drop);
+    drop.call(&mut store, &[Val::U32(1)]).unwrap();
+    let again = make.call(&mut store, &[Val::U32(7)]).unwrap();
+    assert_eq!(again, Some(Val::U32(2)), "both are free, the last freed is the next");
+}
+
+#[test]
+fn a_handle_cannot_be_dropped_while_it_is_lent() {
+    let engine = Engine::new(Config::default());
+    let component = component(
+        &engine,
+        r#"(component
+            (import "h" (instance $h
+                (export "counter" (type $c (sub resource)))
+                (export "make" (func (result (own $c))))
+                (export "lend" (func (param "c" (borrow $c))))))
+            (alias export $h "counter" (type $c))
+            (core func $make (canon lower (func $h "make")))
+            (core func $lend (canon lower (func $h "lend")))
+            (core func $drop (canon resource.drop $c))
+            (core module $m
+                (import "" "make" (func $make (result i32)))
+                (import "" "lend" (func $lend (param i32)))
+                (import "" "drop" (func $drop (param i32)))
+                (func (export "run") (call $lend (call $make)))
+                (func (export "drop") (param i32) (call $drop (local.get 0))))
+            (core instance $i (instantiate $m (with "" (instance
+                (export "make" (func $make)) (export "lend" (func $lend)) (export "drop" (func $drop))))))
+            (func (export "run") (canon lift (core func $i "run")))
+            (func (export "drop") (param "i" u32) (canon lift (core func $i "drop"))))"#,
+    );
+    let mut linker = Linker::<Option<super::super::Func>>::new(&engine);
+    let mut h = linker.instance("h").unwrap();
+    h.resource::<Counter>("counter", |_, _| Ok(())).unwrap();
+    h.func_wrap("make", |_, (): ()| Ok(Own::<Counter>::new(1))).unwrap();
+    h.func_wrap("lend", |mut caller, (_,): (Borrow<Counter>,)| match *caller.data() {
+        Some(drop) => drop.call(&mut caller, &[Val::U32(1)]).map(|_| ()),
+        None => Ok(()),
+    })
+    .unwrap();
+    let mut store = Store::new(&engine, None);
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let run = instance.func(&mut store, "run").unwrap();
+    let drop = instance.func(&mut store, "drop").unwrap();
+    run.call(&mut store, &[]).unwrap();
+    drop.call(&mut store, &[Val::U32(1)]).unwrap();
+    *store.data_mut() = Some(drop);
+    let trap = trap_of(run.call(&mut store, &[]));
+    assert!(trap.contains("cannot remove owned resource while borrowed"), "{trap}");
+}
