@@ -39,14 +39,17 @@ pub(crate) struct Options {
 impl Options {
     /// The options of a configuration, at full speed.
     pub(crate) fn new(config: &Config) -> Options {
-        Options {
+        let options = Options {
             fuel: config.fuel,
             epoch: config.epoch,
             canonicalize_nans: config.canonicalize_nans,
             accumulators: true,
             pinned_local: true,
             fusion: true,
-        }
+        };
+        #[cfg(test)]
+        let options = super::tests::with_speed(options);
+        options
     }
 }
 
