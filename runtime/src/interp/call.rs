@@ -6,7 +6,7 @@
 //! so calls inside an instance pay nothing for it.
 
 use super::code::FuncEntry;
-use super::dispatch::{Handler, handler};
+use super::dispatch::{Handler, cold, handler};
 use super::flow::{read_header, return_to, write_header};
 use super::operand::{Slot, Src};
 use super::state::{Exec, Flow, State};
@@ -129,7 +129,7 @@ impl Exec for Translate {
                 s.ip = ip;
                 s.sp = sp;
                 s.acc = status.0.into();
-                return Flow::Cold(handler::<LeaveCaller>());
+                return Flow::Cold(cold::<LeaveCaller>());
             }
             s.ip = (*entry).code.load(Ordering::Acquire);
             s.l0 = *s.sp.wrapping_add((*entry).l0.load(Ordering::Relaxed) as usize);
@@ -242,7 +242,7 @@ unsafe fn call_func<const SIZE: usize>(s: &mut State, func: *const VmFunc) -> Fl
 unsafe fn returned(s: &mut State, status: Status, slots: *mut u64) -> Flow {
     if !status.is_ok() {
         s.acc = status.0.into();
-        return Flow::Cold(handler::<unwind::Leave>());
+        return Flow::Cold(cold::<unwind::Leave>());
     }
     // SAFETY: I4; the arguments' place has at least the slot of a result, since frames end behind the highest operand.
     unsafe {

@@ -185,7 +185,7 @@ impl Exec for Epoch {
         unsafe {
             let store = (*s.ctx).store;
             if (*(*store).epoch).load(Ordering::Relaxed) >= (*store).epoch_deadline {
-                Flow::Cold(super::dispatch::handler::<EpochReached>())
+                Flow::Cold(super::dispatch::cold::<EpochReached>())
             } else {
                 Flow::Next
             }

@@ -49,3 +49,8 @@ pub(super) unsafe fn start(mut s: State) -> u32 {
 pub(super) const fn handler<E: Exec>() -> Handler {
     run::<E>
 }
+
+/// The handler of the rare rest of an instruction.
+pub(super) const fn cold<E: Exec>() -> Handler {
+    run::<E>
+}

@@ -13,9 +13,13 @@ use core::marker::PhantomData;
 /// Where the immediate of another memory stands: the byte offset, in the instance, of the pointer to it.
 pub(super) const MEMORY: usize = 16;
 
+/// A value at any address. Copying it out of the place needs no intermediate on the stack, with or without debug assertions.
+#[repr(C, packed)]
+struct Anywhere<T>(T);
+
 /// The place of a `T` at `address + offset` in a memory, if it lies inside.
 #[inline(always)]
-fn place<T>(base: *mut u8, len: usize, address: u32, offset: u32) -> Option<*mut T> {
+fn place<T>(base: *mut u8, len: usize, address: u32, offset: u32) -> Option<*mut Anywhere<T>> {
     let start = u64::from(address) + u64::from(offset);
     if start + size_of::<T>() as u64 <= len as u64 {
         Some(base.wrapping_add(start as usize).cast())
@@ -37,7 +41,7 @@ impl<O: Load, X: Src, R: Dst> Exec for Load0<O, X, R> {
             let address = if X::IMMEDIATE { 0 } else { X::read::<u32>(s, A) };
             match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
                 Some(place) => {
-                    R::write(s, O::extend(place.read_unaligned()));
+                    R::write(s, O::extend((*place).0));
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),
@@ -58,7 +62,7 @@ impl<O: Store, X: Src, Y: Src> Exec for Store0<O, X, Y> {
             let address = if X::IMMEDIATE { 0 } else { X::read::<u32>(s, A) };
             match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
                 Some(place) => {
-                    place.write_unaligned(O::wrap(Y::read(s, D)));
+                    (*place).0 = O::wrap(Y::read(s, D));
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),
@@ -79,7 +83,7 @@ impl<O: Load> Exec for LoadOther<O> {
             let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
             match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
                 Some(place) => {
-                    Slot::write(s, O::extend(place.read_unaligned()));
+                    Slot::write(s, O::extend((*place).0));
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),
@@ -100,7 +104,7 @@ impl<O: Store> Exec for StoreOther<O> {
             let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
             match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
                 Some(place) => {
-                    place.write_unaligned(O::wrap(Slot::read(s, D)));
+                    (*place).0 = O::wrap(Slot::read(s, D));
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),

@@ -38,7 +38,7 @@ macro_rules! dispatcher {
                         Flow::Cold(handler) => next!(handler, s, $to_word),
                         Flow::Trap(trap) => {
                             s.acc = trap.code().into();
-                            next!(run::<Leave>, s, $to_word)
+                            next!(run_cold::<Leave>, s, $to_word)
                         }
                         Flow::Exit(status) => status,
                     }
@@ -49,19 +49,38 @@ macro_rules! dispatcher {
                     let next = handler_at(ip.wrapping_add(E::SIZE));
                     match E::exec(&mut s) {
                         Flow::Next => {
-                            s.ip = s.ip.wrapping_add(E::SIZE);
+                            s.ip = opaque(s.ip).wrapping_add(E::SIZE);
                             next!(next, s, $to_word)
                         }
                         Flow::Jump => next!(handler_at(s.ip), s, $to_word),
                         Flow::Cold(handler) => next!(handler, s, $to_word),
                         Flow::Trap(trap) => {
                             s.acc = trap.code().into();
-                            next!(run::<Leave>, s, $to_word)
+                            next!(run_cold::<Leave>, s, $to_word)
                         }
                         Flow::Exit(status) => status,
                     }
                 }
             }
+        }
+
+        /// The same, never inlined: a handler that ended in it would save registers for it on its common way, too.
+        #[allow(clippy::too_many_arguments)]
+        #[cold]
+        #[inline(never)]
+        unsafe extern $abi fn run_cold<E: Exec>(
+            ip: *const u8,
+            sp: *mut u64,
+            mem: *mut u8,
+            acc: u64,
+            len: usize,
+            l0: u64,
+            f64: f64,
+            f32: f32,
+            ctx: $word,
+        ) -> u32 {
+            // SAFETY: as there.
+            unsafe { run::<E>(ip, sp, mem, acc, len, l0, f64, f32, ctx) }
         }
 
         /// Runs from `s` on until an instruction exits.
@@ -73,6 +92,15 @@ macro_rules! dispatcher {
             unsafe { next!(handler_at(s.ip), s, $to_word) }
         }
     };
+}
+
+/// `ip`, from which operands are then addressed backwards: otherwise LLVM keeps it and the instruction's own address, in two
+/// registers of which one has to be saved.
+#[inline(always)]
+fn opaque(mut ip: *const u8) -> *const u8 {
+    // SAFETY: no instruction.
+    unsafe { core::arch::asm!("/* {0} */", inlateout(reg) ip, options(pure, nomem, nostack, preserves_flags)) };
+    ip
 }
 
 macro_rules! next {
@@ -94,4 +122,9 @@ dispatcher!("C", *mut VmContext, |ctx: *mut VmContext| ctx, |word: *mut VmContex
 /// The handler of an instruction.
 pub(super) const fn handler<E: Exec>() -> Handler {
     run::<E>
+}
+
+/// The handler of the rare rest of an instruction.
+pub(super) const fn cold<E: Exec>() -> Handler {
+    run_cold::<E>
 }

@@ -44,7 +44,7 @@ pub(super) fn check(s: &mut State, status: Status) -> Flow {
         return Flow::Next;
     }
     s.acc = status_word(status);
-    Flow::Cold(super::dispatch::handler::<Leave>())
+    Flow::Cold(super::dispatch::cold::<Leave>())
 }
 
 /// The code table of an instance's module.
