@@ -129,7 +129,7 @@ bulk! {
     /// `memory.size`: offset of the memory in the instance, binary logarithm of the page size.
     MemorySize, s, at: 24 {
         let memory = *s.instance_entry::<*mut VmMemory>(s.operand(FIRST));
-        *at = (*memory).len as u64 >> s.operand::<u32>(SECOND);
+        *at = ((*memory).len as u64).wrapping_shr(s.operand::<u32>(SECOND));
         Flow::Next
     }
     /// `ref.func` of a function of the module: offset of its `VmFunc` in the instance.

@@ -7,7 +7,7 @@
 
 use super::code::FuncEntry;
 use super::dispatch::{Handler, cold, handler};
-use super::flow::{read_header, return_to, write_header};
+use super::flow::{copy_down, read_header, return_to, write_header};
 use super::operand::{Slot, Src};
 use super::state::{Exec, Flow, State};
 use super::unwind::{self, LeaveCaller};
@@ -68,6 +68,12 @@ pub(super) fn cross_ip() -> *const u8 {
 /// The code of a function that is not translated yet.
 pub(super) fn translate_ip() -> *const u8 {
     address(&TRANSLATE)
+}
+
+/// The handlers of the static instructions that go on, for the tests that look at machine code.
+#[cfg(test)]
+pub(super) fn statics() -> [(&'static str, Handler); 2] {
+    [("return to another instance", handler::<ReturnCross>()), ("translation", handler::<Translate>())]
 }
 
 /// Ends the run.
@@ -157,6 +163,24 @@ impl Exec for Call {
 /// Slots under the frame of a callee in another instance.
 const CROSS_SLOTS: usize = 4;
 
+/// Copies slots to higher ones, highest first. Volatile as in [`copy_down`].
+#[inline(always)]
+unsafe fn copy_up(from: *const u64, to: *mut u64, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        left -= 1;
+        // SAFETY: the caller's promise: I2 for all slots.
+        unsafe { to.wrapping_add(left).write_volatile(*from.wrapping_add(left)) };
+    }
+}
+
+/// Copies slots wherever they go.
+#[inline(always)]
+unsafe fn copy_either_way(from: *const u64, to: *mut u64, count: usize) {
+    // SAFETY: the caller's promise: I2 for all slots.
+    unsafe { if to.cast_const() > from { copy_up(from, to, count) } else { copy_down(from, to, count) } }
+}
+
 /// Calls an interpreted function of another instance.
 #[inline(always)]
 unsafe fn call_cross(s: &mut State, func: *const VmFunc, size: usize) -> Flow {
@@ -174,7 +198,7 @@ unsafe fn call_cross(s: &mut State, func: *const VmFunc, size: usize) -> Flow {
         if !fits {
             return Flow::Trap(Trap::StackOverflow);
         }
-        core::ptr::copy(under, frame, params);
+        copy_up(under, frame, params);
         write_header(under, s.ip.wrapping_add(size), s.sp);
         *under.wrapping_add(2) = s.ctx.expose_provenance() as u64;
         *under.wrapping_add(3) = u64::from(s.operand::<u16>(RESULTS));
@@ -208,7 +232,7 @@ impl Exec for ReturnCross {
             let under = s.sp;
             let (ip, sp, ctx) = read_cross(under);
             let results = *under.wrapping_add(3) as usize;
-            core::ptr::copy(under.wrapping_add(CROSS_SLOTS), under, results);
+            copy_down(under.wrapping_add(CROSS_SLOTS), under, results);
             s.ctx = ctx;
             s.reload_memory();
             return_to(s, ip, sp)
@@ -350,7 +374,7 @@ unsafe fn tail(s: &mut State, entry: *const FuncEntry, ip: *const u8, sp: *mut u
         if end > (*(*s.ctx).store).value_stack_limit {
             return Flow::Trap(Trap::StackOverflow);
         }
-        core::ptr::copy(s.slot_at(ARGS), s.sp, usize::from(s.operand::<u16>(PARAMS)));
+        copy_down(s.slot_at(ARGS), s.sp, usize::from(s.operand::<u16>(PARAMS)));
         let frame = s.sp;
         enter(s, entry, frame, ip, sp)
     }
@@ -372,7 +396,7 @@ unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
             let status = ((*func).array_call)(func, slots);
             return match returned(s, status, slots) {
                 Flow::Next => {
-                    core::ptr::copy(slots, s.sp, results);
+                    copy_down(slots, s.sp, results);
                     return_to(s, ip, sp)
                 }
                 other => other,
@@ -389,7 +413,7 @@ unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
             if end > (*(*s.ctx).store).value_stack_limit {
                 return Flow::Trap(Trap::StackOverflow);
             }
-            core::ptr::copy(s.slot_at(ARGS), s.sp, usize::from(s.operand::<u16>(PARAMS)));
+            copy_down(s.slot_at(ARGS), s.sp, usize::from(s.operand::<u16>(PARAMS)));
             let frame = s.sp;
             s.ctx = (*func).instance;
             s.reload_memory();
@@ -403,7 +427,7 @@ unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
         if frame.wrapping_add(need) > (*(*s.ctx).store).value_stack_limit {
             return Flow::Trap(Trap::StackOverflow);
         }
-        core::ptr::copy(s.slot_at(ARGS), frame, params);
+        copy_either_way(s.slot_at(ARGS), frame, params);
         write_header(under, ip, sp);
         *under.wrapping_add(2) = s.ctx.expose_provenance() as u64;
         *under.wrapping_add(3) = results.into();
@@ -462,7 +486,7 @@ impl Exec for ReturnCallNative {
             let status = unwind::call_native(s.ctx, s.operand(TARGET), slots);
             match returned(s, status, slots) {
                 Flow::Next => {
-                    core::ptr::copy(slots, s.sp, results);
+                    copy_down(slots, s.sp, results);
                     return_to(s, ip, sp)
                 }
                 other => other,

@@ -126,6 +126,20 @@ impl<V: Value, X: Src> Exec for Return1<V, X> {
     }
 }
 
+/// Copies slots to lower ones, lowest first. Volatile, or LLVM makes a call of it, for which registers would be saved.
+///
+/// # Safety
+/// I2 for all slots.
+#[inline(always)]
+pub(super) unsafe fn copy_down(from: *const u64, to: *mut u64, count: usize) {
+    let mut at = 0;
+    while at < count {
+        // SAFETY: the caller's promise.
+        unsafe { to.wrapping_add(at).write_volatile(*from.wrapping_add(at)) };
+        at += 1;
+    }
+}
+
 /// `return` with results that lie in a row: first at `a`, header's slot at `d`, how many.
 pub(super) struct ReturnMany;
 
@@ -136,7 +150,7 @@ impl Exec for ReturnMany {
         // SAFETY: the caller's promise; I2. The header is read before the results overwrite it.
         unsafe {
             let (ip, sp) = read_header(s.slot_at(D));
-            core::ptr::copy(s.slot_at(A), s.sp, s.operand::<u32>(B) as usize);
+            copy_down(s.slot_at(A), s.sp, s.operand::<u32>(B) as usize);
             return_to(s, ip, sp)
         }
     }
@@ -194,7 +208,7 @@ impl Exec for Epoch {
 }
 
 /// The rest of [`Epoch`]: asks the engine.
-struct EpochReached;
+pub(super) struct EpochReached;
 
 impl Exec for EpochReached {
     const SIZE: usize = Epoch::SIZE;
@@ -259,9 +273,10 @@ impl Exec for Zero {
         // SAFETY: the caller's promise; I2.
         unsafe {
             let (first, count) = (s.slot_at(D), s.operand::<u32>(B) as usize);
+            // Volatile, or LLVM makes a call of it, for which registers would be saved. There are few locals.
             let mut at = 0;
             while at < count {
-                *first.wrapping_add(at) = 0;
+                first.wrapping_add(at).write_volatile(0);
                 at += 1;
             }
         }

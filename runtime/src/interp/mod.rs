@@ -114,4 +114,6 @@ unsafe fn run(ctx: *mut VmContext, func: u32, slots: *mut RawVal) -> Status {
 }
 
 #[cfg(test)]
+mod machine_code;
+#[cfg(test)]
 mod tests;

@@ -99,7 +99,9 @@ macro_rules! dispatcher {
 #[inline(always)]
 fn opaque(mut ip: *const u8) -> *const u8 {
     // SAFETY: no instruction.
-    unsafe { core::arch::asm!("/* {0} */", inlateout(reg) ip, options(pure, nomem, nostack, preserves_flags)) };
+    unsafe {
+        core::arch::asm!("/* {0} */", inlateout(reg) ip, options(pure, nomem, nostack, preserves_flags))
+    };
     ip
 }
 
