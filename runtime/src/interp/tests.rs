@@ -78,7 +78,7 @@ struct Program {
 const TYPES: [&str; 4] = ["i32", "i64", "f32", "f64"];
 
 impl Program {
-    fn new(seed: u64) -> String {
+    fn text(seed: u64) -> String {
         let mut program = Program { seed: seed | 1, text: String::new(), depth: 0, loops: 0 };
         // Loop counters are locals 12 to 15.
         program.text.push_str(
@@ -338,7 +338,7 @@ impl Program {
 #[test]
 fn random_programs_compute_the_same_with_every_combination_of_options() {
     for seed in 1..=150u64 {
-        let text = Program::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let text = Program::text(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let mut first: Option<(i64, Option<u64>)> = None;
         for_all_speeds(|speed| {

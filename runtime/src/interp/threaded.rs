@@ -94,14 +94,16 @@ macro_rules! dispatcher {
     };
 }
 
-/// `ip`, from which operands are then addressed backwards: otherwise LLVM keeps it and the instruction's own address, in two
-/// registers of which one has to be saved.
+/// `ip`, of which LLVM knows no more: otherwise it computes the next instruction's address early, for the fetch of its
+/// handler, and keeps it in one more register, which often has to be saved. (To compute it first and to address operands
+/// backwards from it needs as few, and is 10 to 15 % slower: every load then waits for the addition.)
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "it holds no instruction")]
 fn opaque(mut ip: *const u8) -> *const u8 {
     // SAFETY: no instruction.
     unsafe {
-        core::arch::asm!("/* {0} */", inlateout(reg) ip, options(pure, nomem, nostack, preserves_flags))
-    };
+        core::arch::asm!("/* {0} */", inlateout(reg) ip, options(pure, nomem, nostack, preserves_flags));
+    }
     ip
 }
 
