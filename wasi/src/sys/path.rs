@@ -2,7 +2,8 @@
 //!
 //! One `openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)` per lookup. Where the system has no such call, or a filter
 //! forbids it, or it lost too many races against renames, a checked walk takes its place: one `O_PATH | O_NOFOLLOW`
-//! per component, `..` answered from a stack of open directories, at most 40 symbolic links. The tests run both.
+//! per component, `..` answered from a stack of open directories, at most 40 symbolic links. The tests run both. The walk
+//! holds a handle per level, so a path some thousand levels deep may fail with `MFILE` where openat2 would not.
 //!
 //! Calls that create, remove or rename a name never hand a path to the system: they get the open parent directory and
 //! one single component from [`parent`].
