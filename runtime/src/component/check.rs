@@ -30,6 +30,8 @@ pub(super) enum Definition {
         body: HostBody,
     },
     Instance(BTreeMap<Arc<str>, Definition>),
+    /// A resource that nobody defined: the one of this name that is known already, else one that nobody can make.
+    MissingResource,
     /// Everything else.
     Item(Item),
 }
@@ -40,6 +42,7 @@ impl Definition {
         match self {
             Definition::Func { .. } => "func",
             Definition::Instance(_) => "instance",
+            Definition::MissingResource => "resource",
             Definition::Item(item) => item.kind(),
         }
     }
@@ -97,6 +100,18 @@ impl<'c> Matcher<'c> {
                     }
                 }
                 Ok(item.clone())
+            }
+            (want @ ExternType::Type(TypeBound::Resource(slot)), Definition::MissingResource) => {
+                let known = self.known(want);
+                Ok(known.unwrap_or_else(|| {
+                    // Nobody can make one, so all of them may be one type.
+                    struct Missing;
+                    let rt = ResourceType::host::<Missing>();
+                    let missing = ResourceItem { rt, destructor: None };
+                    self.bindings.bind(*slot, rt);
+                    self.resources.insert(*slot, missing.clone());
+                    Item::Resource(missing)
+                }))
             }
             (ExternType::Instance(want), Definition::Instance(found)) => self.instance(at, want, |name| {
                 let (name, found) = names::lookup(found, name)?;

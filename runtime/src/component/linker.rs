@@ -215,12 +215,7 @@ fn trap(name: &str, ty: &ExternType) -> Result<Definition> {
             }
             Definition::Instance(inner)
         }
-        ExternType::Type(TypeBound::Resource(_)) => {
-            // Nobody can make one, so all of them may be one type.
-            struct Missing;
-            let rt = ResourceType::host::<Missing>();
-            Definition::Item(Item::Resource(ResourceItem { rt, destructor: None }))
-        }
+        ExternType::Type(TypeBound::Resource(_)) => Definition::MissingResource,
         ExternType::Type(_) => Definition::Item(Item::Type),
         ExternType::Module(_) | ExternType::Component(_) => {
             return Err(Error::unlinkable(format!(

@@ -167,6 +167,59 @@ fn every_truncation_of_a_component_is_an_error() {
 }
 
 #[test]
+fn a_component_with_one_bit_changed_does_no_harm() {
+    let wat = r#"(component
+        (import "f" (func $f (param "s" string) (result (list u8))))
+        (type $r (resource (rep i32)))
+        (core func $new (canon resource.new $r))
+        (core func $rep (canon resource.rep $r))
+        (core module $libc
+            (memory (export "memory") 1)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 256)))
+        (core instance $libc (instantiate $libc))
+        (alias core export $libc "memory" (core memory $memory))
+        (alias core export $libc "realloc" (core func $realloc))
+        (core func $f (canon lower (func $f) (memory $memory) (realloc $realloc)))
+        (core module $m
+            (import "l" "memory" (memory 1))
+            (import "" "f" (func $f (param i32 i32 i32)))
+            (import "" "new" (func $new (param i32) (result i32)))
+            (import "" "rep" (func $rep (param i32) (result i32)))
+            (func (export "g") (param i32 i32) (result i32)
+                (call $f (local.get 0) (local.get 1) (i32.const 16))
+                (i32.store8 (i32.const 256) (call $rep (call $new (i32.const 7))))
+                (i32.const 16)))
+        (core instance $i (instantiate $m (with "l" (instance $libc)) (with "" (instance
+            (export "f" (func $f)) (export "new" (func $new)) (export "rep" (func $rep))))))
+        (func (export "g") (param "s" string) (result (list u8))
+            (canon lift (core func $i "g") (memory $memory) (realloc $realloc))))"#;
+    let bytes = wat::parse_str(wat).unwrap();
+    let engine = Engine::new(Config { fuel: true, ..Config::default() });
+    let run = |bytes: Vec<u8>| -> Result<Option<Val>> {
+        let component = Component::new(&engine, bytes)?;
+        let mut linker = Linker::<()>::new(&engine);
+        linker
+            .root()
+            .func_new("f", |_, _, args| Ok(args.first().cloned().map(|_| Val::List(vec![1u8, 2].into()))))?;
+        linker.define_unknown_imports_as_traps(&component)?;
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(10_000);
+        store.set_limits(crate::StoreLimits { memory_bytes: 16 << 20, ..Default::default() });
+        let instance = linker.instantiate(&mut store, &component)?;
+        let Some(func) = instance.func(&mut store, "g") else { return Ok(None) };
+        func.call(&mut store, &["text".into()])
+    };
+    assert_eq!(run(bytes.clone()).unwrap(), Some(Val::List(vec![7u8, 2].into())));
+    let (mut ran, mut damaged) = (0, bytes.clone());
+    for bit in 0..bytes.len() * 8 {
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        ran += usize::from(run(damaged.clone()).is_ok());
+        damaged[bit / 8] ^= 1 << (bit % 8);
+    }
+    assert!(ran > 100, "names and constants may change: {ran}");
+}
+
+#[test]
 fn a_core_module_is_no_component() {
     let engine = Engine::new(Config::default());
     let module = wat::parse_str("(module)").unwrap();

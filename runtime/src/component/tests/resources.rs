@@ -344,6 +344,11 @@ fn an_interface_that_uses_anothers_resource_needs_no_second_definition() {
     );
     let mut linker = Linker::<()>::new(&engine);
     linker.instance("a").unwrap().resource::<Counter>("counter", |_, _| Ok(())).unwrap();
+    // With traps for what is unknown, `counter` of `b` is still that of `a`.
+    let mut trapping = linker.clone();
+    trapping.define_unknown_imports_as_traps(&component).unwrap();
+    trapping.instance("b").unwrap();
+    trapping.instantiate(Store::new(&engine, ()), &component).unwrap();
     linker.instance("b").unwrap().func_wrap("f", |_, (_,): (Borrow<Counter>,)| Ok(())).unwrap();
     linker.instantiate(Store::new(&engine, ()), &component).unwrap();
 }
