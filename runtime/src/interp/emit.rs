@@ -101,6 +101,8 @@ impl Caches {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Last {
     at: u32,
+    /// The operator it came from, as an offset in the file.
+    origin: u32,
     inst: Inst,
     dst: u16,
     before: Caches,
@@ -140,7 +142,7 @@ impl Translator<'_> {
     }
 
     /// Takes the last instruction back if it made the content of `slot`, which nobody needs any more.
-    pub(super) fn take_back(&mut self, slot: u16) -> Option<Inst> {
+    pub(super) fn take_back(&mut self, slot: u16) -> Option<Last> {
         if !self.options.fusion {
             return None;
         }
@@ -151,7 +153,15 @@ impl Translator<'_> {
         }
         self.caches = last.before;
         self.last = None;
-        Some(last.inst)
+        Some(last)
+    }
+
+    /// Writes an operation that was taken back, for another slot. If it traps, that is the fault of the operator it came
+    /// from, not of the one that takes its value.
+    pub(super) fn emit_again(&mut self, last: Last, slot: u16) {
+        let now = core::mem::replace(&mut self.offset, last.origin);
+        self.emit(last.inst, slot);
+        self.offset = now;
     }
 
     /// The last instruction's operation.
@@ -184,7 +194,7 @@ impl Translator<'_> {
             let canonical = self.instruction(handler, Canonical::<f32>::SIZE);
             self.out.set(canonical, D, slot);
         }
-        self.last = Some(Last { at, inst, dst: slot, before });
+        self.last = Some(Last { at, origin: self.offset, inst, dst: slot, before });
     }
 
     /// Writes the value of `source` to `slot`; if the last instruction made it for nothing else, lets that write there.
@@ -193,8 +203,8 @@ impl Translator<'_> {
             if from == slot {
                 return;
             }
-            if dying && let Some(inst) = self.take_back(from) {
-                return self.emit(inst, slot);
+            if dying && let Some(last) = self.take_back(from) {
+                return self.emit_again(last, slot);
             }
         }
         self.emit(Inst::Copy(source), slot);

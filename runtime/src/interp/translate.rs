@@ -296,12 +296,12 @@ impl Translator<'_> {
 
     fn preserve_before_last(&mut self, local: usize, source: Source, dying: bool) {
         let again = match source {
-            Source::Slot(from) if dying => self.take_back(from).map(|inst| (inst, from)),
+            Source::Slot(from) if dying => self.take_back(from).map(|last| (last, from)),
             _ => None,
         };
         self.preserve(local);
-        if let Some((inst, from)) = again {
-            self.emit(inst, from);
+        if let Some((last, from)) = again {
+            self.emit_again(last, from);
         }
     }
 
