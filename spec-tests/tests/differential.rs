@@ -1,6 +1,6 @@
 //! Random programs do the same in every mode: results, traps, memory, globals, what the host was told, and the fuel left.
 
-use mini_wasm_runtime::{Config, ErrorKind};
+use mini_wasm_runtime::{Config, ErrorKind, Trap};
 use mini_wasm_spec_tests::Mode;
 use mini_wasm_spec_tests::cases::cases;
 use mini_wasm_spec_tests::observe::{Called, observe};
@@ -46,10 +46,21 @@ proptest! {
         if let (Ok(found), Ok(expected)) = (&found, &expected) {
             for (found, expected) in found.iter().zip(expected) {
                 let end = &expected.end;
-                prop_assert_eq!(&found.backtrace, &expected.backtrace, "f{} {:?}\n{}", found.function, end, program.text);
+                let (found, expected) = (blamed(found), blamed(expected));
+                prop_assert_eq!(&found, &expected, "{:?}\n{}", end, program.text);
             }
         }
     }
+}
+
+/// The frames of a trap. Where fuel ran out is nobody's fault, and native code has one exit for it in each function, so there the
+/// innermost frame counts without its offset.
+fn blamed(call: &Called) -> Vec<(u32, Option<u32>)> {
+    let mut frames = call.backtrace.clone();
+    if let (Err(ErrorKind::Trap(Trap::OutOfFuel)), Some(innermost)) = (&call.end, frames.first_mut()) {
+        innermost.1 = None;
+    }
+    frames
 }
 
 /// The first call that differs, in words.
