@@ -239,9 +239,8 @@ pub(crate) fn with_run_implied(
 }
 
 fn is_subcommand(word: &OsString) -> bool {
-    let known = |name: &str| word == name;
-    known("help")
-        || <CommandLine as clap::CommandFactory>::command().get_subcommands().any(|c| known(c.get_name()))
+    // Asked of the derive, not of the built command: this stands in the way of every start.
+    word.to_str().is_some_and(|word| word == "help" || <Command as Subcommand>::has_subcommand(word))
 }
 
 #[cfg(test)]
