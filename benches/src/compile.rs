@@ -55,9 +55,11 @@ pub(crate) fn run(options: &Options) {
         let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds.div_ceil(2) {
             let (t, made) = process_time(&mut || ours(&w.wasm, &key));
-            (our_times.push(t), a = made);
+            our_times.push(t);
+            a = made;
             let (t, made) = process_time(&mut || theirs(&w.wasm));
-            (their_times.push(t), b = made);
+            their_times.push(t);
+            b = made;
         }
         let (t_ours, t_theirs) = (crate::timing::median(our_times), crate::timing::median(their_times));
         let config = Config::default();

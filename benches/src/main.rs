@@ -12,7 +12,10 @@ mod peers;
 mod start;
 mod timing;
 
-const QUESTIONS: &[(&str, &str, fn(&Options))] = &[
+/// Name, what it asks, who answers.
+type Question = (&'static str, &'static str, fn(&Options));
+
+const QUESTIONS: &[Question] = &[
     ("interp", "compute in the interpreter, beside wasmi", interp::run),
     ("native", "compute in native code, beside wasmtime", native::run),
     ("compile", "compile time, artifact size, load and seal check, beside wasmtime", compile::run),
