@@ -556,6 +556,15 @@ impl StoreInner {
         }
     }
 
+    /// Does the address lie in what a guarded memory of this store owns? Only there may native code fault.
+    pub fn is_guarded(&self, address: usize) -> bool {
+        self.memories.iter().any(|memory| {
+            // SAFETY: V1.
+            let base = unsafe { memory.as_ref() }.vm.base as u64;
+            (base..base.saturating_add(crate::vm::GUARDED_BYTES)).contains(&(address as u64))
+        })
+    }
+
     /// Notes a frame of native code that is being left, by its program counter as [`crate::backend::NativeCode::locate`] takes it. The instance is any of the module's: what a
     /// backtrace tells of it are names.
     pub fn push_native_frame(&mut self, pc: usize) {

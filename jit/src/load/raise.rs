@@ -25,9 +25,12 @@ pub(crate) struct Landing {
 /// inside it (the return address is that of the next instruction, which may be a trap of its own). Gives the payload for the
 /// handler.
 ///
+/// `address` is what the instruction reached for when it faulted, else 0. Guest code faults only in the guards of its own
+/// memories: anything else is a hole in the sandbox, and the process ends before it is used.
+///
 /// # Safety
 /// Called for native code that runs on this thread (F1, F2); `landing` is writable.
-unsafe extern "C" fn leave(fp: usize, pc: usize, status: u32, landing: *mut Landing) -> u64 {
+unsafe extern "C" fn leave(fp: usize, pc: usize, status: u32, address: usize, landing: *mut Landing) -> u64 {
     // SAFETY: the caller vouches.
     let Some((out, vmctx)) = (unsafe { entry_of(fp, pc) }) else {
         // Frames that are not ours cannot be left; there is nobody to return to.
@@ -36,6 +39,12 @@ unsafe extern "C" fn leave(fp: usize, pc: usize, status: u32, landing: *mut Land
     };
     // SAFETY: V1, V5: the store runs on this thread, in guest code, so nobody uses its borrow now.
     let store = unsafe { &mut *(*(*vmctx).store).inner.cast::<StoreInner>() };
+    if address != 0 && !store.is_guarded(address) {
+        eprintln!(
+            "crash: native code at {pc:#x} reached for {address:#x}, which is in no memory of its store"
+        );
+        std::process::abort();
+    }
     // SAFETY: as above.
     unsafe { each_frame(fp, pc, |pc| store.push_native_frame(pc)) };
     // SAFETY: the caller vouches.
@@ -83,8 +92,9 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
         "mov rdi, rbp",
         "mov rsi, [rsp]",
         "dec rsi",
+        "xor ecx, ecx",
         "sub rsp, 40",
-        "mov rcx, rsp",
+        "mov r8, rsp",
         "call {leave}",
         "mov rbp, [rsp + 8]",
         "mov rcx, [rsp + 16]",
@@ -94,14 +104,14 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
     )
 }
 
-/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Frame pointer, program counter and status come in
-/// the first three registers of the C convention; the stack is aligned as at a call's target.
+/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Its first four arguments come in
+/// registers, as the C convention has it; the stack is aligned as at a call's target.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32) -> ! {
+pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32, _address: usize) -> ! {
     std::arch::naked_asm!(
         "sub rsp, 40",
-        "mov rcx, rsp",
+        "mov r8, rsp",
         "call {leave}",
         "mov rbp, [rsp + 8]",
         "mov rcx, [rsp + 16]",
@@ -119,8 +129,9 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
         "mov w2, w1",
         "mov x0, x29",
         "sub x1, x30, #1",
+        "mov x3, #0",
         "sub sp, sp, #32",
-        "mov x3, sp",
+        "mov x4, sp",
         "bl {leave}",
         "ldp x9, x29, [sp]",
         "ldr x10, [sp, #16]",
@@ -130,14 +141,14 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
     )
 }
 
-/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Frame pointer, program counter and status come in
-/// the first three registers of the C convention; the stack is aligned.
+/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Its first four arguments come in
+/// registers, as the C convention has it; the stack is aligned.
 #[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32) -> ! {
+pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32, _address: usize) -> ! {
     std::arch::naked_asm!(
         "sub sp, sp, #32",
-        "mov x3, sp",
+        "mov x4, sp",
         "bl {leave}",
         "ldp x9, x29, [sp]",
         "ldr x10, [sp, #16]",
@@ -155,8 +166,9 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
         "mv a2, a1",
         "mv a0, s0",
         "addi a1, ra, -1",
+        "li a3, 0",
         "addi sp, sp, -32",
-        "mv a3, sp",
+        "mv a4, sp",
         "call {leave}",
         "ld s0, 8(sp)",
         "ld t1, 16(sp)",
@@ -166,14 +178,14 @@ pub(crate) unsafe extern "C" fn raise(_ctx: *mut VmContext, _status: u32) -> ! {
     )
 }
 
-/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Frame pointer, program counter and status come in
-/// the first three registers of the C convention; the stack is aligned.
+/// Where the trap handler sends a guest: as if it had called [`leave`] itself. Its first four arguments come in
+/// registers, as the C convention has it; the stack is aligned.
 #[cfg(target_arch = "riscv64")]
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32) -> ! {
+pub(crate) unsafe extern "C" fn raise_trap(_fp: usize, _pc: usize, _status: u32, _address: usize) -> ! {
     std::arch::naked_asm!(
         "addi sp, sp, -32",
-        "mv a3, sp",
+        "mv a4, sp",
         "call {leave}",
         "ld s0, 8(sp)",
         "ld t1, 16(sp)",

@@ -50,7 +50,12 @@ unsafe extern "C" fn handler(signal: c_int, info: *mut siginfo_t, context: *mut 
     // SAFETY: the kernel hands in the interrupted thread's registers.
     let registers = unsafe { &mut *context.cast::<ucontext_t>() };
     if let Some(status) = trap_at(machine::pc(registers), signal) {
-        machine::call(registers, raise_trap as *const () as usize, status);
+        let address = match signal {
+            // SAFETY: these two signals tell an address. Address 0 would be taken for none, and is as bad as any.
+            libc::SIGSEGV | libc::SIGBUS => (unsafe { (*info).si_addr() } as usize).max(1),
+            _ => 0,
+        };
+        machine::call(registers, raise_trap as *const () as usize, status, address);
         return;
     }
     // SAFETY: handed on as it came.
@@ -121,15 +126,16 @@ mod machine {
         at.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
     }
 
-    /// Makes the thread go on in `target(frame pointer, program counter, status)`.
+    /// Makes the thread go on in `target(frame pointer, program counter, status, address)`.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32) {
+    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32, address: usize) {
         let (pc, registers) = (pc(at), &mut at.uc_mcontext.gregs);
         // Below what the guest may have written (there is no red zone in its code), aligned as after a call.
         let sp = (registers[libc::REG_RSP as usize] & !15) - 8;
         registers[libc::REG_RDI as usize] = registers[libc::REG_RBP as usize];
         registers[libc::REG_RSI as usize] = pc as i64;
         registers[libc::REG_RDX as usize] = i64::from(status);
+        registers[libc::REG_RCX as usize] = address as i64;
         registers[libc::REG_RSP as usize] = sp;
         registers[libc::REG_RIP as usize] = target as i64;
         // The C convention wants the direction flag clear.
@@ -141,13 +147,14 @@ mod machine {
         at.uc_mcontext.pc as usize
     }
 
-    /// Makes the thread go on in `target(frame pointer, program counter, status)`.
+    /// Makes the thread go on in `target(frame pointer, program counter, status, address)`.
     #[cfg(target_arch = "aarch64")]
-    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32) {
+    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32, address: usize) {
         let registers = &mut at.uc_mcontext;
         registers.regs[0] = registers.regs[29];
         registers.regs[1] = registers.pc;
         registers.regs[2] = u64::from(status);
+        registers.regs[3] = address as u64;
         registers.sp &= !15;
         registers.pc = target as u64;
     }
@@ -157,14 +164,15 @@ mod machine {
         at.uc_mcontext.__gregs[libc::REG_PC] as usize
     }
 
-    /// Makes the thread go on in `target(frame pointer, program counter, status)`.
+    /// Makes the thread go on in `target(frame pointer, program counter, status, address)`.
     #[cfg(target_arch = "riscv64")]
-    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32) {
+    pub(super) fn call(at: &mut ucontext_t, target: usize, status: u32, address: usize) {
         let [sp, fp, a0] = [2, 8, 10];
         let registers = &mut at.uc_mcontext.__gregs;
         registers[a0] = registers[fp];
         registers[a0 + 1] = registers[libc::REG_PC];
         registers[a0 + 2] = u64::from(status);
+        registers[a0 + 3] = address as u64;
         registers[sp] &= !15;
         registers[libc::REG_PC] = target as u64;
     }
