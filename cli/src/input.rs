@@ -46,18 +46,17 @@ impl Input {
         let is_stdin = path.as_os_str() == "-";
         let name = if is_stdin { "standard input".into() } else { path.display().to_string() };
         let cannot = |error: std::io::Error| Failure::Other(format!("cannot read {name}: {error}"));
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(Facts::BYTES);
         if is_stdin {
             std::io::stdin().lock().read_to_end(&mut bytes).map_err(cannot)?;
         } else {
             let mut file = File::open(path).map_err(cannot)?;
             Read::by_ref(&mut file).take(Facts::BYTES as u64).read_to_end(&mut bytes).map_err(cannot)?;
-            if Artifact::is_artifact(&bytes) {
+            let facts = file.metadata().map_err(cannot)?;
+            // A pipe's head is gone once it was read: what is no plain file goes on in memory.
+            if Artifact::is_artifact(&bytes) && facts.is_file() {
                 return Ok(Input::artifact(name, &bytes, Source::Path(path.into())));
             }
-            bytes.reserve_exact(
-                file.metadata().map_or(0, |facts| facts.len() as usize).saturating_sub(bytes.len()),
-            );
             file.read_to_end(&mut bytes).map_err(cannot)?;
         }
         Input::recognise(name, path, bytes)

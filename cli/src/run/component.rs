@@ -42,8 +42,8 @@ pub(super) fn run(
         let run = run.expect("the export was found in the component").typed::<(), Result<(), ()>>(&store)?;
         run.call(&mut store, ())
     });
-    // The process ends now: the system takes memory back faster whole than the store would in pieces.
-    std::mem::forget(store);
+    // For the same reason as the program in `run`.
+    std::mem::forget((store, pre, linker));
     match ended {
         Ok(result) => Ok(u8::from(result.is_err())),
         Err(error) => match error.kind() {

@@ -27,13 +27,17 @@ pub(crate) fn run(flags: &Run) -> Result<u8, Failure> {
     };
     let input = Input::read(file)?;
     let name = input.name.clone();
-    match engine::load(input, flags.engine, config, &flags.trusted)? {
-        Program::Module(module) => module::run(&module, &name, &args, flags),
+    let program = engine::load(input, flags.engine, config, &flags.trusted)?;
+    let status = match &program {
+        Program::Module(module) => module::run(module, &name, &args, flags),
         Program::Component(component) => {
             let argv0 = flags.argv0.clone().unwrap_or_else(|| base_name(file));
-            component::run(&component, &name, argv0, args, flags)
+            component::run(component, &name, argv0, args, flags)
         }
-    }
+    };
+    // The process ends now: the system takes memory back faster whole than we would in pieces.
+    std::mem::forget(program);
+    status
 }
 
 /// A store with the limits of the flags.

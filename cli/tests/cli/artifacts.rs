@@ -4,6 +4,7 @@
 use crate::sandbox::Sandbox;
 use crate::{Ended, Mode, end, guests, mini_wasm, prepared};
 use std::path::Path;
+use std::process::Stdio;
 
 fn hello() -> std::path::PathBuf {
     guests().join("bin/wat-run.wasm")
@@ -25,6 +26,12 @@ fn an_artifact_runs_natively_whatever_its_name_and_from_standard_input() {
     command.args(["run", "-"]).stdin(std::fs::File::open(&artifact).unwrap());
     let ended = end(&sandbox, &mut command);
     assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
+    let mut cat = std::process::Command::new("cat").arg(&artifact).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = mini_wasm(&sandbox);
+    command.args(["run", "/dev/stdin"]).stdin(cat.stdout.take().unwrap());
+    let ended = end(&sandbox, &mut command);
+    cat.wait().unwrap();
+    assert_eq!((ended.status, &*ended.stderr), (0, ""), "a pipe with a name: {ended:?}");
 }
 
 #[test]

@@ -177,3 +177,17 @@ fn a_reader_that_has_gone_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn a_guest_whose_reader_has_gone_gets_an_error_and_ends_by_itself() {
+    let sandbox = Sandbox::new("guest-pipe");
+    let mut child = mini_wasm(&sandbox)
+        .args(["run", "--engine=interp"])
+        .arg(guests().join("bin/c-hello.wasm"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    // Killed by SIGPIPE it would have no exit status.
+    assert!(child.wait().unwrap().code().is_some());
+}
