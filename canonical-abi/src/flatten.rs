@@ -5,7 +5,7 @@
 //!
 //! Must not know: values, memories.
 
-use crate::layout::PtrType;
+use crate::layout::{FLAT_COUNT_MANY, PtrType};
 use crate::types::{Cases, FuncType, ValType};
 
 /// A function with more flat parameters gets one pointer to all of them.
@@ -110,12 +110,19 @@ pub fn flatten_functype(ptr_type: PtrType, ft: &FuncType, context: FlattenContex
 
 /// How many flat values `types` have together, or `FLAT_COUNT_MANY` for more than `MAX_FLAT_PARAMS`.
 pub fn flat_count(types: &[ValType]) -> usize {
-    crate::types::record_layout(types.iter()).flat_count()
+    let sum: usize = types.iter().map(|t| t.layout().flat_count()).sum();
+    sum.min(usize::from(FLAT_COUNT_MANY))
+}
+
+/// Whether values of `types` go flat where `max_flat` core values may (never more than `MAX_FLAT_PARAMS`). Asked at every
+/// call, so no layout is made for it.
+pub(crate) fn goes_flat(types: &[ValType], max_flat: usize) -> bool {
+    flat_count(types) <= max_flat.min(MAX_FLAT_PARAMS)
 }
 
 /// The flat types of a list of values, or `None` for more than `max_flat` (at most `MAX_FLAT_PARAMS`).
 pub fn flatten_types(types: &[ValType], ptr_type: PtrType, max_flat: usize) -> Option<FlatTypes> {
-    if !crate::types::record_layout(types.iter()).goes_flat(max_flat) {
+    if !goes_flat(types, max_flat) {
         return None;
     }
     let mut flat = FlatTypes::EMPTY;

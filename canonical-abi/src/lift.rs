@@ -8,6 +8,7 @@
 
 use crate::context::{Guest, LiftLowerContext};
 use crate::error::{Content, Result, TypeMismatch};
+use crate::flatten::goes_flat;
 use crate::layout::PtrType;
 use crate::load::{
     check_case, convert_i32_to_char, convert_int_to_bool, decode_i32_as_float, decode_i64_as_float,
@@ -183,8 +184,8 @@ pub fn lift_flat_values<G: Guest + ?Sized>(
     vi: &mut CoreValueIter<'_>,
     types: &[ValType],
 ) -> Result<Vec<Val>> {
-    let tuple = crate::types::record_layout(types.iter());
-    if !tuple.goes_flat(max_flat) {
+    if !goes_flat(types, max_flat) {
+        let tuple = crate::types::record_layout(types.iter());
         let ptr = vi.next_ptr(cx.ptr_type())?;
         cx.check_range(ptr, tuple.alignment(cx.ptr_type()), tuple.elem_size(cx.ptr_type()), Content::Values)?;
         load_record(cx, ptr, types.iter())

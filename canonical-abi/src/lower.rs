@@ -7,6 +7,7 @@
 
 use crate::context::{Guest, LiftLowerContext};
 use crate::error::{Content, Result, TypeMismatch};
+use crate::flatten::goes_flat;
 use crate::load::{canonicalize_nan32, canonicalize_nan64};
 use crate::store::{store_list_into_range, store_map_into_range, store_record};
 use crate::string::store_string_into_range;
@@ -185,8 +186,8 @@ pub fn lower_flat_values<G: Guest + ?Sized>(
     out_param: Option<usize>,
     out: &mut CoreValueSink<'_>,
 ) -> Result<()> {
-    let tuple = crate::types::record_layout(types.iter());
-    if !tuple.goes_flat(max_flat) {
+    if !goes_flat(types, max_flat) {
+        let tuple = crate::types::record_layout(types.iter());
         let ptr = spill(cx, tuple.alignment(cx.ptr_type()), tuple.elem_size(cx.ptr_type()), out_param, out)?;
         store_record(cx, "values", vals, ptr, types.iter())
     } else {

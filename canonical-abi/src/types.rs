@@ -451,6 +451,7 @@ impl ValType {
         }
     }
 
+    #[inline]
     pub(crate) fn info(&self) -> TypeInfo {
         match self {
             ValType::Bool | ValType::S8 | ValType::U8 => TypeInfo::leaf(Layout::scalar(1)),
