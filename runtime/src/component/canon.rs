@@ -6,8 +6,12 @@
 //!
 //! Must not know: plans, linkers.
 
-use super::abi::flatten::{CoreType, FlattenContext, flatten_functype};
-use super::abi::{self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, PtrType};
+use super::abi::flatten::{CoreType, FlattenContext, flat_count, flatten_functype};
+use super::abi::handle::BorrowScope;
+use super::abi::{
+    self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
+    PtrType,
+};
 use super::adapter;
 use super::guest::{CanonContext, InstanceGuest, Scope, leaving, raise};
 use super::instance::FuncItem;
@@ -31,17 +35,34 @@ pub(super) struct Lifted {
     pub(super) post_return: Option<CoreFunc>,
     /// With the resource types of the store.
     pub(super) ty: FuncType,
+    /// Does a caller say where the result goes? [`spills_result`] of `ty`.
+    pub(super) spills_result: bool,
+}
+
+/// Whether the result of such a function goes into memory: then the last parameter of a lowered function is a pointer to it.
+pub(super) fn spills_result(ty: &FuncType) -> bool {
+    flat_count(ty.result_types()) > MAX_FLAT_RESULTS
+}
+
+/// The pointer to where the result of a lowered function goes, after its parameters have been taken.
+pub(super) fn out_param(spills_result: bool, args: &mut CoreValueIter<'_>) -> Result<Option<usize>> {
+    if !spills_result {
+        return Ok(None);
+    }
+    args.next_ptr(PtrType::I32).map(Some).map_err(|error| raise(error, false))
 }
 
 /// What lifts and lowers for an instance.
 pub(super) type Context<'c, 'g> = LiftLowerContext<'c, InstanceGuest<'g>>;
 
-/// May code of this instance be called?
-pub(super) fn enter(store: &mut StoreInner, instance: u32) -> Result<()> {
-    if store.component_instance(instance)?.poisoned {
-        return Err(Trap::CannotEnterComponent.into());
+/// Begins a call of code of this instance, if it may be called: the scope of what it borrows.
+fn enter(store: &mut StoreInner, instance: u32) -> Result<BorrowScope> {
+    let components = store.components();
+    match components.instances.get(instance as usize) {
+        Some(data) if !data.poisoned => Ok(components.begin_task()),
+        Some(_) => Err(Trap::CannotEnterComponent.into()),
+        None => Err(Error::usage("no such component instance in this store")),
     }
-    Ok(())
 }
 
 /// May this instance call a built-in?
@@ -60,42 +81,44 @@ fn poison(store: &mut StoreInner, instance: u32) {
 
 /// Why a call did not return.
 enum Failed {
-    /// The embedder's values do not fit; the instance has done nothing but allocate.
+    /// The arguments are not there or do not fit; the instance has done nothing but allocate.
     Arguments(Error),
     /// Anything else.
     Call(Error),
 }
 
-/// `canon lift`: calls the core function. `lower_params` puts the arguments into core values, `lift_result` takes the result
-/// out of them; `on_resolve` hands the result on before `post-return` runs. `between`: the caller is a component.
-pub(super) fn canon_lift<R, S>(
+/// `canon lift`: calls the core function. `on_start` gets the arguments once the instance is entered, `lower_params` puts them
+/// into core values, `lift_result` takes the result out of them; `on_resolve` hands the result on before `post-return` runs.
+/// `between`: the caller is a component.
+pub(super) fn canon_lift<A, R, S>(
     store: &mut StoreInner,
     lifted: &Lifted,
     between: bool,
-    lower_params: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueSink<'_>) -> abi::Result<()>,
+    on_start: impl FnOnce(&mut StoreInner) -> Result<A>,
+    lower_params: impl FnOnce(&mut Context<'_, '_>, &A, &mut CoreValueSink<'_>) -> abi::Result<()>,
     lift_result: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<R>,
-    on_resolve: impl FnOnce(&mut StoreInner, R) -> Result<S>,
+    on_resolve: impl FnOnce(&mut StoreInner, A, R) -> Result<S>,
 ) -> Result<S> {
     let instance = lifted.cx.instance;
-    enter(store, instance)?;
-    let scope = store.begin_task();
+    let scope = enter(store, instance)?;
     let call = || {
         let failed = |error| Failed::Call(raise(error, between));
+        let args = on_start(store).map_err(Failed::Arguments)?;
         let mut slots = [0; CALL_SLOTS];
         let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
-        lower_params(&mut guest.context(), &mut CoreValueSink::new(&mut slots)).map_err(
-            |error| match error {
+        lower_params(&mut guest.context(), &args, &mut CoreValueSink::new(&mut slots)).map_err(|error| {
+            match error {
                 abi::Error::Type(_) => Failed::Arguments(raise(error, between)),
                 error => failed(error),
-            },
-        )?;
+            }
+        })?;
         lifted.callee.call_raw(store, &mut slots).map_err(Failed::Call)?;
         let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
         let result = lift_result(&mut guest.context(), &mut CoreValueIter::new(&slots)).map_err(failed)?;
         if let Some(task) = store.task(scope) {
             task.check_return().map_err(|trap| failed(trap.into()))?;
         }
-        let resolved = on_resolve(store, result).map_err(Failed::Call)?;
+        let resolved = on_resolve(store, args, result).map_err(Failed::Call)?;
         if let Some(post_return) = lifted.post_return {
             leaving(store, instance, |store| post_return.call_raw(store, &mut slots))
                 .map_err(Failed::Call)?;
@@ -127,8 +150,7 @@ pub(super) fn call_destructor(
     destructor: CoreFunc,
     rep: u32,
 ) -> Result<()> {
-    enter(store, definer)?;
-    let scope = store.begin_task();
+    let scope = enter(store, definer)?;
     let result = unless_panic(|| destructor.call_raw(store, &mut [u64::from(rep)]));
     store.end_task(scope);
     match result {

@@ -74,7 +74,7 @@ impl<'c> Matcher<'c> {
                 if let Some(have) = ty {
                     same_func(at, &resolved, have)?;
                 }
-                Ok(Item::Func(FuncItem::Host(Arc::new(HostFunc { ty: resolved, body: body.clone() }))))
+                Ok(Item::Func(FuncItem::Host(Arc::new(HostFunc::new(resolved, body.clone())))))
             }
             (ExternType::Func(want), Definition::Item(item @ Item::Func(have))) => {
                 let resolved = self.bindings.func(&self.info.open_types, want);

@@ -63,9 +63,10 @@ impl Func {
             store,
             &lifted,
             false,
-            |cx, out| lower_flat_values(cx, MAX_FLAT_PARAMS, args, params, None, out),
+            |_| Ok(()),
+            |cx, (), out| lower_flat_values(cx, MAX_FLAT_PARAMS, args, params, None, out),
             |cx, flat_results| lift_flat_values(cx, MAX_FLAT_RESULTS, flat_results, results),
-            |_, mut result| Ok(result.pop()),
+            |_, (), mut result| Ok(result.pop()),
         )
     }
 
@@ -135,9 +136,10 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
             store,
             &self.lifted,
             false,
-            |cx, out| params.lower_flat_values(cx, MAX_FLAT_PARAMS, None, out),
+            |_| Ok(()),
+            |cx, (), out| params.lower_flat_values(cx, MAX_FLAT_PARAMS, None, out),
             |cx, flat_results| R::lift_flat_result(cx, flat_results),
-            |_, result| Ok(result),
+            |_, (), result| Ok(result),
         )
     }
 

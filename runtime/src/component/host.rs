@@ -6,9 +6,10 @@
 use super::abi::handle::Subtask;
 use super::abi::typed::{LiftList, LowerOptional, func_type};
 use super::abi::{
-    CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, PtrType, Val,
-    lift_flat_values, lower_flat_values,
+    CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
+    lower_flat_values,
 };
+use super::canon::{out_param, spills_result};
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Caller;
@@ -36,9 +37,16 @@ pub(super) enum HostBody {
 pub(super) struct HostFunc {
     pub(super) ty: FuncType,
     pub(super) body: HostBody,
+    /// [`spills_result`] of `ty`.
+    spills_result: bool,
 }
 
 impl HostFunc {
+    pub(super) fn new(ty: FuncType, body: HostBody) -> HostFunc {
+        let spills_result = spills_result(&ty);
+        HostFunc { ty, body, spills_result }
+    }
+
     /// Calls it from an instance; `slots` are the core values of the instance's import.
     pub(super) fn call(&self, store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]) -> Result<()> {
         let body = match &self.body {
@@ -52,7 +60,7 @@ impl HostFunc {
         let params = self.ty.param_types();
         let args = lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args, params)
             .map_err(|error| raise(error, false))?;
-        let out_param = flat_args.next_ptr(PtrType::I32).ok();
+        let out_param = out_param(self.spills_result, &mut flat_args)?;
         let result = body(store, &self.ty, &args)?;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         let mut out = CoreValueSink::new(slots);
@@ -89,13 +97,14 @@ where
     R: LowerOptional + 'static,
 {
     let ty = func_type::<P, R>()?;
+    let spills_result = spills_result(&ty);
     let body = move |store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]| {
         let mut subtask = Subtask::new();
         let mut flat_args = CoreValueIter::new(slots);
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         let params = P::lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args)
             .map_err(|error| raise(error, false))?;
-        let out_param = flat_args.next_ptr(PtrType::I32).ok();
+        let out_param = out_param(spills_result, &mut flat_args)?;
         let result = func(Caller::new(store)?, params)?;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         result

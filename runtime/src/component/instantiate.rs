@@ -247,15 +247,16 @@ impl Frame {
                 self.add(*sort, item)?;
             }
             Def::Lift { core_func, ty, options } => {
+                let ty = self.bindings.func(&self.component.info.open_types, ty)?;
+                let post_return =
+                    options.post_return.map(|func| at(&self.core_funcs, func).copied()).transpose()?;
                 let lifted = Lifted {
                     index: store.components().funcs.len() as u32,
                     cx: self.canon_context(options)?,
                     callee: *at(&self.core_funcs, *core_func)?,
-                    post_return: options
-                        .post_return
-                        .map(|func| at(&self.core_funcs, func).copied())
-                        .transpose()?,
-                    ty: self.bindings.func(&self.component.info.open_types, ty)?,
+                    post_return,
+                    spills_result: canon::spills_result(&ty),
+                    ty,
                 };
                 let func = FuncItem::Lifted(Arc::new(lifted));
                 store.components().funcs.push(func.clone());

@@ -9,6 +9,7 @@ use super::abi::handle::{BorrowScope, Dropped, Task};
 use super::abi::{Resource, Trap as AbiTrap};
 use super::canon;
 use super::guest::raise;
+use super::instance::ComponentStore;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
 use crate::store::{AsStoreMut, StoreInner};
@@ -32,6 +33,15 @@ pub(super) struct ResourceData {
     /// The instance whose code its destructor is.
     pub(super) definer: u32,
     pub(super) destructor: Option<CoreFunc>,
+}
+
+impl ComponentStore {
+    /// Begins a call into a component: the scope of what it borrows.
+    pub(super) fn begin_task(&mut self) -> BorrowScope {
+        let scope = BorrowScope(self.tasks.len() as u32);
+        self.tasks.push(Task::new(scope));
+        scope
+    }
 }
 
 impl StoreInner {
@@ -58,14 +68,6 @@ impl StoreInner {
     /// Whether `instance` defines the resource type: then it knows borrows by their representation.
     pub(super) fn defines(&mut self, instance: u32, rt: ResourceType) -> bool {
         self.resource_data(rt).is_some_and(|data| data.definer == instance)
-    }
-
-    /// Begins a call into a component: the scope of what it borrows.
-    pub(super) fn begin_task(&mut self) -> BorrowScope {
-        let tasks = &mut self.components().tasks;
-        let scope = BorrowScope(tasks.len() as u32);
-        tasks.push(Task::new(scope));
-        scope
     }
 
     /// The call that borrows of this scope belong to.
