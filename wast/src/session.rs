@@ -91,7 +91,7 @@ impl Default for Options {
         Options {
             time: Duration::from_secs(20),
             fuel: 2_000_000_000,
-            memory_bytes: 6 << 30,
+            memory_bytes: 1 << 30,
             table_elements: 64 << 20,
         }
     }
