@@ -114,6 +114,20 @@ pub enum LeftOut {
     Panicked,
 }
 
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LeftOut::Chosen => f.write_str("kept for the interpreter"),
+            LeftOut::TooLarge => f.write_str("too large"),
+            LeftOut::LargeFrame => f.write_str("its frame takes too much stack"),
+            LeftOut::OutOfTime => f.write_str("out of time"),
+            LeftOut::Malformed => f.write_str("its body cannot be read"),
+            LeftOut::Unsupported(what) => write!(f, "not supported: {what}"),
+            LeftOut::Panicked => f.write_str("the compiler panicked"),
+        }
+    }
+}
+
 /// Native code of one module, linked, with its tables, before it is mapped or written anywhere.
 #[derive(Debug)]
 pub struct CompiledModule {
@@ -405,7 +419,7 @@ fn assemble(
     let mut worker = Worker::default();
     let mut tables = TablesBuilder::default();
     let failed =
-        |what: &str, why: LeftOut| Error::new(ErrorKind::Usage, format!("no native code: {what}: {why:?}"));
+        |what: &str, why: LeftOut| Error::new(ErrorKind::Usage, format!("no native code: {what}: {why}"));
     let define = |module: &mut TextModule<'_>, sites: &mut Vec<Site>, id: FuncId, code: Code| {
         module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(internal)?;
         let start = module.start(id).unwrap_or(0);
@@ -527,7 +541,16 @@ pub fn compile_artifact(
 }
 
 /// The intermediate code of one function, as text, for tests and for `mini-wasm` developers.
+///
+/// # Errors
+/// `Usage` when there is no such function or it cannot be compiled.
 pub fn clif(info: &ModuleInfo, config: &Config, arch: Arch, own: usize) -> Result<String> {
+    if own >= info.bodies.len() {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("the module has {} functions of its own", info.bodies.len()),
+        ));
+    }
     let key = CodeKey::new(config);
     let target = Target::new(arch, CpuFeatures::baseline(arch), &key, true)?;
     let mut module = TextModule::new(&*target.isa);
@@ -536,6 +559,6 @@ pub fn clif(info: &ModuleInfo, config: &Config, arch: Arch, own: usize) -> Resul
     let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
     let mut worker = Worker::default();
     func::translate(&env, own, &mut worker.ctx, &mut worker.frontend)
-        .map_err(|why| Error::new(ErrorKind::Usage, format!("not compiled: {why:?}")))?;
+        .map_err(|why| Error::new(ErrorKind::Usage, format!("not compiled: {why}")))?;
     Ok(worker.ctx.func.display().to_string())
 }

@@ -1,7 +1,7 @@
 //! What a platform owes this crate: installing the trap handler, and making written code visible to instruction fetch.
 //!
 //! Linux on x86_64, AArch64 and RISC-V is here. Another platform brings these two functions and its naked functions of
-//! `load/raise.rs`; until then it has no native code (`Arch::host` is `None`).
+//! `load/raise.rs`; until then this crate does not build there, and its users leave it out.
 
 mod signals;
 
