@@ -8,8 +8,7 @@
 
 use super::abi::handle::Subtask;
 use super::abi::{
-    CoreValueIter, CoreValueSink, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
-    lower_flat_values,
+    CoreValueIter, CoreValueSink, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values, lower_flat_values,
 };
 use super::canon::{CALL_SLOTS, Lifted, canon_lift, out_param};
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};

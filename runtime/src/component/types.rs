@@ -3,7 +3,7 @@
 //!
 //! Resource types are generative: each instantiation makes new ones. Inside one component every resource type that it can name
 //! has a *slot*, and its value types say `ResourceType::Id(slot)`. An instance binds slots to resource types of its store;
-//! [`OpenTypes`] then gives the value types of that instance, each built once, so the work is bounded by the size of the
+//! `OpenTypes` then gives the value types of that instance, each built once, so the work is bounded by the size of the
 //! binary however often a type is named. Types without resources are closed and shared by all instances.
 //!
 //! Must not know: binaries, stores, linkers.
