@@ -75,6 +75,38 @@ impl<O: Compare, X: Src, Y: Src, const SENSE: bool> Exec for Branch<O, X, Y, SEN
     }
 }
 
+/// Where a [`Step`] has what its sum is compared with.
+pub(super) const LIMIT: usize = 16;
+/// Where a [`Step`] has its branch offset.
+pub(super) const STEP_OFFSET: usize = 20;
+
+/// An addition and a branch on its sum, `d = a + b`: `a`, `d`, `b`, limit, offset.
+pub(super) struct Step<O, X, Y, Z>(PhantomData<(O, X, Y, Z)>);
+
+impl<O: Compare<A = u32>, X: Src + Dst, Y: Src, Z: Src> Exec for Step<O, X, Y, Z> {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum = X::read::<u32>(s, A).wrapping_add(Y::read(s, B));
+            X::write(s, sum);
+            if O::test(sum, Z::read(s, LIMIT)) { s.branch(STEP_OFFSET) } else { Flow::Next }
+        }
+    }
+}
+
+/// Whether two `i32` have a bit in common.
+pub(super) struct CommonBit;
+
+impl Compare for CommonBit {
+    type A = u32;
+    #[inline(always)]
+    fn test(a: u32, b: u32) -> bool {
+        a & b != 0
+    }
+}
+
 /// Copies a slot's bits: `a`, `d`.
 pub(super) struct Copy<X, R>(PhantomData<(X, R)>);
 

@@ -147,13 +147,17 @@ impl Translator<'_> {
             return None;
         }
         let last = self.last.filter(|last| last.dst == slot)?;
+        self.take_back_last(last);
+        Some(last)
+    }
+
+    fn take_back_last(&mut self, last: Last) {
         self.out.truncate(last.at);
         if let Some(origins) = &mut self.origins {
             while origins.pop_if(|(at, _)| *at >= last.at).is_some() {}
         }
         self.caches = last.before;
-        self.last = None;
-        Some(last)
+        self.last = self.before_last.take();
     }
 
     /// Writes an operation that was taken back, for another slot. If it traps, that is the fault of the operator it came
@@ -173,10 +177,12 @@ impl Translator<'_> {
     pub(super) fn label(&mut self) {
         self.caches = Caches::default();
         self.last = None;
+        self.before_last = None;
     }
 
     /// Writes the operation that leaves its value in `slot`.
     pub(super) fn emit(&mut self, inst: Inst, slot: u16) {
+        let (previous, end) = (self.last, self.out.position());
         let inst = self.with_possible_operands(inst);
         let (at, before) = (self.out.position(), self.caches);
         let register = register_of(&inst);
@@ -195,6 +201,7 @@ impl Translator<'_> {
             self.out.set(canonical, D, slot);
         }
         self.last = Some(Last { at, origin: self.offset, inst, dst: slot, before });
+        self.before_last = previous.filter(|_| end == at);
     }
 
     /// Writes the value of `source` to `slot`; if the last instruction made it for nothing else, lets that write there.
@@ -452,6 +459,9 @@ impl Translator<'_> {
 
     /// Writes a branch taken when the outcome of `condition` is `sense`; where its offset stands. `None`: it is never taken.
     pub(super) fn emit_branch(&mut self, condition: Condition, sense: bool) -> Option<(u32, usize)> {
+        if let Some(field) = self.emit_step(condition, sense) {
+            return Some(field);
+        }
         match condition {
             Condition::Test(Source::Const(bits, _)) => {
                 if (bits as u32 != 0) != sense {
@@ -483,7 +493,50 @@ impl Translator<'_> {
         }
     }
 
+    /// The end of a counting loop: an addition whose sum is compared, and the branch, as one instruction.
+    fn emit_step(&mut self, condition: Condition, sense: bool) -> Option<(u32, usize)> {
+        let (op, slot, b) = match condition {
+            Condition::Compare(op, Source::Slot(slot), b) => (op, slot, b),
+            Condition::Test(Source::Slot(slot)) => (Op::I32Ne, slot, Source::Const(0, slot)),
+            _ => return None,
+        };
+        let last = self.last.filter(|last| last.dst == slot && self.options.fusion)?;
+        let Inst::Binary(Op::I32Add, Source::Slot(x), y) = last.inst else { return None };
+        let pinned = self.l0 == Some(slot);
+        if b == Source::Slot(slot) || (pinned && x != slot) {
+            return None;
+        }
+        let op = if sense { op } else { rows::negated(op)? };
+        let class = |source| if matches!(source, Source::Const(..)) { K } else { S };
+        let handler = rows::step(op, if pinned { L } else { S }, class(y), class(b))?;
+        self.take_back_last(last);
+        let at = self.instruction(handler, 24);
+        self.out.set(at, A, x);
+        self.set_operand(at, B, y, class(y));
+        self.set_operand(at, arith::LIMIT, b, class(b));
+        self.set_target(at, Target { class: if pinned { L } else { S }, slot }, Register::Integer);
+        Some((at, arith::STEP_OFFSET))
+    }
+
+    /// A branch on whether an `i32` has one of some bits set.
+    fn emit_bit_test(&mut self, source: Source, sense: bool) -> Option<(u32, usize)> {
+        let Source::Slot(slot) = source else { return None };
+        let last = self.last.filter(|last| {
+            last.dst == slot && self.is_temporary(slot) && self.options.fusion
+        })?;
+        let Inst::Binary(Op::I32And, a, b) = last.inst else { return None };
+        self.take_back_last(last);
+        let (handler, x, y) = self.best_pair(a, b, Ty::i32, |x, y| super::select::bit_test(x, y, sense))?;
+        let at = self.instruction(handler, 24);
+        self.set_operand(at, A, a, x);
+        self.set_operand(at, B, b, y);
+        Some((at, 16))
+    }
+
     fn emit_test(&mut self, source: Source, sense: bool) -> (u32, usize) {
+        if let Some(field) = self.emit_bit_test(source, sense) {
+            return field;
+        }
         let handler = match (self.class(source, Ty::i32), sense) {
             (InAcc, true) => handler::<BrIf<Acc, true>>(),
             (InAcc, false) => handler::<BrIf<Acc, false>>(),

@@ -29,7 +29,11 @@ fn plain() -> Vec<(String, Handler)> {
                     add(format!("{op:?} {a:?} {b:?}, {other}"), rows::store(op, a, b, other));
                     add(format!("branch {op:?} {a:?} {b:?}, {other}"), rows::branch(op, a, b, other));
                 }
+                for sense in [false, true] {
+                    add(format!("common bit {a:?} {b:?}, {sense}"), super::select::bit_test(a, b, sense));
+                }
                 for d in classes {
+                    add(format!("step {op:?} {d:?} {a:?} {b:?}"), rows::step(op, d, a, b));
                     add(format!("{op:?} {a:?} {b:?} -> {d:?}"), rows::binary(op, a, b, d));
                     add(format!("{op:?} {a:?} {b:?} -> {d:?}"), rows::compare(op, a, b, d));
                 }

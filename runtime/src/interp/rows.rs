@@ -259,6 +259,14 @@ macro_rules! rows {
             }
         }
 
+        /// The handler of an addition and a branch on its sum.
+        pub(super) fn step(op: Op, d: Class, y: Class, limit: Class) -> Option<Handler> {
+            match op {
+                $(Op::$d => rows!(@step $da $d, d, y, limit),)*
+                _ => None,
+            }
+        }
+
         /// The handler of a load; `other`: from another memory than 0.
         pub(super) fn load(op: Op, a: Class, d: Class, other: bool) -> Option<Handler> {
             match op {
@@ -283,6 +291,8 @@ macro_rules! rows {
     (@compare f64 $b:ident, $x:ident, $y:ident, $z:ident) => { select::compare_f64::<row::$b>($x, $y, $z) };
     (@branch f32 $b:ident, $x:ident, $y:ident, $s:ident) => { select::branch_f32::<row::$b>($x, $y, $s) };
     (@branch f64 $b:ident, $x:ident, $y:ident, $s:ident) => { select::branch_f64::<row::$b>($x, $y, $s) };
+    (@step i32 $b:ident, $x:ident, $y:ident, $z:ident) => { select::step::<row::$b>($x, $y, $z) };
+    (@step i64 $b:ident, $x:ident, $y:ident, $z:ident) => { None };
     (@load i32 $l:ident, $x:ident, $y:ident, $o:ident) => { select::load::<row::$l>($x, $y, $o) };
     (@load i64 $l:ident, $x:ident, $y:ident, $o:ident) => { select::load::<row::$l>($x, $y, $o) };
     (@load f32 $l:ident, $x:ident, $y:ident, $o:ident) => { select::load_float::<row::$l>($x, $y, $o) };

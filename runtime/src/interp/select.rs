@@ -3,7 +3,7 @@
 //! A combination that is not listed costs nothing but speed: the translator falls back to slots, which are always right. What
 //! is listed is paid for in code size, so additions come with a measurement.
 
-use super::arith::{Bin, Branch, Cmp, Un};
+use super::arith::{Bin, Branch, Cmp, CommonBit, Step, Un};
 use super::dispatch::{Handler, handler};
 use super::memory::{Load0, LoadOther, Store0, StoreOther};
 use super::operand::{Acc, Class, Imm, Pinned, Slot, Wide};
@@ -103,6 +103,20 @@ pub(super) fn branch_f64<O: Compare>(a: Class, b: Class, sense: bool) -> Option<
         combos!((a, b); Branch1<O>; S S, S W, A S, A W,)
     } else {
         combos!((a, b); Branch0<O>; S S, S W, A S, A W,)
+    }
+}
+
+/// An addition and a branch on its sum; `d` is both the class of the first operand and of the sum.
+pub(super) fn step<O: Compare<A = u32>>(d: Class, y: Class, limit: Class) -> Option<Handler> {
+    combos!((d, y, limit); Step<O>; S K S, S K K, S S S, S S K, L K S, L K K, L S S, L S K,)
+}
+
+/// A branch on whether two `i32` have a bit in common.
+pub(super) fn bit_test(a: Class, b: Class, sense: bool) -> Option<Handler> {
+    if sense {
+        combos!((a, b); Branch1<CommonBit>; S S, S K, S L, A S, A K, A L, L S, L K, L A,)
+    } else {
+        combos!((a, b); Branch0<CommonBit>; S S, S K, S L, A S, A K, A L, L S, L K, L A,)
     }
 }
 

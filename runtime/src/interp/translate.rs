@@ -67,6 +67,8 @@ pub(super) struct Translator<'a> {
     frame: u32,
     pub(super) caches: Caches,
     pub(super) last: Option<Last>,
+    /// The one right before it; means nothing when there is no last.
+    pub(super) before_last: Option<Last>,
     /// The pinned local.
     pub(super) l0: Option<u16>,
 }
@@ -99,6 +101,7 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         frame: (locals + HEADER_SLOTS).max(ty.call_slots() as u32),
         caches: Caches::default(),
         last: None,
+        before_last: None,
         l0: None,
         ty,
     };
