@@ -123,6 +123,24 @@ impl<X: Src, R: Dst> Exec for Copy<X, R> {
     }
 }
 
+/// Two copies of slots' bits, in order: `a` to `d`, `b` to the slot at [`CONDITION`].
+pub(super) struct Copy2;
+
+impl Exec for Copy2 {
+    const SIZE: usize = 16;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise.
+        unsafe {
+            *s.slot_at(D) = s.slot(A);
+            let second = s.slot(B);
+            *s.slot_at(CONDITION) = second;
+            s.acc = second;
+        }
+        Flow::Next
+    }
+}
+
 /// A constant whose slot has its upper half clear: `d`, immediate at `b`.
 pub(super) struct Const32<R>(PhantomData<R>);
 
@@ -155,7 +173,7 @@ impl<R: Dst> Exec for Const64<R> {
     }
 }
 
-/// Where the condition of a [`Select`] stands.
+/// Where the condition of a [`Select`] stands, or the second destination of a [`Copy2`].
 pub(super) const CONDITION: usize = 14;
 
 /// `select`: `a` when the condition is not 0, else `b`; to `d`.

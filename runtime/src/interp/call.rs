@@ -240,24 +240,40 @@ impl Exec for ReturnCross {
     }
 }
 
-/// Calls a function through a `VmFunc`: in this loop if it is interpreted, else by its array entry.
+/// Calls a function through a `VmFunc`: at once if it is interpreted in this instance, which is the common case.
 #[inline(always)]
 unsafe fn call_func<const SIZE: usize>(s: &mut State, func: *const VmFunc) -> Flow {
     // SAFETY: V1, V4, I2, I4.
     unsafe {
-        if super::is_interpreted(func) {
-            if (*func).instance == s.ctx {
-                let entry = unwind::entry_of(func);
-                let (frame, ip, sp) = (s.slot_at(ARGS), s.ip.wrapping_add(SIZE), s.sp);
-                return enter(s, entry, frame, ip, sp);
-            }
-            return call_cross(s, func, SIZE);
+        if super::is_interpreted(func) && (*func).instance == s.ctx {
+            let entry = unwind::entry_of(func);
+            let (frame, ip, sp) = (s.slot_at(ARGS), s.ip.wrapping_add(SIZE), s.sp);
+            return enter(s, entry, frame, ip, sp);
         }
-        let slots = s.slot_at(ARGS);
-        let taken = s.operand::<u16>(PARAMS).max(s.operand::<u16>(RESULTS));
-        (*(*s.ctx).store).value_stack_top = slots.wrapping_add(usize::from(taken));
-        let status = ((*func).array_call)(func, slots);
-        returned(s, status, slots)
+        s.acc = func.expose_provenance() as u64;
+        Flow::Cold(cold::<CallOther<SIZE>>())
+    }
+}
+
+/// The rest of [`call_func`]: the function is in the accumulator. In this loop if it is interpreted, else by its array entry.
+pub(super) struct CallOther<const SIZE: usize>;
+
+impl<const SIZE: usize> Exec for CallOther<SIZE> {
+    const SIZE: usize = SIZE;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: V1, V4, I2, I4.
+        unsafe {
+            let func = with_exposed_provenance::<VmFunc>(s.acc as usize);
+            if super::is_interpreted(func) {
+                return call_cross(s, func, SIZE);
+            }
+            let slots = s.slot_at(ARGS);
+            let taken = s.operand::<u16>(PARAMS).max(s.operand::<u16>(RESULTS));
+            (*(*s.ctx).store).value_stack_top = slots.wrapping_add(usize::from(taken));
+            let status = ((*func).array_call)(func, slots);
+            returned(s, status, slots)
+        }
     }
 }
 

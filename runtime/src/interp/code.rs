@@ -90,6 +90,8 @@ pub(crate) struct CodeTable {
     max_backtrace: usize,
     native: Option<Arc<dyn NativeCode>>,
     entries: Box<[FuncEntry]>,
+    /// Imported functions, which come first in the index space.
+    imported: u32,
     blocks: Mutex<Blocks>,
 }
 
@@ -127,6 +129,7 @@ impl CodeTable {
             max_backtrace: config.max_backtrace,
             native,
             entries,
+            imported: info.imported_funcs,
             blocks: Mutex::new(Blocks::new()),
         }
     }
@@ -156,14 +159,16 @@ impl CodeTable {
         self.native.as_ref()?.func(own)
     }
 
-    /// The entry of an own function, by its index in the module.
+    /// The address of the entry of an own function, by its index in the module. Without checks, for handlers: a panic there
+    /// would cost registers.
+    #[inline(always)]
     pub(super) fn entry(&self, func: u32) -> *const FuncEntry {
-        self.entry_ref(func)
+        self.entries.as_ptr().wrapping_add(func.wrapping_sub(self.imported) as usize)
     }
 
-    /// The same, borrowed.
+    /// The entry of an own function, borrowed.
     pub(super) fn entry_ref(&self, func: u32) -> &FuncEntry {
-        &self.entries[(func - self.info.imported_funcs) as usize]
+        &self.entries[(func - self.imported) as usize]
     }
 
     /// Slots of the locals of an own function.

@@ -33,6 +33,8 @@ pub(super) enum Inst {
     Binary(Op, Source, Source),
     /// A load, its offset, and where the instance keeps the pointer to a memory that is not 0.
     Load(Op, Source, u32, Option<u32>),
+    /// A load from memory 0 at a sum, and its offset.
+    LoadSum(Op, Source, Source, u32),
     /// A slot's bits.
     Copy(Source),
     /// The first when the third is not 0, else the second: slots.
@@ -200,6 +202,11 @@ impl Translator<'_> {
             let canonical = self.instruction(handler, Canonical::<f32>::SIZE);
             self.out.set(canonical, D, slot);
         }
+        if pinned && register != Register::Integer {
+            // A float's bits become an integer's as they lie in the slot.
+            let at = self.exec::<Pin>(16);
+            self.out.set(at, A, slot);
+        }
         self.last = Some(Last { at, origin: self.offset, inst, dst: slot, before });
         self.before_last = previous.filter(|_| end == at);
     }
@@ -214,7 +221,29 @@ impl Translator<'_> {
                 return self.emit_again(last, slot);
             }
         }
-        self.emit(Inst::Copy(source), slot);
+        if !self.emit_second_copy(source, slot) {
+            self.emit(Inst::Copy(source), slot);
+        }
+    }
+
+    /// Merges a copy with the one right before it.
+    fn emit_second_copy(&mut self, source: Source, slot: u16) -> bool {
+        let (Source::Slot(second), true) = (source, self.options.fusion) else { return false };
+        let Some(Last { inst: Inst::Copy(Source::Slot(first)), dst, .. }) = self.last else { return false };
+        if self.l0 == Some(dst) || self.l0 == Some(slot) {
+            return false;
+        }
+        if let Some(last) = self.last {
+            self.take_back_last(last);
+        }
+        let at = self.exec::<arith::Copy2>(16);
+        self.out.set(at, A, first);
+        self.out.set(at, D, dst);
+        self.out.set(at, B, second);
+        self.out.set(at, arith::CONDITION, slot);
+        self.caches.forget(dst);
+        self.caches.write(Register::Integer, slot);
+        true
     }
 
     /// Makes a slot of a source.
@@ -327,6 +356,17 @@ impl Translator<'_> {
                 if let Some(memory) = memory {
                     self.out.set(at, MEMORY, memory);
                 }
+                self.set_target(at, to, register_of(&inst));
+            }
+            Inst::LoadSum(op, a, b, offset) => {
+                let (x, y) = (self.class(a, Ty::i32), if matches!(b, Source::Const(..)) { K } else { S });
+                let found = rows::load_sum(op, x, y, to.class).map(|handler| (handler, x));
+                let found = found.or_else(|| rows::load_sum(op, S, y, to.class).map(|handler| (handler, S)));
+                let Some((handler, x)) = found else { return self.write_unpinned(inst, to) };
+                let at = self.instruction(handler, 24);
+                self.set_operand(at, A, a, x);
+                self.set_operand(at, super::memory::SUMMAND, b, y);
+                self.out.set(at, B, offset);
                 self.set_target(at, to, register_of(&inst));
             }
             Inst::Copy(Source::Const(bits, _)) => {
@@ -521,11 +561,11 @@ impl Translator<'_> {
     /// A branch on whether an `i32` has one of some bits set.
     fn emit_bit_test(&mut self, source: Source, sense: bool) -> Option<(u32, usize)> {
         let Source::Slot(slot) = source else { return None };
-        let last = self.last.filter(|last| {
-            last.dst == slot && self.is_temporary(slot) && self.options.fusion
-        })?;
+        let last =
+            self.last.filter(|last| last.dst == slot && self.is_temporary(slot) && self.options.fusion)?;
         let Inst::Binary(Op::I32And, a, b) = last.inst else { return None };
         self.take_back_last(last);
+        // There is one for slots, as a test makes sure.
         let (handler, x, y) = self.best_pair(a, b, Ty::i32, |x, y| super::select::bit_test(x, y, sense))?;
         let at = self.instruction(handler, 24);
         self.set_operand(at, A, a, x);
@@ -550,6 +590,44 @@ impl Translator<'_> {
         (at, B)
     }
 
+    /// An address that was just computed as a sum for nothing else: its summands, the one in a register first. The addition is
+    /// taken back.
+    pub(super) fn sum(&mut self, address: Source) -> Option<(Source, Source)> {
+        let Source::Slot(slot) = address else { return None };
+        let last =
+            self.last.filter(|last| last.dst == slot && self.is_temporary(slot) && self.options.fusion)?;
+        let Inst::Binary(Op::I32Add, a, b) = last.inst else { return None };
+        self.take_back_last(last);
+        let in_register = |source| matches!(self.class(source, Ty::i32), InAcc | L);
+        Some(if !in_register(a) && in_register(b) { (b, a) } else { (a, b) })
+    }
+
+    /// A store at a sum, if the address is one; tells whether it was written.
+    fn emit_store_sum(&mut self, op: Op, address: Source, value: Source, offset: u32) -> bool {
+        let y = match value {
+            Source::Const(bits, _) => {
+                // Immediates are sign-extended from 32 bits.
+                let narrow = matches!(op, Op::I32Store | Op::I32Store8 | Op::I32Store16);
+                if !narrow && i32::try_from(bits as i64).is_err() {
+                    return false;
+                }
+                K
+            }
+            Source::Slot(_) => S,
+        };
+        let Some((a, b)) = self.sum(address) else { return false };
+        let class = |source| if matches!(source, Source::Const(..)) { K } else { S };
+        let x = if self.class(a, Ty::i32) == L { L } else { S };
+        // There is one for each of these classes, as a test makes sure.
+        let Some(handler) = rows::store_sum(op, x, class(b), y) else { return false };
+        let at = self.instruction(handler, 24);
+        self.set_source(at, A, a);
+        self.set_operand(at, super::memory::SUMMAND, b, class(b));
+        self.set_operand(at, if y == K { super::memory::VALUE } else { D }, value, y);
+        self.out.set(at, B, offset);
+        true
+    }
+
     /// Writes a store.
     pub(super) fn emit_store(
         &mut self,
@@ -566,6 +644,9 @@ impl Translator<'_> {
             (Op::F64Store, Source::Const(..)) => (Op::I64Store, Ty::i64),
             _ => (op, ty),
         };
+        if memory.is_none() && self.emit_store_sum(op, address, value, offset) {
+            return;
+        }
         let (address, offset) = self.possible_address(address, offset, memory.is_some());
         let value = match (address, value) {
             (_, Source::Const(..)) if memory.is_some() => Source::Slot(self.in_slot(value)),
@@ -624,10 +705,12 @@ pub(super) const fn operand_type(op: Op) -> Ty {
 
 fn register_of(inst: &Inst) -> Register {
     match inst {
-        Inst::Unary(op, _) | Inst::Binary(op, ..) | Inst::Load(op, ..) => match shape(*op) {
-            Shape::Unary(_, ty) | Shape::Binary(_, ty) | Shape::Load(ty) => Register::of(ty),
-            _ => Register::Integer,
-        },
+        Inst::Unary(op, _) | Inst::Binary(op, ..) | Inst::Load(op, ..) | Inst::LoadSum(op, ..) => {
+            match shape(*op) {
+                Shape::Unary(_, ty) | Shape::Binary(_, ty) | Shape::Load(ty) => Register::of(ty),
+                _ => Register::Integer,
+            }
+        }
         Inst::Copy(_) | Inst::Select(..) | Inst::Global(..) => Register::Integer,
     }
 }

@@ -33,6 +33,8 @@ fn plain() -> Vec<(String, Handler)> {
                     add(format!("common bit {a:?} {b:?}, {sense}"), super::select::bit_test(a, b, sense));
                 }
                 for d in classes {
+                    add(format!("sum {op:?} {a:?} {b:?} {d:?}"), rows::load_sum(op, a, b, d));
+                    add(format!("sum {op:?} {a:?} {b:?} {d:?}"), rows::store_sum(op, a, b, d));
                     add(format!("step {op:?} {d:?} {a:?} {b:?}"), rows::step(op, d, a, b));
                     add(format!("{op:?} {a:?} {b:?} -> {d:?}"), rows::binary(op, a, b, d));
                     add(format!("{op:?} {a:?} {b:?} -> {d:?}"), rows::compare(op, a, b, d));
@@ -75,7 +77,10 @@ fn hot() -> Vec<(String, Handler)> {
         flow::GlobalGet<Slot, true>,
         flow::GlobalSet<Slot, false>,
         flow::Zero,
+        arith::Copy2,
         call::Call,
+        call::CallImport,
+        call::CallIndirect,
         call::ReturnCall,
         bulk::TableGet,
         bulk::MemorySize,
@@ -85,8 +90,6 @@ fn hot() -> Vec<(String, Handler)> {
 /// Those that call Rust, yet must go on by a jump.
 fn slow() -> Vec<(String, Handler)> {
     let mut slow = Vec::from(named![
-        call::CallImport,
-        call::CallIndirect,
         call::CallNative,
         call::ReturnCallImport,
         call::ReturnCallIndirect,
@@ -102,6 +105,8 @@ fn slow() -> Vec<(String, Handler)> {
         bulk::TableInit,
         bulk::ElemDrop,
     ]);
+    slow.push((String::from("calls that leave the instance"), cold::<call::CallOther<24>>()));
+    slow.push((String::from("indirect calls that leave the instance"), cold::<call::CallOther<32>>()));
     slow.push((String::from("the deadline"), cold::<flow::EpochReached>()));
     slow.extend(call::statics().map(|(name, handler)| (String::from(name), handler)));
     slow
@@ -116,10 +121,19 @@ fn every_plain_operator_has_a_handler_for_slots() {
             rows::Shape::Unary(..) => some("S -> S"),
             rows::Shape::Binary(..) | rows::Shape::Compare(_) => some("S S -> S"),
             rows::Shape::Load(_) => some("S -> S, false") && some("S -> S, true"),
-            rows::Shape::Store(_) => some("S S, false") && some("S S, true"),
+            rows::Shape::Store(_) => {
+                let sums = ["S S S", "S S K", "S K S", "S K K", "L S S", "L S K", "L K S", "L K K"];
+                let sums = sums.iter().all(|classes| names.contains(&format!("sum {op:?} {classes}")));
+                some("S S, false") && some("S S, true") && sums
+            }
             rows::Shape::Test(_) | rows::Shape::Custom => true,
         };
         assert!(found, "{op:?}");
+    }
+    for name in
+        ["common bit S S, true", "common bit S S, false", "common bit S K, true", "common bit S K, false"]
+    {
+        assert!(names.iter().any(|other| other == name), "{name}");
     }
 }
 

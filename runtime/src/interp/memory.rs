@@ -71,6 +71,53 @@ impl<O: Store, X: Src, Y: Src> Exec for Store0<O, X, Y> {
     }
 }
 
+/// Where the second summand of an address stands.
+pub(super) const SUMMAND: usize = 16;
+/// Where an immediate value to store stands beside a sum.
+pub(super) const VALUE: usize = 20;
+
+/// A load from memory 0 at a sum of two `i32`: first summand, `d`, offset, second summand.
+pub(super) struct LoadSum<O, X, Y, R>(PhantomData<(O, X, Y, R)>);
+
+impl<O: Load, X: Src, Y: Src, R: Dst> Exec for LoadSum<O, X, Y, R> {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 and I3 for the bytes.
+        unsafe {
+            let address = X::read::<u32>(s, A).wrapping_add(Y::read(s, SUMMAND));
+            match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
+                Some(place) => {
+                    R::write(s, O::extend((*place).0));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
+/// A store to memory 0 at a sum of two `i32`: first summand, value, offset, second summand, immediate value.
+pub(super) struct StoreSum<O, X, Y, Z>(PhantomData<(O, X, Y, Z)>);
+
+impl<O: Store, X: Src, Y: Src, Z: Src> Exec for StoreSum<O, X, Y, Z> {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 and I3 for the bytes.
+        unsafe {
+            let address = X::read::<u32>(s, A).wrapping_add(Y::read(s, SUMMAND));
+            match place::<O::M>(s.mem, s.len, address, s.operand(B)) {
+                Some(place) => {
+                    (*place).0 = O::wrap(Z::read(s, if Z::IMMEDIATE { VALUE } else { D }));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
 /// A load from another memory: address, `d`, offset, memory.
 pub(super) struct LoadOther<O>(PhantomData<O>);
 

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `code` | the table of a module's functions; how instructions are written |
-//! | `translate`, `control`, `emit` | wasm to instructions: operators, blocks, the choice of instruction |
+//! | `survey`, `translate`, `control`, `emit` | wasm to instructions: a first look, operators, blocks, the choice of instruction |
 //! | `rows`, `select` | the operator table as types; which handlers exist |
 //! | `state`, `operand` | what a handler works on; operand classes |
 //! | `arith`, `memory`, `flow`, `call`, `bulk`, `unwind` | the handlers |
@@ -26,6 +26,7 @@ mod operand;
 mod rows;
 mod select;
 mod state;
+mod survey;
 mod translate;
 mod unwind;
 

@@ -275,6 +275,22 @@ macro_rules! rows {
             }
         }
 
+        /// The handler of a load from memory 0 at a sum.
+        pub(super) fn load_sum(op: Op, a: Class, b: Class, d: Class) -> Option<Handler> {
+            match op {
+                $(Op::$l => select::load_sum::<row::$l>(a, b, d),)*
+                _ => None,
+            }
+        }
+
+        /// The handler of a store to memory 0 at a sum.
+        pub(super) fn store_sum(op: Op, a: Class, b: Class, value: Class) -> Option<Handler> {
+            match op {
+                $(Op::$s => select::store_sum::<row::$s>(a, b, value),)*
+                _ => None,
+            }
+        }
+
         /// The handler of a store; `other`: to another memory than 0.
         pub(super) fn store(op: Op, a: Class, b: Class, other: bool) -> Option<Handler> {
             match op {

@@ -5,7 +5,7 @@
 
 use super::arith::{Bin, Branch, Cmp, CommonBit, Step, Un};
 use super::dispatch::{Handler, handler};
-use super::memory::{Load0, LoadOther, Store0, StoreOther};
+use super::memory::{Load0, LoadOther, LoadSum, Store0, StoreOther, StoreSum};
 use super::operand::{Acc, Class, Imm, Pinned, Slot, Wide};
 use super::rows::{Binary, Compare, Load, Store, Ty, Unary};
 use Class::{A, K, L, S, W};
@@ -118,6 +118,16 @@ pub(super) fn bit_test(a: Class, b: Class, sense: bool) -> Option<Handler> {
     } else {
         combos!((a, b); Branch0<CommonBit>; S S, S K, S L, A S, A K, A L, L S, L K, L A,)
     }
+}
+
+/// A load at a sum.
+pub(super) fn load_sum<O: Load>(a: Class, b: Class, d: Class) -> Option<Handler> {
+    combos!((a, b, d); LoadSum<O>; S S S, S K S, L S S, L K S, A S S,)
+}
+
+/// A store at a sum.
+pub(super) fn store_sum<O: Store>(a: Class, b: Class, value: Class) -> Option<Handler> {
+    combos!((a, b, value); StoreSum<O>; S S S, S K S, L S S, L K S, S S K, S K K, L S K, L K K,)
 }
 
 type Branch1<O, A, B> = Branch<O, A, B, true>;

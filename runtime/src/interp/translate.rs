@@ -105,10 +105,9 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         l0: None,
         ty,
     };
-    if table.options().pinned_local {
-        translator.l0 = super::control::most_used_local(&reader, &translator.ty, locals)?;
-    }
-    translator.prologue();
+    let survey = super::survey::survey(&reader, &translator.ty, locals)?;
+    translator.l0 = survey.most_used.filter(|_| table.options().pinned_local);
+    translator.prologue(&survey.unset);
     let mut charges = Vec::new();
     if table.options().fuel {
         charges = FuelPlan::new(info, body)?.charges().to_vec();
@@ -144,15 +143,16 @@ pub(super) fn impossible(what: &str) -> Error {
 }
 
 impl Translator<'_> {
-    fn prologue(&mut self) {
-        let params = self.ty.param_slots() as u32;
-        let others = u32::from(self.header) - params;
-        if others > 0 {
+    fn prologue(&mut self, unset: &[(u16, u32)]) {
+        for &(first, count) in unset {
             let at = self.exec::<Zero>(16);
-            self.out.set(at, D, params as u16);
-            self.out.set(at, B, others);
+            self.out.set(at, D, first);
+            self.out.set(at, B, count);
         }
-        if let Some(l0) = self.l0.filter(|l0| u32::from(*l0) >= params) {
+        let cleared = |l0: &u16| {
+            unset.iter().any(|(first, count)| l0.checked_sub(*first).is_some_and(|at| u32::from(at) < *count))
+        };
+        if let Some(l0) = self.l0.filter(cleared) {
             let at = self.exec::<super::arith::Pin>(16);
             self.out.set(at, A, l0);
         }
@@ -316,6 +316,8 @@ impl Translator<'_> {
             return self.dead_operator(op);
         }
         match shape(op) {
+            // The bits in the slot are the result's already.
+            Shape::Unary(..) if keeps_bits(op) => {}
             Shape::Unary(..) => {
                 let a = self.pop()?;
                 let slot = self.push()?;
@@ -334,7 +336,12 @@ impl Translator<'_> {
                 let (offset, memory) = self.memory_immediate(operator)?;
                 let a = self.pop()?;
                 let slot = self.push()?;
-                self.emit(Inst::Load(op, a, offset, memory), slot);
+                let sum = if memory.is_none() { self.sum(a) } else { None };
+                let inst = match sum {
+                    Some((a, b)) => Inst::LoadSum(op, a, b, offset),
+                    None => Inst::Load(op, a, offset, memory),
+                };
+                self.emit(inst, slot);
             }
             Shape::Store(_) => {
                 let (offset, memory) = self.memory_immediate(operator)?;
@@ -650,6 +657,18 @@ impl Translator<'_> {
         self.out.set(at, l0, self.l0.unwrap_or(0));
         self.results(ty)
     }
+}
+
+/// Is the result's slot the same as the operand's? Short types are zero-extended in theirs.
+const fn keeps_bits(op: Op) -> bool {
+    matches!(
+        op,
+        Op::I32ReinterpretF32
+            | Op::I64ReinterpretF64
+            | Op::F32ReinterpretI32
+            | Op::F64ReinterpretI64
+            | Op::I64ExtendI32U
+    )
 }
 
 /// The accumulator of a type.
