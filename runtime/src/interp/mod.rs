@@ -115,6 +115,8 @@ unsafe fn run(ctx: *mut VmContext, func: u32, slots: *mut RawVal) -> Status {
 }
 
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod machine_code;
 #[cfg(test)]
 mod tests;
