@@ -107,6 +107,11 @@ impl Error {
         &self.0.message
     }
 
+    /// Does the error say nothing that its trap does not say?
+    pub(crate) fn says_only(&self, trap: Trap) -> bool {
+        self.0.message == trap.message() && self.0.context.is_empty() && self.0.backtrace.frames.is_empty()
+    }
+
     /// Where guest code was; empty when no guest code ran.
     pub fn backtrace(&self) -> &Backtrace {
         &self.0.backtrace

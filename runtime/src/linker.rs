@@ -106,9 +106,9 @@ impl<T: 'static> Linker<T> {
             if let ExternType::Func(ty) = ty
                 && !self.definitions.contains_key(&key)
             {
-                let message = format!("{} (`{module}::{name}`)", Trap::MissingImport);
+                let what = format!("`{module}::{name}`");
                 let call: Arc<HostCall> = Arc::new(move |_: &mut StoreInner, _: &mut [u64]| {
-                    Err(Error::from(Trap::MissingImport).context(message.clone()))
+                    Err(Error::from(Trap::MissingImport).context(what.clone()))
                 });
                 self.definitions.insert(key, Definition::Host(ty.clone(), call));
             }

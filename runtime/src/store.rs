@@ -540,9 +540,7 @@ impl StoreInner {
     /// The status of a host function's or builtin's error.
     pub(crate) fn park_error(&mut self, error: Error) -> Status {
         match error.trap() {
-            Some(trap) if error.backtrace().frames.is_empty() && error.message() == trap.message() => {
-                Status::trap(trap)
-            }
+            Some(trap) if error.says_only(trap) => Status::trap(trap),
             _ => self.park(Parked::Error(error)),
         }
     }

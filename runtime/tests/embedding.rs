@@ -245,7 +245,10 @@ fn the_deadline_stops_an_endless_loop() {
 #[test]
 fn an_error_at_linking_names_the_import_and_its_neighbours() {
     let engine = Engine::default();
-    let module = module(&engine, r#"(module (import "env" "missing" (func (param i32))))"#);
+    let module = module(
+        &engine,
+        r#"(module (import "env" "missing" (func $f (param i32))) (func (export "run") (call $f (i32.const 1))))"#,
+    );
     let mut linker = Linker::<()>::new();
     linker.func_wrap("env", "present", || ()).unwrap();
     let error = linker.instantiate_pre(&module).unwrap_err();
@@ -257,7 +260,10 @@ fn an_error_at_linking_names_the_import_and_its_neighbours() {
     );
     linker.define_unknown_imports_as_traps(&module).unwrap();
     let mut store = Store::new(&engine, ());
-    linker.instantiate(&mut store, &module).unwrap();
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let error = instance.func(&mut store, "run").unwrap().call(&mut store, &[]).unwrap_err();
+    assert_eq!(error.trap(), Some(Trap::MissingImport));
+    assert!(error.to_string().contains("env::missing"), "{error}");
 }
 
 #[test]
