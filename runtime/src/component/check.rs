@@ -6,7 +6,7 @@
 
 use super::abi::{FuncType, ResourceType, ValType};
 use super::func::Signature;
-use super::host::{HostBody, HostFunc};
+use super::host::{HostBody, HostFunc, TypeOf};
 use super::info::ComponentInfo;
 use super::instance::{FuncItem, Item, Items};
 use super::names;
@@ -26,7 +26,7 @@ use alloc::sync::Arc;
 pub(super) enum Definition {
     /// A host function. Without a type it takes the one it is imported with.
     Func {
-        ty: Option<FuncType>,
+        ty: Option<TypeOf>,
         body: HostBody,
     },
     Instance(BTreeMap<Arc<str>, Definition>),
@@ -71,8 +71,9 @@ impl<'c> Matcher<'c> {
             (ExternType::Func(want), Definition::Func { ty, body }) => {
                 let resolved = self.bindings.func(&self.info.open_types, want);
                 let resolved = resolved.map_err(|error| error.context(format!("`{at}`")))?;
-                if let Some(have) = ty {
-                    same_func(at, &resolved, have)?;
+                if let Some(type_of) = ty {
+                    let have = type_of().map_err(|error| Error::from(error).context(format!("`{at}`")))?;
+                    same_func(at, &resolved, &have)?;
                 }
                 Ok(Item::Func(FuncItem::Host(Arc::new(HostFunc::new(resolved, body.clone())))))
             }

@@ -5,6 +5,7 @@
 
 use super::abi::handle::Subtask;
 use super::abi::typed::{LiftList, LowerOptional, func_type};
+use super::abi::types::TypeError;
 use super::abi::{
     CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
     lower_flat_values,
@@ -18,8 +19,13 @@ use crate::trap::Trap;
 use alloc::format;
 use alloc::sync::Arc;
 
-/// A host function that lifts its own parameters from core values and lowers its result into them.
-pub(super) type TypedBody = dyn Fn(&mut StoreInner, &CanonContext, &mut [u64]) -> Result<()> + Send + Sync;
+/// A host function that lifts its own parameters from core values and lowers its result into them; the flag is
+/// [`spills_result`] of its type.
+pub(super) type TypedBody =
+    dyn Fn(&mut StoreInner, &CanonContext, bool, &mut [u64]) -> Result<()> + Send + Sync;
+
+/// The type of a typed host function, made when a component imports it: a host defines hundreds, a guest imports a dozen.
+pub(super) type TypeOf = fn() -> core::result::Result<FuncType, TypeError>;
 
 /// A host function over values.
 pub(super) type DynamicBody = dyn Fn(&mut StoreInner, &FuncType, &[Val]) -> Result<Option<Val>> + Send + Sync;
@@ -50,7 +56,7 @@ impl HostFunc {
     /// Calls it from an instance; `slots` are the core values of the instance's import.
     pub(super) fn call(&self, store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]) -> Result<()> {
         let body = match &self.body {
-            HostBody::Typed(body) => return body(store, cx, slots),
+            HostBody::Typed(body) => return body(store, cx, self.spills_result, slots),
             HostBody::Dynamic(body) => body,
             HostBody::Missing(name) => return Err(missing(name)),
         };
@@ -90,15 +96,13 @@ fn missing(name: &str) -> Error {
 /// The type and body of a host function over Rust types.
 pub(super) fn typed<T, P, R>(
     func: impl Fn(Caller<'_, T>, P) -> Result<R> + Send + Sync + 'static,
-) -> Result<(FuncType, HostBody)>
+) -> (TypeOf, HostBody)
 where
     T: 'static,
     P: LiftList + 'static,
     R: LowerOptional + 'static,
 {
-    let ty = func_type::<P, R>()?;
-    let spills_result = spills_result(&ty);
-    let body = move |store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]| {
+    let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
         let mut subtask = Subtask::new();
         let mut flat_args = CoreValueIter::new(slots);
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
@@ -113,7 +117,7 @@ where
         subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
         Ok(())
     };
-    Ok((ty, HostBody::Typed(Arc::new(body))))
+    (func_type::<P, R>, HostBody::Typed(Arc::new(body)))
 }
 
 /// The body of a host function over values.

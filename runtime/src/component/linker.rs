@@ -239,7 +239,7 @@ impl<'l, T: 'static> LinkerInstance<'l, T> {
     /// the guest and comes out of the host's call as it is.
     ///
     /// # Errors
-    /// `Usage` for a name that is taken, `Invalid` for types that no component can have.
+    /// `Usage` for a name that is taken. Types that no component can have are `Invalid` when a component imports the function.
     pub fn func_wrap<P, R>(
         &mut self,
         name: &str,
@@ -249,7 +249,7 @@ impl<'l, T: 'static> LinkerInstance<'l, T> {
         P: LiftList + 'static,
         R: LowerOptional + 'static,
     {
-        let (ty, body) = host::typed(func)?;
+        let (ty, body) = host::typed(func);
         self.insert(name, Definition::Func { ty: Some(ty), body })
     }
 
