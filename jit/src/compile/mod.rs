@@ -7,6 +7,7 @@
 //!
 //! Must not know: stores, files, how code is mapped.
 
+mod blame;
 mod call;
 mod func;
 mod link;
@@ -376,6 +377,8 @@ impl Worker {
             code: trap_code(trap.code),
             offset: offset_of(trap.offset),
         });
+        let mut traps: Vec<Site> = traps.collect();
+        blame::settle(&self.ctx.func, &mut traps);
         let code = Code {
             bytes: buffer.data().to_vec(),
             alignment: u64::from(buffer.alignment),
