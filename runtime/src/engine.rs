@@ -30,7 +30,7 @@ struct Types {
 impl Engine {
     /// An engine that interprets.
     pub fn new(config: Config) -> Engine {
-        Engine::build(config, None)
+        Engine::make(config, None, builtins::TABLE)
     }
 
     /// An engine that compiles what it can.
@@ -45,10 +45,6 @@ impl Engine {
         let mut table = builtins::TABLE;
         backend.builtins(&mut table);
         Engine::make(config, None, table)
-    }
-
-    fn build(config: Config, backend: Option<Arc<dyn Backend>>) -> Engine {
-        Engine::make(config, backend, builtins::TABLE)
     }
 
     fn make(config: Config, backend: Option<Arc<dyn Backend>>, builtins: VmBuiltins) -> Engine {

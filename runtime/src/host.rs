@@ -8,7 +8,7 @@ use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::FuncType;
 use crate::val::RawVal;
 use crate::vm::{Status, VmFunc, VmStore};
-use alloc::{boxed::Box, sync::Arc};
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -164,6 +164,3 @@ impl StoreInner {
         })
     }
 }
-
-/// Shorthand for what [`crate::handle::Func::new_raw`] takes.
-pub type BoxedHostCall = Box<HostCall>;

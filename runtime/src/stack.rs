@@ -7,10 +7,12 @@ use crate::val::RawVal;
 /// The value stack: one block of slots that never moves, so that frames may be pointed at.
 #[derive(Debug)]
 pub(crate) struct ValueStack {
+    /// Held for as long as `base` points into it.
     #[cfg(feature = "std")]
-    block: Option<memmap2::MmapMut>,
+    _block: Option<memmap2::MmapMut>,
+    /// Held for as long as `base` points into it.
     #[cfg(not(feature = "std"))]
-    block: alloc::boxed::Box<[RawVal]>,
+    _block: alloc::boxed::Box<[RawVal]>,
     base: *mut RawVal,
     slots: usize,
 }
@@ -24,7 +26,7 @@ impl ValueStack {
             Some(map) => (map.as_mut_ptr().cast::<RawVal>(), map.len()),
             None => (core::ptr::NonNull::dangling().as_ptr(), 0),
         };
-        ValueStack { block, base, slots: len / size_of::<RawVal>() }
+        ValueStack { _block: block, base, slots: len / size_of::<RawVal>() }
     }
 
     /// Allocates the stack.
@@ -32,26 +34,15 @@ impl ValueStack {
     pub(crate) fn new(bytes: usize) -> ValueStack {
         let mut block = alloc::vec![0; bytes / size_of::<RawVal>()].into_boxed_slice();
         let (base, slots) = (block.as_mut_ptr(), block.len());
-        ValueStack { block, base, slots }
+        ValueStack { _block: block, base, slots }
     }
 
     pub(crate) fn base(&self) -> *mut RawVal {
-        debug_assert!(self.holds_block());
         self.base
     }
 
     pub(crate) fn limit(&self) -> *mut RawVal {
         self.base.wrapping_add(self.slots)
-    }
-
-    #[cfg(feature = "std")]
-    fn holds_block(&self) -> bool {
-        self.block.is_some() || self.slots == 0
-    }
-
-    #[cfg(not(feature = "std"))]
-    fn holds_block(&self) -> bool {
-        self.block.len() == self.slots
     }
 }
 

@@ -16,13 +16,7 @@ pub(super) fn check(module: &Module, name: &str, defined: &[(String, String)]) -
     if missing.is_empty() {
         return Ok(());
     }
-    let mut text = format!("{name} imports what nobody defines:");
-    for (from, name, ty) in missing.iter().take(LISTED) {
-        text += &format!("\n  {from:?} {name:?} {}", extern_type(ty));
-    }
-    if missing.len() > LISTED {
-        text += &format!("\n  ... and {} more", missing.len() - LISTED);
-    }
+    let mut text = list(name, &missing, |(from, name, ty)| format!("{from:?} {name:?} {}", extern_type(ty)));
     let mut modules: Vec<&str> = missing.iter().map(|(from, _, _)| *from).collect();
     modules.sort_unstable();
     modules.dedup();
@@ -31,6 +25,18 @@ pub(super) fn check(module: &Module, name: &str, defined: &[(String, String)]) -
         text += &provider(from);
     }
     Err(Error::new(ErrorKind::Unlinkable, text).into())
+}
+
+/// The first lines of either message.
+fn list<I>(name: &str, missing: &[I], line: impl Fn(&I) -> String) -> String {
+    let mut text = format!("{name} imports what nobody defines:");
+    for import in missing.iter().take(LISTED) {
+        text += &format!("\n  {}", line(import));
+    }
+    if missing.len() > LISTED {
+        text += &format!("\n  ... and {} more", missing.len() - LISTED);
+    }
+    text
 }
 
 /// What would provide the imports under a core module's import name.
@@ -62,13 +68,7 @@ pub(super) fn explain(component: &Component, name: &str, error: Error) -> Failur
     if error.kind() != ErrorKind::Unlinkable || missing.is_empty() {
         return Failure::engine(name)(error);
     }
-    let mut text = format!("{name} imports what nobody defines:");
-    for import in missing.iter().take(LISTED) {
-        text += &format!("\n  {import}");
-    }
-    if missing.len() > LISTED {
-        text += &format!("\n  ... and {} more", missing.len() - LISTED);
-    }
+    let mut text = list(name, &missing, |import| String::from(*import));
     let (wasi, others): (Vec<&str>, Vec<&str>) =
         missing.iter().partition(|import| import.starts_with("wasi:"));
     if let Some(import) = wasi.first() {
