@@ -52,6 +52,9 @@ pub mod val;
 mod builtins;
 #[expect(unsafe_code, reason = "calls functions by pointer after their types were compared")]
 pub mod func;
+#[expect(unsafe_code, reason = "objects behind pointers; roots are found in raw memory")]
+#[allow(dead_code, reason = "its callers are being written (issue 3)")]
+pub mod gc;
 #[expect(unsafe_code, reason = "a handle becomes the pointer that the store keeps")]
 mod global;
 #[expect(unsafe_code, reason = "the door from guest to host gets pointers into a store")]
@@ -88,6 +91,7 @@ pub use config::Config;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use func::TypedFunc;
+pub use gc::{GcStats, Rooted};
 pub use handle::{Extern, Func, Global, Instance, Memory, Table};
 pub use host::Caller;
 pub use linker::{InstancePre, Linker};

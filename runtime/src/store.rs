@@ -5,6 +5,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Backtrace, Error, Frame, Result};
+use crate::gc;
 use crate::handle::{Func, Instance, StoreId};
 use crate::host::HostFunc;
 use crate::instance::InstanceData;
@@ -34,6 +35,8 @@ pub struct StoreLimits {
     pub instances: u32,
     /// Handles of one component instance's table.
     pub handles: u32,
+    /// Bytes of the heap on which structs, arrays, exceptions and continuations lie.
+    pub gc_heap_bytes: u64,
     /// Bytes that one call may make the host copy out of guest memory.
     pub copy_bytes_per_call: u64,
 }
@@ -45,6 +48,7 @@ impl Default for StoreLimits {
             table_elements: 10_000_000,
             instances: 10_000,
             handles: 1_000_000,
+            gc_heap_bytes: 1 << 30,
             copy_bytes_per_call: 128 << 20,
         }
     }
@@ -204,6 +208,7 @@ pub struct StoreInner {
     pub(crate) limits: StoreLimits,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
+    pub(crate) gc: gc::Heap,
     /// Held for as long as `vm` points into it.
     _value_stack: ValueStack,
     native_stack: NativeStack,
@@ -245,6 +250,7 @@ impl StoreInner {
             value_stack_limit: value_stack.limit(),
             inner: ptr::null_mut(),
             builtins: engine.builtins(),
+            exception: 0,
         };
         Box::new(StoreInner {
             id,
@@ -253,6 +259,7 @@ impl StoreInner {
             limits: StoreLimits::default(),
             memory_bytes: 0,
             table_elements: 0,
+            gc: gc::Heap::default(),
             _value_stack: value_stack,
             native_stack: NativeStack::default(),
             instances: Vec::new(),

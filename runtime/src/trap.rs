@@ -28,6 +28,7 @@ macro_rules! for_each_trap {
             CastFailure "cast failure";
             UnhandledException "unhandled exception";
             OutOfMemory "allocation size too large";
+            GcHeapOutOfMemory "GC heap out of memory";
             MissingImport "import that is not linked was called";
             CannotLeaveComponent "cannot leave component instance";
             CannotEnterComponent "cannot enter component instance";

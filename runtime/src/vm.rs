@@ -143,6 +143,8 @@ pub struct VmStore {
     pub inner: *mut c_void,
     /// Functions of the engine that guest code calls.
     pub builtins: *const VmBuiltins,
+    /// The exception that travels while the status is that of one: a reference, 0 for none. A root.
+    pub exception: RawVal,
 }
 
 /// An instance. The header; the module's own part follows as [`VmLayout`] says.
