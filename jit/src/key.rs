@@ -95,11 +95,13 @@ fn layout() -> Vec<(&'static str, u64)> {
         imported_funcs: 4,
         escaping_funcs: 5,
         types: 6,
+        tags: 8,
     });
     all.extend([
         ("memories", u64::from(sample.memories)),
         ("tables", u64::from(sample.tables)),
         ("globals", u64::from(sample.globals)),
+        ("tags", u64::from(sample.tags)),
         ("imports", u64::from(sample.imports)),
         ("funcs", u64::from(sample.funcs)),
         ("type_ids", u64::from(sample.type_ids)),

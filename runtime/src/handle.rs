@@ -25,6 +25,8 @@ handles! {
     Table
     /// A global of a store.
     Global
+    /// A tag of a store.
+    Tag
     /// An instance of a module.
     Instance
 }
@@ -37,6 +39,7 @@ pub enum Extern {
     Memory(Memory),
     Table(Table),
     Global(Global),
+    Tag(Tag),
 }
 
 macro_rules! externs {
@@ -49,4 +52,4 @@ macro_rules! externs {
         )* }
     };
 }
-externs! { Func func  Memory memory  Table table  Global global }
+externs! { Func func  Memory memory  Table table  Global global  Tag tag }

@@ -1,6 +1,6 @@
 //! Instances (core specification 4.2.5): the immovable context that guest code runs in, and what the engine keeps beside it.
 
-use crate::handle::{Extern, Func, Global, Instance, Memory, Table};
+use crate::handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
 use crate::module::{ExternIdx, FuncIdx, Module};
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::vm::{VmContext, VmFunc, VmImport};
@@ -18,6 +18,7 @@ pub(crate) struct InstanceData {
     pub(crate) memories: Box<[u32]>,
     pub(crate) tables: Box<[u32]>,
     pub(crate) globals: Box<[u32]>,
+    pub(crate) tags: Box<[u32]>,
     pub(crate) dropped_elems: Vec<bool>,
     pub(crate) dropped_data: Vec<bool>,
 }
@@ -41,6 +42,7 @@ impl InstanceData {
             memories: Box::default(),
             tables: Box::default(),
             globals: Box::default(),
+            tags: Box::default(),
             dropped_elems: alloc::vec![false; elems],
             dropped_data: alloc::vec![false; data],
         }
@@ -94,6 +96,7 @@ impl StoreInner {
             ExternIdx::Table(i) => Extern::Table(Table { store, index: *data.tables.get(i.index())? }),
             ExternIdx::Memory(i) => Extern::Memory(Memory { store, index: *data.memories.get(i.index())? }),
             ExternIdx::Global(i) => Extern::Global(Global { store, index: *data.globals.get(i.index())? }),
+            ExternIdx::Tag(i) => Extern::Tag(Tag { store, index: *data.tags.get(i.index())? }),
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{ExternType, MemoryType, TableType};
 use crate::val::RawVal;
-use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable};
+use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag};
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use core::ptr;
 
@@ -100,12 +100,19 @@ pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -
                 return Err(differs(&format!("{mutable}global {}", have.content)));
             }
         }
+        (ExternType::Tag(want), Extern::Tag(tag)) => {
+            let have = tag.ty(store)?;
+            if have != *want {
+                return Err(differs(&format!("tag {have}")));
+            }
+        }
         (_, given) => {
             let kind = match given {
                 Extern::Func(_) => "a function",
                 Extern::Table(_) => "a table",
                 Extern::Memory(_) => "a memory",
                 Extern::Global(_) => "a global",
+                Extern::Tag(_) => "a tag",
             };
             return Err(differs(&kind));
         }
@@ -142,12 +149,14 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
     let layout = info.layout;
     let context = store.instances[index as usize].context();
     let (mut memories, mut tables, mut globals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tags = Vec::new();
     let mut imported_funcs = 0;
     for given in imports {
         match *given {
             Extern::Memory(memory) => memories.push(memory.index),
             Extern::Table(table) => tables.push(table.index),
             Extern::Global(global) => globals.push(global.index),
+            Extern::Tag(tag) => tags.push(tag.index),
             Extern::Func(func) => {
                 let func = store.func_ptr(func)?;
                 let import = import_entry(module, imported_funcs, func);
@@ -203,6 +212,17 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
         // SAFETY: V1; the layout has an entry for each type.
         unsafe { VmContext::entry::<u32>(context, layout.type_ids, i as u32).write(id.0) };
     }
+
+    // A tag that the module defines is a new one for each instance.
+    for ty in &info.tags[info.imported_tags as usize..] {
+        tags.push(store.add_tag(info.types[ty.index()].clone(), info.type_ids[ty.index()]));
+    }
+    for (i, &tag) in tags.iter().enumerate() {
+        let vm = store.tags[tag as usize].vm();
+        // SAFETY: V1; the layout has an entry for each tag.
+        unsafe { VmContext::entry::<*const VmTag>(context, layout.tags, i as u32).write(vm) };
+    }
+    store.instances[index as usize].tags = tags.into();
 
     // Own globals: an initialiser may read the globals before it, so each is in place before the next is made.
     store.instances[index as usize].memories = memories.into();

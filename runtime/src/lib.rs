@@ -77,6 +77,7 @@ mod sync;
 mod sys;
 #[expect(unsafe_code, reason = "a table is references behind a pointer")]
 mod table;
+mod tag;
 #[expect(
     unsafe_code,
     reason = "repr(C) structures that guest code shares with the engine: pointers into a store"
@@ -92,7 +93,7 @@ pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use func::TypedFunc;
 pub use gc::{GcStats, Rooted};
-pub use handle::{Extern, Func, Global, Instance, Memory, Table};
+pub use handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
 pub use host::Caller;
 pub use linker::{InstancePre, Linker};
 pub use module::Module;

@@ -13,6 +13,7 @@ use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
 use crate::stack::{NativeStack, ValueStack};
 use crate::table::TableData;
+use crate::tag::TagData;
 use crate::trap::Trap;
 use crate::types::{GlobalType, HeapType, ValType};
 use crate::val::{ExternRef, RawVal, Val};
@@ -222,6 +223,8 @@ pub struct StoreInner {
     pub(crate) memories: Vec<NonNull<MemoryData>>,
     pub(crate) tables: Vec<NonNull<TableData>>,
     pub(crate) globals: Vec<GlobalData>,
+    #[expect(clippy::vec_box, reason = "contexts point at these: they must not move when the list grows")]
+    pub(crate) tags: Vec<Box<TagData>>,
     host_funcs: Vec<NonNull<HostFunc>>,
     no_memory: NonNull<MemoryData>,
     parked: Option<Parked>,
@@ -268,6 +271,7 @@ impl StoreInner {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             host_funcs: Vec::new(),
             no_memory: NonNull::from(Box::leak(Box::new(MemoryData::none()))),
             parked: None,

@@ -14,6 +14,7 @@
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
 //! * V5. One thread at a time runs in a store.
 
+use crate::gc::Shape;
 use crate::trap::Trap;
 use crate::val::RawVal;
 use core::ffi::c_void;
@@ -123,6 +124,18 @@ pub struct VmGlobal {
     pub slots: [RawVal; 2],
 }
 
+/// A tag: what an exception is thrown and caught by. Two tags are the same when their addresses are.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmTag {
+    /// How its exceptions lie in memory: what they carry begins at [`crate::gc::FIELDS`], in consecutive slots.
+    pub shape: Shape,
+    /// The tag's type in the engine ([`crate::types::TypeId`]).
+    pub type_id: u32,
+    /// Its number in the store.
+    pub index: u32,
+}
+
 /// What the whole store shares and guest code reads: limits and meters.
 #[repr(C)]
 #[derive(Debug)]
@@ -212,6 +225,8 @@ pub struct VmLayout {
     pub tables: u32,
     /// `[*mut VmGlobal; globals]`, imported ones first. An own global's pointer leads into `own_globals`.
     pub globals: u32,
+    /// `[*const VmTag; tags]`, imported ones first.
+    pub tags: u32,
     /// `[VmImport; imported functions]`.
     pub imports: u32,
     /// `[VmFunc; escaping functions]`: own functions that something can refer to (exports, elements, `ref.func`).
@@ -241,6 +256,8 @@ pub struct VmCounts {
     pub escaping_funcs: u32,
     /// Types.
     pub types: u32,
+    /// All tags.
+    pub tags: u32,
 }
 
 impl VmLayout {
@@ -255,12 +272,23 @@ impl VmLayout {
         let memories = align(size_of::<VmContext>() as u32, 8);
         let tables = memories + size::<*mut VmMemory>(counts.memories);
         let globals = tables + size::<*mut VmTable>(counts.tables);
-        let imports = align(globals + size::<*mut VmGlobal>(counts.globals), 8);
+        let tags = globals + size::<*mut VmGlobal>(counts.globals);
+        let imports = align(tags + size::<*const VmTag>(counts.tags), 8);
         let funcs = align(imports + size::<VmImport>(counts.imported_funcs), 8);
         let type_ids = funcs + size::<VmFunc>(counts.escaping_funcs);
         let own_globals = align(type_ids + size::<u32>(counts.types), 16);
         let size = own_globals + size::<VmGlobal>(counts.globals - counts.imported_globals);
-        VmLayout { memories, tables, globals, imports, funcs, type_ids, own_globals, size: align(size, 16) }
+        VmLayout {
+            memories,
+            tables,
+            globals,
+            tags,
+            imports,
+            funcs,
+            type_ids,
+            own_globals,
+            size: align(size, 16),
+        }
     }
 }
 

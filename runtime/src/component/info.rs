@@ -78,6 +78,7 @@ pub(crate) enum CoreSort {
     Memory,
     Table,
     Global,
+    Tag,
 }
 
 /// Options of `canon lift` and `canon lower` (Explainer.md `canonopt`).

@@ -15,7 +15,7 @@ use super::resource::ResourceItem;
 use super::types::{Bindings, Slot};
 use crate::error::{Error, Result};
 use crate::handle::{
-    Extern, Func as CoreFunc, Global, Instance as CoreInstanceHandle, Memory, StoreId, Table,
+    Extern, Func as CoreFunc, Global, Instance as CoreInstanceHandle, Memory, StoreId, Table, Tag,
 };
 use crate::module::Module;
 use crate::store::{AsStoreMut, StoreInner};
@@ -144,6 +144,7 @@ struct Frame {
     core_memories: Vec<Memory>,
     core_tables: Vec<Table>,
     core_globals: Vec<Global>,
+    core_tags: Vec<Tag>,
     components: Vec<ComponentValue>,
     instances: Vec<Arc<Items>>,
     funcs: Vec<FuncItem>,
@@ -165,6 +166,7 @@ impl Frame {
             core_memories: Vec::new(),
             core_tables: Vec::new(),
             core_globals: Vec::new(),
+            core_tags: Vec::new(),
             components: Vec::new(),
             instances: Vec::new(),
             funcs: Vec::new(),
@@ -337,6 +339,7 @@ impl Frame {
             (CoreSort::Memory, Some(Extern::Memory(memory))) => self.core_memories.push(memory),
             (CoreSort::Table, Some(Extern::Table(table))) => self.core_tables.push(table),
             (CoreSort::Global, Some(Extern::Global(global))) => self.core_globals.push(global),
+            (CoreSort::Tag, Some(Extern::Tag(tag))) => self.core_tags.push(tag),
             _ => return Err(Error::unlinkable(format!("a core instance lacks the export `{name}`"))),
         }
         Ok(())
@@ -348,6 +351,7 @@ impl Frame {
             CoreSort::Memory => Extern::Memory(*at(&self.core_memories, index)?),
             CoreSort::Table => Extern::Table(*at(&self.core_tables, index)?),
             CoreSort::Global => Extern::Global(*at(&self.core_globals, index)?),
+            CoreSort::Tag => Extern::Tag(*at(&self.core_tags, index)?),
         })
     }
 

@@ -334,7 +334,7 @@ fn core_sort(kind: ExternalKind) -> Result<CoreSort> {
         ExternalKind::Memory => CoreSort::Memory,
         ExternalKind::Table => CoreSort::Table,
         ExternalKind::Global => CoreSort::Global,
-        ExternalKind::Tag => return Err(unsupported("a core tag in a component")),
+        ExternalKind::Tag => CoreSort::Tag,
     })
 }
 

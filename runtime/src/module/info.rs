@@ -31,6 +31,8 @@ indices! {
     MemoryIdx
     /// Index of a global in its module, imports first.
     GlobalIdx
+    /// Index of a tag in its module, imports first.
+    TagIdx
     /// Index of an element segment.
     ElemIdx
     /// Index of a data segment.
@@ -103,6 +105,7 @@ pub enum ExternIdx {
     Table(TableIdx),
     Memory(MemoryIdx),
     Global(GlobalIdx),
+    Tag(TagIdx),
 }
 
 /// A function's own facts.
@@ -222,6 +225,8 @@ pub struct ModuleInfo {
     pub memories: Vec<MemoryType>,
     /// All globals, imported ones first.
     pub globals: Vec<GlobalType>,
+    /// Types of all tags, imported ones first.
+    pub tags: Vec<TypeIdx>,
     /// What own globals begin as.
     pub global_inits: Vec<ConstExpr>,
     /// The start function.
@@ -240,6 +245,8 @@ pub struct ModuleInfo {
     pub imported_memories: u32,
     /// How many of `globals` are imported.
     pub imported_globals: u32,
+    /// How many of `tags` are imported.
+    pub imported_tags: u32,
     /// How many own functions something can refer to.
     pub escaping_funcs: u32,
     /// The name section's content in the file, unread and untrusted.
@@ -256,6 +263,11 @@ impl ModuleInfo {
         &self.types[self.funcs[func.index()].ty.index()]
     }
 
+    /// Type of a tag: its parameters are what its exceptions carry.
+    pub fn tag_type(&self, tag: TagIdx) -> &FuncType {
+        &self.types[self.tags[tag.index()].index()]
+    }
+
     /// The own function's number (index into `bodies`), `None` for an import.
     pub fn own_func(&self, func: FuncIdx) -> Option<usize> {
         func.index().checked_sub(self.imported_funcs as usize)
@@ -268,6 +280,7 @@ impl ModuleInfo {
             ExternIdx::Table(i) => ExternType::Table(self.tables[i.index()].ty),
             ExternIdx::Memory(i) => ExternType::Memory(self.memories[i.index()]),
             ExternIdx::Global(i) => ExternType::Global(self.globals[i.index()]),
+            ExternIdx::Tag(i) => ExternType::Tag(self.tag_type(i).clone()),
         }
     }
 
@@ -280,6 +293,7 @@ impl ModuleInfo {
             imported_globals: self.imported_globals,
             imported_funcs: self.imported_funcs,
             escaping_funcs: self.escaping_funcs,
+            tags: self.tags.len() as u32,
             types: self.types.len() as u32,
         }
     }

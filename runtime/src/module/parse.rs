@@ -67,6 +67,7 @@ impl<'a> Builder<'a> {
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             global_inits: Vec::new(),
             start: None,
             elems: Vec::new(),
@@ -76,6 +77,7 @@ impl<'a> Builder<'a> {
             imported_tables: 0,
             imported_memories: 0,
             imported_globals: 0,
+            imported_tags: 0,
             escaping_funcs: 0,
             name_section: None,
             name: None,
@@ -155,7 +157,7 @@ impl<'a> Builder<'a> {
                         ExternalKind::Table => ExternIdx::Table(TableIdx(export.index)),
                         ExternalKind::Memory => ExternIdx::Memory(MemoryIdx(export.index)),
                         ExternalKind::Global => ExternIdx::Global(GlobalIdx(export.index)),
-                        ExternalKind::Tag => return Err(unsupported("exported tags")),
+                        ExternalKind::Tag => ExternIdx::Tag(TagIdx(export.index)),
                     };
                     self.info.exports.push(Export { name: export.name.into(), item });
                 }
@@ -189,7 +191,11 @@ impl<'a> Builder<'a> {
             Payload::CustomSection(section) if section.name() == "name" => {
                 self.info.name_section = Some(tail(section.range().end, section.data().len()));
             }
-            Payload::TagSection(_) => return Err(unsupported("tags")),
+            Payload::TagSection(section) => {
+                for tag in section {
+                    self.info.tags.push(TypeIdx(tag?.func_type_idx));
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -222,7 +228,12 @@ impl<'a> Builder<'a> {
                 self.info.globals.push(ty);
                 ExternType::Global(ty)
             }
-            TypeRef::Tag(_) => return Err(unsupported("imported tags")),
+            TypeRef::Tag(tag) => {
+                info.imported_tags += 1;
+                info.tags.push(TypeIdx(tag.func_type_idx));
+                let ty = info.types.get(tag.func_type_idx as usize);
+                ExternType::Tag(ty.ok_or_else(|| Error::malformed("unknown type"))?.clone())
+            }
         })
     }
 
