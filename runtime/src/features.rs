@@ -43,6 +43,8 @@ features! {
     tail_call "tail-call" TAIL_CALL true "return_call and return_call_indirect";
     extended_const "extended-const" EXTENDED_CONST true "integer arithmetic in constant expressions";
     multi_memory "multi-memory" MULTI_MEMORY true "several memories in a module";
+    wide_arithmetic "wide-arithmetic" WIDE_ARITHMETIC true "128-bit addition, subtraction and multiplication";
+    compact_imports "compact-imports" COMPACT_IMPORTS true "imports that share a module name, or a type";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
 }

@@ -13,6 +13,8 @@
 
 use crate::trap::Trap;
 
+pub mod wide;
+
 /// The canonical NaN of `f32`.
 pub const F32_CANONICAL_NAN: u32 = 0x7fc0_0000;
 /// The canonical NaN of `f64`.

@@ -255,6 +255,10 @@ macro_rules! for_each_op {
                 MemoryCopy "memory.copy" bulk;
                 MemoryInit "memory.init" bulk;
                 DataDrop "data.drop" plain;
+                I64Add128 "i64.add128" plain;
+                I64Sub128 "i64.sub128" plain;
+                I64MulWideS "i64.mul_wide_s" plain;
+                I64MulWideU "i64.mul_wide_u" plain;
             }
         }
     };

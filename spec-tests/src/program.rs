@@ -400,6 +400,7 @@ impl<'p> Body<'p, '_, '_> {
             28 => self.memory(),
             29 => self.table(),
             30 => self.reference(),
+            31 if self.choices.one_in(2) => self.wide(),
             _ => self.rare(),
         }
     }
@@ -852,6 +853,19 @@ impl<'p> Body<'p, '_, '_> {
         self.emit(format_args!("ref.is_null"));
         self.stack.pop();
         self.stack.push(I32);
+    }
+
+    /// 128-bit arithmetic, in two halves.
+    fn wide(&mut self) {
+        let (operator, operands) = self.choices.of(&[
+            ("i64.add128", 4),
+            ("i64.sub128", 4),
+            ("i64.mul_wide_s", 2),
+            ("i64.mul_wide_u", 2),
+        ]);
+        self.want(&[I64; 4][..operands]);
+        self.emit(format_args!("{operator}"));
+        self.stack.truncate(self.stack.len() + 2 - operands);
     }
 
     fn rare(&mut self) {

@@ -853,6 +853,10 @@ impl<'a> Translation<'a> {
                 let data = self.immediate(data_index);
                 self.builtin_status("data_drop", &[data]);
             }
+            O::I64Add128 => self.add128(),
+            O::I64Sub128 => self.sub128(),
+            O::I64MulWideS => self.mul_wide(true),
+            O::I64MulWideU => self.mul_wide(false),
             other => return Err(LeftOut::Unsupported(format!("{other:?}"))),
         }
         Ok(())

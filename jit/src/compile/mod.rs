@@ -15,6 +15,7 @@ mod lower;
 mod memory;
 mod stubs;
 mod target;
+mod wide;
 
 use crate::artifact::{Content, Kind, Seal};
 use crate::cpu::{Arch, CpuFeatures};

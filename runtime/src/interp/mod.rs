@@ -6,7 +6,7 @@
 //! | `survey`, `translate`, `control`, `emit` | wasm to instructions: a first look, operators, blocks, the choice of instruction |
 //! | `rows`, `select` | the operator table as types; which handlers exist |
 //! | `state`, `operand` | what a handler works on; operand classes |
-//! | `arith`, `memory`, `flow`, `call`, `bulk`, `unwind` | the handlers |
+//! | `arith`, `wide`, `memory`, `flow`, `call`, `bulk`, `unwind` | the handlers |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
 //!
 //! Nothing here knows how instances come to be, or that other engines exist beyond [`crate::backend`].
@@ -29,6 +29,7 @@ mod state;
 mod survey;
 mod translate;
 mod unwind;
+mod wide;
 
 pub(crate) use code::CodeTable;
 

@@ -13,7 +13,7 @@ use super::flow::{Fuel, GlobalSet, HEADER_SLOTS, Zero};
 use super::operand::{Acc, Pinned, Slot};
 use super::rows::{self, Shape, Ty, shape};
 use super::state::{A, B, D};
-use super::{bulk, call, flow};
+use super::{bulk, call, flow, wide};
 use crate::error::{Error, Result};
 use crate::module::fuel::FuelPlan;
 use crate::module::{FuncIdx, ModuleInfo, TypeIdx};
@@ -486,6 +486,10 @@ impl Translator<'_> {
                 self.bulk::<bulk::MemoryInit>(3, 0, mem, Some(data_index))?;
             }
             Operator::DataDrop { data_index } => self.bulk::<bulk::DataDrop>(0, 0, data_index, None)?,
+            Operator::I64Add128 => self.bulk::<wide::Add128>(4, 2, 0, None)?,
+            Operator::I64Sub128 => self.bulk::<wide::Sub128>(4, 2, 0, None)?,
+            Operator::I64MulWideS => self.bulk::<wide::MulWideS>(2, 2, 0, None)?,
+            Operator::I64MulWideU => self.bulk::<wide::MulWideU>(2, 2, 0, None)?,
             _ => return Err(impossible("an operator without translation")),
         }
         Ok(())
