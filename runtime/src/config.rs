@@ -2,7 +2,8 @@
 
 use crate::features::Features;
 
-/// Settings of an engine. All of them are part of the key under which an artifact is valid, except the sizes of stacks.
+/// Settings of an engine. All of them are part of the key under which an artifact is valid, except the sizes of stacks and
+/// what concerns the collector.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Proposals that modules may use.
@@ -22,6 +23,8 @@ pub struct Config {
     /// Reserve 4 GiB plus guard for 32-bit memories so that native code needs no bounds checks, and let signals tell of
     /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals).
     pub guard_pages: bool,
+    /// Collect the heap at every allocation, and overwrite what is freed: for tests of whoever holds references.
+    pub gc_stress: bool,
     /// Frames that a backtrace keeps.
     pub max_backtrace: usize,
 }
@@ -37,6 +40,7 @@ impl Default for Config {
             native_stack_reserve: 256 << 10,
             native_stack_bytes: 4 << 20,
             guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
+            gc_stress: false,
             max_backtrace: 64,
         }
     }

@@ -19,6 +19,8 @@ struct EngineInner {
     types: Mutex<Types>,
     builtins: VmBuiltins,
     epoch: AtomicUsize,
+    /// Bytes that the heaps of all stores hold.
+    gc_bytes: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -54,6 +56,7 @@ impl Engine {
             types: Mutex::new(Types::default()),
             builtins,
             epoch: AtomicUsize::new(0),
+            gc_bytes: AtomicUsize::new(0),
         }))
     }
 
@@ -87,6 +90,15 @@ impl Engine {
     /// The type of an id of this engine.
     pub fn func_type(&self, id: TypeId) -> Option<FuncType> {
         self.0.types.lock().by_id.get(id.0 as usize).cloned()
+    }
+
+    /// Bytes that the heaps of this engine's stores hold now, free blocks included: 0 when all of them are gone.
+    pub fn gc_bytes(&self) -> usize {
+        self.0.gc_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_gc_bytes(&self, change: isize) {
+        self.0.gc_bytes.fetch_add(change as usize, Ordering::Relaxed);
     }
 
     /// Are these the same engine?

@@ -52,6 +52,8 @@ pub(crate) struct NativeStack {
     /// Calls from host to guest that are under way.
     depth: u32,
     limit: usize,
+    /// Where the outermost of them was made.
+    entry: usize,
 }
 
 /// Calls from host to guest that may nest where the stack's end is not known.
@@ -59,9 +61,10 @@ pub(crate) struct NativeStack {
 const MAX_DEPTH: u32 = 16;
 
 impl NativeStack {
-    /// A call into guest code begins: the lowest address it may use.
-    pub(crate) fn enter(&mut self, config: &Config) -> Result<usize, Trap> {
+    /// A call into guest code begins at the address `here` of the native stack: the lowest address it may use.
+    pub(crate) fn enter(&mut self, config: &Config, here: usize) -> Result<usize, Trap> {
         if self.depth == 0 {
+            self.entry = here;
             self.limit = imp::limit(config);
         }
         self.check(config)?;
@@ -72,6 +75,11 @@ impl NativeStack {
     /// It is over.
     pub(crate) fn leave(&mut self) {
         self.depth -= 1;
+    }
+
+    /// Where the outermost call was made, when there is one.
+    pub(crate) fn entry(&self) -> Option<usize> {
+        (self.depth > 0).then_some(self.entry)
     }
 
     /// Is there stack enough for the host to run on?

@@ -96,6 +96,16 @@ impl<T: Send + 'static> Store<T> {
         self.as_store_mut().limits = limits;
     }
 
+    /// Collects the heap: what neither guests nor handles of the host reach becomes free.
+    pub fn collect(&mut self) {
+        self.as_store_mut().collect_garbage();
+    }
+
+    /// What the heap holds.
+    pub fn gc_stats(&self) -> gc::GcStats {
+        self.as_store().gc_stats()
+    }
+
     /// The fuel left; `None` when the engine does not count.
     pub fn fuel(&self) -> Option<u64> {
         self.as_store().fuel()
@@ -211,7 +221,7 @@ pub struct StoreInner {
     pub(crate) table_elements: u64,
     pub(crate) gc: gc::Heap,
     /// Held for as long as `vm` points into it.
-    _value_stack: ValueStack,
+    value_stack: ValueStack,
     native_stack: NativeStack,
     #[expect(
         clippy::vec_box,
@@ -262,8 +272,8 @@ impl StoreInner {
             limits: StoreLimits::default(),
             memory_bytes: 0,
             table_elements: 0,
-            gc: gc::Heap::default(),
-            _value_stack: value_stack,
+            gc: gc::Heap::new(engine),
+            value_stack,
             native_stack: NativeStack::default(),
             instances: Vec::new(),
             funcs: Vec::new(),
@@ -503,7 +513,10 @@ impl StoreInner {
     /// `func` is a live function of this store (V1) and `slots` covers its type's `call_slots()` (V4).
     pub(crate) unsafe fn call(&mut self, func: *const VmFunc, slots: &mut [RawVal]) -> Result<()> {
         let vm = self.vm();
-        let entered = self.native_stack.enter(self.engine.config());
+        // Frames of the guest lie below this one.
+        let here = 0usize;
+        let here = core::hint::black_box(&raw const here).addr();
+        let entered = self.native_stack.enter(self.engine.config(), here);
         // SAFETY: V1, V5: nobody else uses the store's words while `self` is borrowed.
         let (outer, top, limit) = unsafe { ((*vm).inner, (*vm).value_stack_top, (*vm).stack_limit) };
         let status = match entered {
@@ -606,6 +619,16 @@ impl StoreInner {
             func: raw.func,
             offset: raw.offset,
         })
+    }
+
+    /// Where the outermost frame of guest code begins on the native stack; `None` when no guest runs.
+    pub(crate) fn native_stack_entry(&self) -> Option<usize> {
+        self.native_stack.entry()
+    }
+
+    /// First slot of the value stack.
+    pub(crate) fn value_stack_base(&self) -> *mut RawVal {
+        self.value_stack.base()
     }
 
     /// Is there native stack enough for a host function? The door to the host asks.

@@ -94,6 +94,11 @@ impl Roots {
         self.pruned = self.cells.len();
     }
 
+    /// The objects' addresses.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = usize> + '_ {
+        self.cells.iter().map(|cell| **cell)
+    }
+
     /// How many the host holds.
     pub(super) fn held(&self) -> usize {
         self.cells.iter().filter(|cell| Arc::strong_count(cell) > 1).count()

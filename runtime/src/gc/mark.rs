@@ -1,0 +1,124 @@
+//! Marking: from roots through all that they reach. Iterative, and without memory of its own: an object that waits to be scanned
+//! is linked into a list by its own header.
+
+use super::block::Block;
+use super::object::{FIELDS, GcHeader, Kind};
+use super::space::{Gray, Space};
+use core::ptr::{NonNull, with_exposed_provenance};
+
+/// A collection under way.
+pub(crate) struct Marker<'a> {
+    space: &'a mut Space,
+    /// First of the objects that wait, by name.
+    gray: u32,
+}
+
+impl<'a> Marker<'a> {
+    pub(super) fn new(space: &'a mut Space) -> Marker<'a> {
+        Marker { space, gray: 0 }
+    }
+
+    /// Marks what a word points into, if it points into an object.
+    #[inline]
+    pub(crate) fn word(&mut self, word: u64) {
+        let Ok(address) = usize::try_from(word) else { return };
+        if let Some((block, cell)) = self.space.find(address) {
+            self.mark(block, cell);
+        }
+    }
+
+    #[inline]
+    fn mark(&mut self, mut block: NonNull<Block>, cell: u32) {
+        // SAFETY: G2; no other borrow of the block is alive.
+        let block = unsafe { block.as_mut() };
+        if !block.mark(cell) {
+            return;
+        }
+        let mut object = block.at(cell).cast::<GcHeader>();
+        // SAFETY: G1.
+        unsafe {
+            let shape = &*object.as_ref().shape;
+            let leaf = shape.ref_count == 0 && shape.element_ref == 0 && shape.kind != Kind::Continuation;
+            if !leaf {
+                object.as_mut().bits = self.gray;
+                self.gray = Gray::name(block, cell);
+            }
+        }
+    }
+
+    /// Marks what the words from `low` up to `high` point into, every aligned one.
+    ///
+    /// # Safety
+    /// The words may be read.
+    pub(crate) unsafe fn words(&mut self, low: *const u8, high: *const u8) {
+        const STEP: usize = size_of::<usize>();
+        let mut at = low.expose_provenance().next_multiple_of(STEP);
+        while at + STEP <= high.addr() {
+            // SAFETY: the caller's promise. Volatile: the memory may be somebody's frame.
+            let word = unsafe { with_exposed_provenance::<usize>(at).read_volatile() };
+            self.word(word as u64);
+            at += STEP;
+        }
+    }
+
+    /// Scans all that waits, and what that makes wait.
+    ///
+    /// # Safety
+    /// G1, G3.
+    pub(super) unsafe fn drain(&mut self, mut continuation: impl FnMut(&mut Marker<'a>, NonNull<GcHeader>)) {
+        while self.gray != 0 {
+            let (number, offset) = Gray::parts(self.gray);
+            let Some(block) = self.space.numbered(number) else {
+                unreachable!("crash: an object waits in no block")
+            };
+            // SAFETY: G2: the name was made from a cell of this block.
+            let mut object = unsafe { block.as_ref().base.add(offset) }.cast::<GcHeader>();
+            // SAFETY: G1.
+            unsafe {
+                self.gray = core::mem::take(&mut object.as_mut().bits);
+                if (*object.as_ref().shape).kind == Kind::Continuation {
+                    continuation(self, object);
+                }
+                self.scan(object);
+            }
+        }
+    }
+
+    /// Marks what an object refers to.
+    ///
+    /// # Safety
+    /// G1, G3.
+    unsafe fn scan(&mut self, object: NonNull<GcHeader>) {
+        // SAFETY: G1: the shape tells what lies in the object.
+        unsafe {
+            let header = object.as_ref();
+            let shape = &*header.shape;
+            let start = object.cast::<u8>();
+            for &offset in shape.ref_offsets() {
+                let word = start.add(offset as usize).cast::<u64>().read();
+                self.reference(word);
+            }
+            if shape.element_ref != 0 {
+                let elements = start.add(FIELDS as usize).cast::<u64>();
+                for i in 0..header.len as usize {
+                    self.reference(elements.add(i).read());
+                }
+            }
+        }
+    }
+
+    /// Marks what a reference refers to. Null, numbers and functions are no objects.
+    #[inline]
+    pub(crate) fn reference(&mut self, reference: u64) {
+        if super::object::is_object(reference) {
+            self.word(reference);
+        }
+    }
+
+    /// Was the object reached? To be asked when marking is over.
+    pub(crate) fn is_marked(&self, object: NonNull<GcHeader>) -> bool {
+        let found = self.space.find(object.as_ptr().addr());
+        // SAFETY: G2.
+        found.is_some_and(|(block, cell)| unsafe { block.as_ref() }.is_marked(cell))
+    }
+}
