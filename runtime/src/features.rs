@@ -24,7 +24,9 @@ macro_rules! features {
                 Some(())
             }
 
-            pub(crate) fn wasmparser(&self) -> WasmFeatures {
+            /// The flags that the parser and validator are given.
+            #[doc(hidden)]
+            pub fn wasmparser(&self) -> WasmFeatures {
                 let mut flags = WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::FLOATS | WasmFeatures::COMPONENT_MODEL
                     | WasmFeatures::GC_TYPES;
                 $(if self.$field { flags |= WasmFeatures::$flag; })*

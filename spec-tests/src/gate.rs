@@ -1,48 +1,47 @@
-//! Which feature a binary needs that the engine does not have yet.
+//! Which feature a binary needs that the engine does not have yet, or that is off.
 //!
-//! The engine refused the binary. If it is valid with the usual features and all of [`LEFT_OUT`], and one of [`LEFT_OUT`] is
-//! among those that it cannot do without, then this is not a failure but a gap in the plan, and the directive is skipped with the
-//! gate's name. [`LEFT_OUT`] shrinks: whoever builds a feature takes it off, and from then on a refusal is a failure.
+//! The engine refused the binary. If it is valid with every feature that the validator knows, and one that the engine did not
+//! have is among those that it cannot do without, then this is not a failure but a gap in the plan, and the directive is skipped
+//! with the gate's name. What the engine has stands in [`Features::LIST`] and nowhere else: a feature that gets its row there is
+//! gated no more, and from then on a refusal is a failure.
 
+use mini_wasm_runtime::features::Features;
 use wasmparser::{Validator, WasmFeatures};
 
-/// Features that component scripts use and the engine does not have.
-pub const LEFT_OUT: WasmFeatures = WasmFeatures::SIMD
-    .union(WasmFeatures::RELAXED_SIMD)
-    .union(WasmFeatures::EXCEPTIONS)
-    .union(WasmFeatures::LEGACY_EXCEPTIONS)
-    .union(WasmFeatures::FUNCTION_REFERENCES)
-    .union(WasmFeatures::GC)
-    .union(WasmFeatures::MEMORY64)
-    .union(WasmFeatures::THREADS)
-    .union(WasmFeatures::SHARED_EVERYTHING_THREADS)
-    .union(WasmFeatures::STACK_SWITCHING)
-    .union(WasmFeatures::CM_ASYNC)
-    .union(WasmFeatures::CM_ASYNC_STACKFUL)
-    .union(WasmFeatures::CM_MORE_ASYNC_BUILTINS)
-    .union(WasmFeatures::CM_THREADING)
-    .union(WasmFeatures::CM_ERROR_CONTEXT)
-    .union(WasmFeatures::CM_FIXED_LENGTH_LISTS)
-    .union(WasmFeatures::CM_GC)
-    .union(WasmFeatures::CM_FORWARD)
-    .union(WasmFeatures::CM_ACCESSORS)
-    .union(WasmFeatures::CM64)
-    .union(WasmFeatures::CM_VALUES)
-    .union(WasmFeatures::CM_NESTED_NAMES);
+/// Is the binary valid with these features?
+pub(crate) fn accepts(bytes: &[u8], flags: WasmFeatures) -> bool {
+    Validator::new_with_features(flags).validate_all(bytes).is_ok()
+}
 
-/// The gates of a refused binary, joined; `None` when it is invalid anyhow, or needs nothing that is left out.
-pub fn gate(bytes: &[u8]) -> Option<String> {
-    let accepts = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
-    let all = WasmFeatures::default().union(LEFT_OUT);
-    if !accepts(all) {
-        return None;
+/// Those of `flags` that a binary, valid with `all`, cannot do without: as few as possible. Where one of several would do (a typed
+/// function reference is allowed by two proposals) it is the older one.
+pub(crate) fn needed(bytes: &[u8], all: WasmFeatures, flags: WasmFeatures) -> WasmFeatures {
+    if !accepts(bytes, all) || accepts(bytes, all.difference(flags)) {
+        return WasmFeatures::empty();
     }
-    let needed: Vec<&str> = LEFT_OUT
-        .iter_names()
-        .filter(|&(_, flag)| !accepts(all.difference(flag)))
-        .map(|(name, _)| name)
-        .collect();
-    (!needed.is_empty()).then(|| format!("needs {}", needed.join(" and ").to_lowercase().replace('_', "-")))
+    let mut left = all;
+    let flags: Vec<WasmFeatures> = flags.iter_names().map(|(_, flag)| flag).collect();
+    for &flag in flags.iter().rev() {
+        if accepts(bytes, left.difference(flag)) {
+            left = left.difference(flag);
+        }
+    }
+    flags.into_iter().filter(|flag| left.intersects(*flag)).fold(WasmFeatures::empty(), WasmFeatures::union)
+}
+
+/// Features as a reader calls them.
+pub(crate) fn names(flags: WasmFeatures) -> String {
+    let names: Vec<String> =
+        flags.iter_names().map(|(name, _)| name.to_lowercase().replace('_', "-")).collect();
+    names.join(" and ")
+}
+
+/// The gates of a binary that an engine with `features` refused, joined; `None` when it is invalid anyhow, or needs nothing that
+/// the engine was without.
+pub fn gate(features: Features, bytes: &[u8]) -> Option<String> {
+    let all = WasmFeatures::all();
+    let needed = needed(bytes, all, all.difference(features.wasmparser()));
+    (!needed.is_empty()).then(|| format!("needs {}", names(needed)))
 }
 
 #[cfg(test)]
@@ -51,20 +50,26 @@ mod tests {
 
     const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+    fn without(name: &str) -> Features {
+        let mut features = Features::default();
+        let _ = features.set(name, false);
+        features
+    }
+
     #[test]
     fn an_invalid_binary_has_no_gate() {
-        assert_eq!(gate(b"\0asm\x01\0\0"), None);
+        assert_eq!(gate(Features::default(), b"\0asm\x01\0\0"), None);
     }
 
     #[test]
     fn a_binary_that_needs_nothing_special_has_no_gate() {
-        assert_eq!(gate(MODULE), None);
+        assert_eq!(gate(Features::default(), MODULE), None);
     }
 
     #[test]
     fn a_binary_is_gated_by_the_feature_it_cannot_do_without() {
         // A table of 64-bit indices: type section absent, table section with flag 4.
         let table64 = [MODULE, &[4, 4, 1, 0x70, 4, 0]].concat();
-        assert_eq!(gate(&table64).as_deref(), Some("needs memory64"));
+        assert_eq!(gate(without("memory64"), &table64).as_deref(), Some("needs memory64"));
     }
 }

@@ -21,11 +21,18 @@ pub enum Mode {
     Jit,
     /// Compiled to an artifact, which is sealed, loaded again by an engine without a compiler, and run.
     Aot,
+    /// As [`Mode::Jit`], by an engine that installs no signal handlers: every bound is checked in code.
+    Unguarded,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: &'static [Mode] = &[Mode::Interp, Mode::Jit, Mode::Aot];
+    pub const ALL: &'static [Mode] = &[Mode::Interp, Mode::Jit, Mode::Aot, Mode::Unguarded];
+
+    /// The mode of a name.
+    pub fn of(name: &str) -> Option<Mode> {
+        Mode::ALL.iter().copied().find(|mode| mode.name() == name)
+    }
 
     /// The word in file names.
     pub const fn name(self) -> &'static str {
@@ -33,14 +40,17 @@ impl Mode {
             Mode::Interp => "interp",
             Mode::Jit => "jit",
             Mode::Aot => "aot",
+            Mode::Unguarded => "unguarded",
         }
     }
 
     /// An engine of this mode.
     pub fn engine(self, config: Config) -> Engine {
+        let guard_pages = config.guard_pages && self != Mode::Unguarded;
+        let config = Config { guard_pages, ..config };
         match self {
             Mode::Interp => Engine::new(config),
-            Mode::Jit => Engine::with_backend(config, Arc::new(Jit::default())),
+            Mode::Jit | Mode::Unguarded => Engine::with_backend(config, Arc::new(Jit::default())),
             Mode::Aot => Engine::with_runtime(config, &LoadOnly),
         }
     }
@@ -52,7 +62,7 @@ impl Mode {
     pub fn binary(self, engine: &Engine, bytes: &[u8]) -> Result<Binary> {
         let parsed = Binary::new(engine, bytes)?;
         match (self, &parsed) {
-            (Mode::Interp | Mode::Jit, _) => Ok(parsed),
+            (Mode::Interp | Mode::Jit | Mode::Unguarded, _) => Ok(parsed),
             (Mode::Aot, Binary::Module(module)) => {
                 let artifact = reload(engine, bytes, Kind::Module, &[module.info()])?;
                 let native = artifact.native.into_iter().next();

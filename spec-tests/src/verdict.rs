@@ -2,7 +2,9 @@
 
 use crate::Mode;
 use crate::failures::Known;
-use mini_wasm_wast::{Class, Counts, FileReport, Tally};
+use crate::suites::Script;
+use mini_wasm_runtime::features::Features;
+use mini_wasm_wast::{Class, Counts, FileReport, Options, Tally, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
@@ -18,6 +20,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Runs a script in a mode with these features, or leaves it out for the reason given.
+    pub fn run(&mut self, mode: Mode, script: &Script, features: Result<Features, String>) {
+        match features {
+            Err(why) => self.leave_out(&script.name, &why),
+            Ok(features) => {
+                let session = mode.session(features);
+                self.add(&script.name, run(&session, &script.text, &Options::default()));
+            }
+        }
+    }
+
     /// Takes in the report of a script; its group in the table is the part of the name before the slash.
     pub fn add(&mut self, script: &str, report: FileReport) {
         let group = script.split_once('/').map_or("", |(group, _)| group);

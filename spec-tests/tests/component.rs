@@ -8,14 +8,28 @@ use std::path::Path;
 
 fn suite(mode: Mode) {
     let scripts = suites::component().unwrap_or_else(|why| panic!("{why}"));
+    let features = Features::default();
     let mut verdict = Verdict::default();
-    let session = mode.session(Features::default()).gate(gate::gate);
+    let session = mode.session(features).gate(move |bytes| gate::gate(features, bytes));
     for script in scripts.iter().filter(|script| wanted(&script.name)) {
         verdict.add(&script.name, run(&session, &script.text, &Options::default()));
     }
     let names = scripts.iter().map(|script| script.name.clone()).collect();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("spec-tests");
     verdict.settle("component", mode, &folder, &names);
+}
+
+/// What reading and validation alone decide is the same in every mode.
+#[test]
+fn every_static_component_script_goes_as_it_says() {
+    let set = suites::component_static().unwrap_or_else(|why| panic!("{why}"));
+    let mut verdict = Verdict::default();
+    for (script, features) in set.plan().filter(|(script, _)| wanted(&script.name)) {
+        verdict.run(Mode::Interp, script, features);
+    }
+    let names = set.scripts.iter().map(|script| script.name.clone()).collect();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("spec-tests");
+    verdict.settle("component-static", Mode::Interp, &folder, &names);
 }
 
 #[test]

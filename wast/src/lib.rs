@@ -47,4 +47,4 @@ mod spectest;
 
 pub use directive::{Class, Kind};
 pub use report::{Counts, Failure, FileReport, Skip, Tally};
-pub use session::{Binary, Options, Session, run};
+pub use session::{Binary, Options, Session, kinds, run};

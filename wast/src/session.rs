@@ -1,6 +1,6 @@
 //! What a script runs on: the engine, the way from bytes to code, the budget of each directive.
 
-use crate::directive::Lines;
+use crate::directive::{Kind, Lines};
 use crate::report::FileReport;
 use crate::script::Script;
 use mini_wasm_runtime::component::Component;
@@ -99,6 +99,30 @@ impl Default for Options {
 
 /// Length of one epoch while a script runs.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// The kinds of a script's directives, in order, a thread's behind the thread itself: what a reader sees without running anything.
+///
+/// # Errors
+/// The text cannot be read; the reader says why.
+pub fn kinds(text: &str) -> std::result::Result<Vec<Kind>, String> {
+    let mut lexer = Lexer::new(text);
+    lexer.allow_confusing_unicode(true);
+    let buffer = ParseBuffer::new_with_lexer(lexer).map_err(|error| error.message())?;
+    let script = parser::parse::<wast::Wast<'_>>(&buffer).map_err(|error| error.message())?;
+    let mut kinds = Vec::new();
+    flatten(&script.directives, &mut kinds);
+    Ok(kinds)
+}
+
+/// The kinds of directives and of those inside threads.
+fn flatten(directives: &[wast::WastDirective<'_>], kinds: &mut Vec<Kind>) {
+    for directive in directives {
+        kinds.push(Kind::of(directive));
+        if let wast::WastDirective::Thread(thread) = directive {
+            flatten(&thread.directives, kinds);
+        }
+    }
+}
 
 /// Runs a script. A text that cannot be read is one failure; a directive that fails does not end the script.
 pub fn run(session: &Session, text: &str, options: &Options) -> FileReport {
