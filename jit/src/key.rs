@@ -76,7 +76,8 @@ fn layout() -> Vec<(&'static str, u64)> {
         };
     }
     let mut all = fields! {
-        VmFunc { array_call native context instance store host type_id index }
+        VmFunc { array_call native context instance store host ty index }
+        VmType { shape id depth supers }
         VmImport { native context func }
         VmMemory { base len }
         VmTable { base len }
@@ -104,7 +105,7 @@ fn layout() -> Vec<(&'static str, u64)> {
         ("tags", u64::from(sample.tags)),
         ("imports", u64::from(sample.imports)),
         ("funcs", u64::from(sample.funcs)),
-        ("type_ids", u64::from(sample.type_ids)),
+        ("types", u64::from(sample.types)),
         ("own_globals", u64::from(sample.own_globals)),
     ]);
     all

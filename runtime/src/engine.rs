@@ -3,10 +3,10 @@
 use crate::backend::Backend;
 use crate::builtins;
 use crate::config::Config;
-use crate::sync::Mutex;
+use crate::registry::TypeRegistry;
 use crate::types::{FuncType, TypeId};
 use crate::vm::VmBuiltins;
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// What modules, components and stores are made in. Cheap to clone.
@@ -16,17 +16,11 @@ pub struct Engine(Arc<EngineInner>);
 struct EngineInner {
     config: Config,
     backend: Option<Arc<dyn Backend>>,
-    types: Mutex<Types>,
+    types: TypeRegistry,
     builtins: VmBuiltins,
     epoch: AtomicUsize,
     /// Bytes that the heaps of all stores hold.
     gc_bytes: AtomicUsize,
-}
-
-#[derive(Default)]
-struct Types {
-    ids: BTreeMap<FuncType, TypeId>,
-    by_id: Vec<FuncType>,
 }
 
 impl Engine {
@@ -53,7 +47,7 @@ impl Engine {
         Engine(Arc::new(EngineInner {
             config,
             backend,
-            types: Mutex::new(Types::default()),
+            types: TypeRegistry::default(),
             builtins,
             epoch: AtomicUsize::new(0),
             gc_bytes: AtomicUsize::new(0),
@@ -75,21 +69,19 @@ impl Engine {
         self.0.epoch.load(Ordering::Relaxed)
     }
 
-    /// The identity of a function type: equal types have equal ids.
-    pub fn intern(&self, ty: &FuncType) -> TypeId {
-        let mut types = self.0.types.lock();
-        if let Some(&id) = types.ids.get(ty) {
-            return id;
-        }
-        let id = TypeId(types.by_id.len() as u32);
-        types.by_id.push(ty.clone());
-        types.ids.insert(ty.clone(), id);
-        id
+    /// The types of its modules and host functions.
+    pub fn types(&self) -> &TypeRegistry {
+        &self.0.types
     }
 
-    /// The type of an id of this engine.
+    /// The identity of a function type: equal types have equal ids.
+    pub fn intern(&self, ty: &FuncType) -> TypeId {
+        self.0.types.intern(ty)
+    }
+
+    /// The function type of an id of this engine.
     pub fn func_type(&self, id: TypeId) -> Option<FuncType> {
-        self.0.types.lock().by_id.get(id.0 as usize).cloned()
+        self.0.types.defined(id)?.sub().as_func().cloned()
     }
 
     /// Bytes that the heaps of this engine's stores hold now, free blocks included: 0 when all of them are gone.

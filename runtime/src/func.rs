@@ -43,8 +43,8 @@ impl Func {
     /// Its type.
     pub fn ty(self, store: impl AsStore) -> Result<FuncType> {
         let store = store.as_store();
-        // SAFETY: V1.
-        let id = unsafe { (*store.func_ptr(self)?).type_id };
+        // SAFETY: V1, V6.
+        let id = unsafe { (*(*store.func_ptr(self)?).ty).id };
         store.engine().func_type(TypeId(id)).ok_or_else(|| Error::usage("function of another engine"))
     }
 
@@ -83,8 +83,8 @@ impl Func {
     /// are this store's.
     pub(crate) fn call_raw(self, store: &mut StoreInner, slots: &mut [RawVal]) -> Result<()> {
         let func = store.func_ptr(self)?;
-        // SAFETY: V1.
-        let id = TypeId(unsafe { (*func).type_id });
+        // SAFETY: V1, V6.
+        let id = TypeId(unsafe { (*(*func).ty).id });
         let needed = store.engine().func_type(id).map_or(usize::MAX, |ty| ty.call_slots());
         if slots.len() < needed {
             return Err(Error::usage(format!("{needed} slots are needed, {} are there", slots.len())));

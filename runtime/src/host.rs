@@ -7,7 +7,7 @@ use crate::store::Parked;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::FuncType;
 use crate::val::RawVal;
-use crate::vm::{Status, VmFunc, VmStore};
+use crate::vm::{Status, VmFunc, VmStore, VmType};
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
@@ -25,7 +25,7 @@ pub(crate) struct HostFunc {
 }
 
 impl HostFunc {
-    pub(crate) fn new(ty: &FuncType, type_id: u32, call: Arc<HostCall>) -> HostFunc {
+    pub(crate) fn new(ty: &FuncType, vm_type: *const VmType, call: Arc<HostCall>) -> HostFunc {
         let vm = VmFunc {
             array_call: call_host,
             native: ptr::null(),
@@ -33,7 +33,7 @@ impl HostFunc {
             instance: ptr::null_mut(),
             store: ptr::null_mut(),
             host: ptr::null(),
-            type_id,
+            ty: vm_type,
             index: 0,
         };
         HostFunc { vm, call, slots: ty.call_slots(), caller: None }
@@ -157,7 +157,8 @@ impl StoreInner {
         call: Arc<HostCall>,
         caller: Option<Instance>,
     ) -> *const VmFunc {
-        let func = HostFunc::new(ty, self.engine().intern(ty).0, call);
+        let types = self.engine().types();
+        let func = HostFunc::new(ty, types.vm(types.intern(ty)), call);
         self.add_host_func(match caller {
             Some(instance) => func.for_import_of(instance),
             None => func,

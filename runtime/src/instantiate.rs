@@ -8,9 +8,9 @@ use crate::memory::MemoryData;
 use crate::module::{ConstExpr, ConstOp, DataIdx, ElemIdx, ElemItems, ElemMode, GlobalIdx, Import, Module};
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
-use crate::types::{ExternType, MemoryType, TableType};
+use crate::types::{ExternType, MemoryType, TableType, TypeId};
 use crate::val::RawVal;
-use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag};
+use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use core::ptr;
 
@@ -70,8 +70,11 @@ pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -
     match (&import.ty, given) {
         (ExternType::Func(want), Extern::Func(func)) => {
             let have = func.ty(store)?;
-            if have != *want {
-                return Err(differs(&format!("function {have}")));
+            // SAFETY: V1, V6.
+            let id = TypeId(unsafe { (*(*store.func_ptr(func)?).ty).id });
+            if !import.func_fits(store.engine().types(), id) {
+                let same = if have == *want { " of another recursion group or hierarchy" } else { "" };
+                return Err(differs(&format!("function {have}{same}")));
             }
         }
         (ExternType::Table(want), Extern::Table(table)) => {
@@ -95,15 +98,21 @@ pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -
         }
         (ExternType::Global(want), Extern::Global(global)) => {
             let have = global.ty(store)?;
-            if have != *want {
+            let types = store.engine().types();
+            let fits = have.mutable == want.mutable
+                && match want.mutable {
+                    true => have.content == want.content,
+                    false => types.val_matches(have.content, want.content),
+                };
+            if !fits {
                 let mutable = if have.mutable { "mutable " } else { "" };
                 return Err(differs(&format!("{mutable}global {}", have.content)));
             }
         }
-        (ExternType::Tag(want), Extern::Tag(tag)) => {
-            let have = tag.ty(store)?;
-            if have != *want {
-                return Err(differs(&format!("tag {have}")));
+        (ExternType::Tag(_), Extern::Tag(tag)) => {
+            let have = store.tag_data(tag)?;
+            if import.type_id != Some(TypeId(have.type_id())) {
+                return Err(differs(&format!("tag {}", have.ty())));
             }
         }
         (_, given) => {
@@ -189,9 +198,10 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
             }
         }
     }
+    let types: Vec<*const VmType> = info.type_ids.iter().map(|&id| store.engine().types().vm(id)).collect();
     for (own, func) in info.funcs.iter().enumerate().skip(info.imported_funcs as usize) {
         let Some(escape) = func.escape else { continue };
-        let type_id = info.type_ids[func.ty.index()].0;
+        let ty = types[func.ty.index()];
         let native = module.native().and_then(|n| n.func(own - info.imported_funcs as usize));
         // SAFETY: V1; the layout has an entry for each escaping function.
         unsafe {
@@ -203,19 +213,19 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
                 instance: context,
                 store: store.vm(),
                 host: ptr::null(),
-                type_id,
+                ty,
                 index: own as u32,
             });
         }
     }
-    for (i, id) in info.type_ids.iter().enumerate() {
+    for (i, &ty) in types.iter().enumerate() {
         // SAFETY: V1; the layout has an entry for each type.
-        unsafe { VmContext::entry::<u32>(context, layout.type_ids, i as u32).write(id.0) };
+        unsafe { VmContext::entry::<*const VmType>(context, layout.types, i as u32).write(ty) };
     }
 
     // A tag that the module defines is a new one for each instance.
     for ty in &info.tags[info.imported_tags as usize..] {
-        tags.push(store.add_tag(info.types[ty.index()].clone(), info.type_ids[ty.index()]));
+        tags.push(store.add_tag(info.signature(*ty).clone(), info.type_ids[ty.index()]));
     }
     for (i, &tag) in tags.iter().enumerate() {
         let vm = store.tags[tag as usize].vm();

@@ -67,6 +67,8 @@ mod instantiate;
 mod interp;
 #[expect(unsafe_code, reason = "linear memory is bytes behind a pointer")]
 mod memory;
+#[expect(unsafe_code, reason = "types point at each other and are shared by threads")]
+pub mod registry;
 mod stack;
 #[expect(unsafe_code, reason = "owns by pointer what guest code points at; the door from host to guest")]
 pub mod store;

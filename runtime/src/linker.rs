@@ -126,7 +126,7 @@ impl<T: 'static> Linker<T> {
             let key = (String::from(&*import.module), String::from(&*import.name));
             let definition = self.definitions.get(&key).ok_or_else(|| self.unknown(import))?;
             if let (Definition::Host(have, _), want) = (definition, &import.ty)
-                && *want != ExternType::Func(have.clone())
+                && !import.func_fits(module.engine().types(), module.engine().intern(have))
             {
                 return Err(Error::unlinkable(format!(
                     "incompatible import type for `{}::{}`: {} is wanted, function {have} is defined",

@@ -17,7 +17,7 @@ use crate::tag::TagData;
 use crate::trap::Trap;
 use crate::types::{GlobalType, HeapType, ValType};
 use crate::val::{ExternRef, RawVal, Val};
-use crate::vm::{Status, VmContext, VmFunc, VmGlobal, VmStore};
+use crate::vm::{Status, VmContext, VmFunc, VmGlobal, VmStore, VmType};
 use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
 use core::any::{Any, TypeId as RustTypeId};
 use core::marker::PhantomData;
@@ -491,8 +491,10 @@ impl StoreInner {
                 (None, HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_)) => r.nullable,
                 (Some(func), HeapType::Func) => self.func_ptr(*func).is_ok(),
                 (Some(func), HeapType::Concrete(id)) => {
-                    // SAFETY: V1.
-                    self.func_ptr(*func).is_ok_and(|f| unsafe { (*f).type_id } == id.0)
+                    let want = self.engine.types().vm(id);
+                    // SAFETY: V1, V6.
+                    !want.is_null()
+                        && self.func_ptr(*func).is_ok_and(|f| unsafe { VmType::is_subtype((*f).ty, want) })
                 }
                 _ => false,
             },

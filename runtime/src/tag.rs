@@ -26,6 +26,11 @@ impl TagData {
         &self.vm
     }
 
+    /// The identity of its type.
+    pub(crate) fn type_id(&self) -> u32 {
+        self.vm.type_id
+    }
+
     /// Its parameters are what its exceptions carry.
     pub(crate) fn ty(&self) -> &FuncType {
         &self.ty

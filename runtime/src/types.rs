@@ -2,7 +2,10 @@
 //!
 //! A concrete heap type names a type of the *engine* ([`TypeId`]); inside a module, types are counted by [`crate::module::TypeIdx`].
 
+mod composite;
+
 use alloc::{boxed::Box, sync::Arc};
+pub use composite::{CompositeType, FIELDS_START, FieldType, StorageType, StructType, SubType};
 use core::fmt;
 
 /// Identity of a type in an engine: equal types have equal ids, over all modules.
@@ -26,8 +29,12 @@ pub enum HeapType {
     None,
     Exn,
     NoExn,
-    /// A defined type.
+    Cont,
+    NoCont,
+    /// A defined type and its subtypes.
     Concrete(TypeId),
+    /// A defined type without its subtypes (custom descriptors).
+    Exact(TypeId),
 }
 
 /// Type of a reference.
@@ -216,7 +223,10 @@ impl fmt::Display for HeapType {
             HeapType::None => "none",
             HeapType::Exn => "exn",
             HeapType::NoExn => "noexn",
+            HeapType::Cont => "cont",
+            HeapType::NoCont => "nocont",
             HeapType::Concrete(id) => return write!(f, "(type {})", id.0),
+            HeapType::Exact(id) => return write!(f, "(exact (type {}))", id.0),
         })
     }
 }
@@ -224,7 +234,7 @@ impl fmt::Display for HeapType {
 impl fmt::Display for RefType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.nullable, self.heap) {
-            (true, HeapType::Concrete(_)) | (false, _) => {
+            (true, HeapType::Concrete(_) | HeapType::Exact(_)) | (false, _) => {
                 write!(f, "(ref {}{})", if self.nullable { "null " } else { "" }, self.heap)
             }
             (true, heap) => write!(f, "{heap}ref"),

@@ -13,6 +13,7 @@
 //!   an opaque nonzero word for externs.
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
 //! * V5. One thread at a time runs in a store.
+//! * V6. A `VmType`, its display and what that points to live as long as the engine, which every store holds, and never change.
 
 use crate::gc::Shape;
 use crate::trap::Trap;
@@ -77,10 +78,40 @@ pub struct VmFunc {
     pub store: *mut VmStore,
     /// For host functions, what `array_call` needs besides (a `HostFunc`); null otherwise.
     pub host: *const c_void,
-    /// The function's type in the engine ([`crate::types::TypeId`]).
-    pub type_id: u32,
+    /// The function's type in the engine (V6).
+    pub ty: *const VmType,
     /// Index in its module's function index space; 0 for host functions.
     pub index: u32,
+}
+
+/// A defined type of the engine, one for all modules (V6): equal types have equal addresses.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmType {
+    /// How its objects lie in memory; without meaning for types of functions and continuations, which have none.
+    pub shape: Shape,
+    /// The type's identity ([`crate::types::TypeId`]).
+    pub id: u32,
+    /// How many supertypes it has.
+    pub depth: u32,
+    /// Its display: the supertypes from the root of its hierarchy on, itself at `depth`, then null up to
+    /// [`crate::registry::LEAST_DISPLAY`].
+    pub supers: *const *const VmType,
+}
+
+impl VmType {
+    /// Does one type match another? Equal addresses first, then one look into the display.
+    ///
+    /// # Safety
+    /// Both are types of one engine (V6).
+    #[inline]
+    pub unsafe fn is_subtype(sub: *const VmType, of: *const VmType) -> bool {
+        // SAFETY: V6: the display has `depth + 1` entries.
+        unsafe {
+            let depth = (*of).depth;
+            sub == of || (depth <= (*sub).depth && *(*sub).supers.add(depth as usize) == of)
+        }
+    }
 }
 
 /// What a call of an imported function reads: filled in at instantiation, never null.
@@ -231,8 +262,8 @@ pub struct VmLayout {
     pub imports: u32,
     /// `[VmFunc; escaping functions]`: own functions that something can refer to (exports, elements, `ref.func`).
     pub funcs: u32,
-    /// `[u32; types]`: engine ids of the module's types, by type index.
-    pub type_ids: u32,
+    /// `[*const VmType; types]`: the module's types, by type index.
+    pub types: u32,
     /// `[VmGlobal; own globals]`.
     pub own_globals: u32,
     /// Bytes of the whole, header included.
@@ -275,8 +306,8 @@ impl VmLayout {
         let tags = globals + size::<*mut VmGlobal>(counts.globals);
         let imports = align(tags + size::<*const VmTag>(counts.tags), 8);
         let funcs = align(imports + size::<VmImport>(counts.imported_funcs), 8);
-        let type_ids = funcs + size::<VmFunc>(counts.escaping_funcs);
-        let own_globals = align(type_ids + size::<u32>(counts.types), 16);
+        let types = funcs + size::<VmFunc>(counts.escaping_funcs);
+        let own_globals = align(types + size::<*const VmType>(counts.types), 16);
         let size = own_globals + size::<VmGlobal>(counts.globals - counts.imported_globals);
         VmLayout {
             memories,
@@ -285,7 +316,7 @@ impl VmLayout {
             tags,
             imports,
             funcs,
-            type_ids,
+            types,
             own_globals,
             size: align(size, 16),
         }

@@ -40,7 +40,7 @@ const KEPT_PATHS: &[(&str, &[&str])] =
 const LADDER: &[&[&str]] = &[
     &["ops", "num", "simd", "types", "val", "trap", "error", "config", "features", "handle", "sync"],
     &["module"],
-    &["vm", "stack", "sys", "backend"],
+    &["vm", "stack", "sys", "backend", "registry"],
     &[
         "engine",
         "store",
@@ -61,6 +61,7 @@ const LADDER: &[&[&str]] = &[
 /// Arrows of the second ladder that run up, each with its reason. One that is not needed any more is an error.
 const LADDER_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("module", "vm", "the layout of an instance is a fact of its module"),
+    ("module", "registry", "a module's types are matched with the engine's"),
     ("module", "engine", "a module belongs to an engine, whose types its own are matched with"),
     ("module", "backend", "a module holds its native code"),
     ("module", "interp", "a module holds its translated code"),

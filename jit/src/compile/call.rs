@@ -15,7 +15,7 @@ use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::FuncId;
 use mini_wasm_runtime::for_each_builtin;
-use mini_wasm_runtime::module::FuncIdx;
+use mini_wasm_runtime::module::{FuncIdx, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::types::{FuncType, ValType};
 use mini_wasm_runtime::vm::{VmBuiltins, VmContext, VmFunc, VmImport};
@@ -191,7 +191,7 @@ impl Translation<'_> {
         if let Some(&sig) = self.sigs.types.get(&ty) {
             return sig;
         }
-        let signature = self.env.target.signature(&self.env.info.types[ty as usize]);
+        let signature = self.env.target.signature(self.env.info.signature(TypeIdx(ty)));
         let sig = self.b.import_signature(signature);
         self.sigs.types.insert(ty, sig);
         sig
@@ -229,17 +229,37 @@ impl Translation<'_> {
         let flags = self.regions.table();
         let func = self.b.ins().load(types::I64, flags, at, 0);
         self.trap_unless(func, Trap::UninitializedElement);
-        let (fixed, vmctx) = (self.regions.fixed(), self.vmctx);
-        let expected = (self.env.info.layout.type_ids + ty * 4) as i32;
         // A VmFunc never changes, but `func` may be null above this point: not `can_move`.
         let field = self.regions.field().with_readonly();
-        let have = self.b.ins().load(types::I32, field, func, offset_of!(VmFunc, type_id) as i32);
-        let want = self.b.ins().load(types::I32, fixed, vmctx, expected);
-        let differ = self.b.ins().icmp(IntCC::NotEqual, have, want);
-        self.trap_if(differ, Trap::IndirectCallTypeMismatch);
+        let have = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, ty) as i32);
+        self.check_signature(have, ty);
         let native = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, native) as i32);
         let context = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, context) as i32);
-        // No native code: this module's stub for the signature takes the arguments to the callee's slots.
+        (Callee::At(self.entry_of(native, ty)), context, ty)
+    }
+
+    /// Traps unless a function's type matches: equal as a rule, so the look into the display stands apart.
+    fn check_signature(&mut self, have: Value, ty: u32) {
+        let want = self.vm_type(ty);
+        let is_final = self.env.info.types[ty as usize].is_final;
+        if is_final {
+            let differ = self.b.ins().icmp(IntCC::NotEqual, have, want);
+            return self.trap_if(differ, Trap::IndirectCallTypeMismatch);
+        }
+        let equal = self.b.ins().icmp(IntCC::Equal, have, want);
+        let (cold, go_on) = self.cold_block();
+        self.b.ins().brif(equal, go_on, &[], cold, &[]);
+        self.b.seal_block(cold);
+        self.b.switch_to_block(cold);
+        let matches = self.matches_above(have, want, ty);
+        self.trap_unless(matches, Trap::IndirectCallTypeMismatch);
+        self.b.ins().jump(go_on, &[]);
+        self.b.seal_block(go_on);
+        self.b.switch_to_block(go_on);
+    }
+
+    /// A native entry, or this module's stub for the signature, which takes the arguments to the callee's slots.
+    fn entry_of(&mut self, native: Value, ty: u32) -> Value {
         self.env.stubs_wanted[ty as usize].store(true, Ordering::Relaxed);
         let stub = self.own_ref(self.env.symbols.stubs[ty as usize], ty);
         let (cold, go_on) = self.cold_block();
@@ -251,12 +271,12 @@ impl Translation<'_> {
         self.b.ins().jump(go_on, &[address.into()]);
         self.b.seal_block(go_on);
         self.b.switch_to_block(go_on);
-        (Callee::At(entry), context, ty)
+        entry
     }
 
     fn invoke(&mut self, (callee, context, ty): (Callee, Value, u32)) {
         self.calls = true;
-        let func_type: FuncType = self.env.info.types[ty as usize].clone();
+        let func_type: FuncType = self.env.info.signature(TypeIdx(ty)).clone();
         let args = self.pop_many(func_type.params().len());
         self.widen_by(func_type.params().len() + func_type.results().len());
         let in_registers = self.env.target.results_in_registers(func_type.results());
@@ -290,7 +310,7 @@ impl Translation<'_> {
 
     /// A tail call takes over this frame, so it needs no check of the stack; the callee makes its own.
     fn return_invoke(&mut self, (callee, context, ty): (Callee, Value, u32)) {
-        let params = self.env.info.types[ty as usize].params().len();
+        let params = self.env.info.signature(TypeIdx(ty)).params().len();
         let args = self.pop_many(params);
         let all: Vec<Value> = [context].into_iter().chain(self.result_area).chain(args).collect();
         match callee {

@@ -21,7 +21,7 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use mini_wasm_runtime::for_each_op;
 use mini_wasm_runtime::module::fuel::{Charge, FuelPlan};
-use mini_wasm_runtime::module::{FuncIdx, ModuleInfo};
+use mini_wasm_runtime::module::{FuncIdx, ModuleInfo, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::types::{FuncType, ValType};
 use mini_wasm_runtime::vm::{VmContext, VmStore};
@@ -499,7 +499,7 @@ impl<'a> Translation<'a> {
             BlockType::Empty => (vec![], vec![]),
             BlockType::Type(t) => (vec![], vec![wasm_type(t)]),
             BlockType::FuncType(i) => {
-                let ty = &self.env.info.types[i as usize];
+                let ty = self.env.info.signature(TypeIdx(i));
                 (list(ty.params()), list(ty.results()))
             }
         }

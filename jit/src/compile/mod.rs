@@ -10,6 +10,7 @@
 mod blame;
 mod call;
 mod func;
+mod gc;
 mod link;
 mod lower;
 mod memory;
@@ -30,7 +31,7 @@ use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleError, Mo
 use func::ModuleEnv;
 use link::TextModule;
 use mini_wasm_runtime::config::Config;
-use mini_wasm_runtime::module::{FuncIdx, ModuleInfo};
+use mini_wasm_runtime::module::{FuncIdx, ModuleInfo, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::types::FuncType;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
@@ -157,7 +158,10 @@ impl Symbols {
     ) -> Result<Symbols, ModuleError> {
         let mut ids: HashMap<&FuncType, (FuncId, FuncId)> = HashMap::new();
         let (mut entries, mut stubs) = (Vec::new(), Vec::new());
+        // A type that is no function's keeps its place; nobody asks for its symbols.
+        let none = FuncType::new([], []);
         for (i, ty) in info.types.iter().enumerate() {
+            let ty = ty.as_func().unwrap_or(&none);
             let pair = match ids.get(ty) {
                 Some(&pair) => pair,
                 None => {
@@ -438,7 +442,12 @@ fn assemble(
         if result.is_err() || module.start(id).is_some() {
             continue;
         }
-        let kept = stubs::array_entry(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
+        let kept = stubs::array_entry(
+            target,
+            info.signature(TypeIdx(ty as u32)),
+            &mut worker.ctx,
+            &mut worker.frontend,
+        );
         let (code, entry) = worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
         let entry = entry.ok_or_else(|| failed("array entry", LeftOut::Unsupported("no handler".into())))?;
         let start = define(&mut module, &mut tables.sites, id, code)?;
@@ -449,7 +458,7 @@ fn assemble(
     for (ty, want) in env.stubs_wanted.iter().enumerate() {
         let id = symbols.stubs[ty];
         if want.load(Ordering::Relaxed) && module.start(id).is_none() {
-            stubs::stub(target, &info.types[ty], &mut worker.ctx, &mut worker.frontend);
+            stubs::stub(target, info.signature(TypeIdx(ty as u32)), &mut worker.ctx, &mut worker.frontend);
             let (code, _) = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
             define(&mut module, &mut tables.sites, id, code)?;
         }
@@ -464,7 +473,13 @@ fn assemble(
             Ok(code) => (code, module.start(symbols.entries[ty]).unwrap_or(NONE)),
             Err(why) => {
                 left_out.push((own, why));
-                stubs::fallback(target, &info.types[ty], func.0, &mut worker.ctx, &mut worker.frontend);
+                stubs::fallback(
+                    target,
+                    info.signature(TypeIdx(ty as u32)),
+                    func.0,
+                    &mut worker.ctx,
+                    &mut worker.frontend,
+                );
                 let (code, _) = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
                 (code, NONE)
             }

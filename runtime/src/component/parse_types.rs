@@ -290,7 +290,7 @@ fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
     let func = |id: CoreTypeId| match &types[id].composite_type.inner {
         CompositeInnerType::Func(func) => {
             let list = |list: &[wasmparser::ValType]| {
-                list.iter().map(|ty| val_type(&[], *ty)).collect::<Result<Box<[_]>>>()
+                list.iter().map(|ty| val_type(&|_| None, *ty)).collect::<Result<Box<[_]>>>()
             };
             Ok(CoreFuncType::new(list(func.params())?, list(func.results())?))
         }
@@ -300,7 +300,7 @@ fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
         EntityType::Func(id) | EntityType::FuncExact(id) => CoreExternType::Func(func(id)?),
         EntityType::Tag(id) => CoreExternType::Tag(func(id)?),
         EntityType::Table(table) => CoreExternType::Table(TableType {
-            element: match val_type(&[], wasmparser::ValType::Ref(table.element_type))? {
+            element: match val_type(&|_| None, wasmparser::ValType::Ref(table.element_type))? {
                 crate::types::ValType::Ref(element) => element,
                 _ => RefType::FUNCREF,
             },
@@ -314,7 +314,7 @@ fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
             page_size_log2: memory.page_size_log2.unwrap_or(16) as u8,
         }),
         EntityType::Global(global) => CoreExternType::Global(GlobalType {
-            content: val_type(&[], global.content_type)?,
+            content: val_type(&|_| None, global.content_type)?,
             mutable: global.mutable,
         }),
     })

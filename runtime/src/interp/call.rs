@@ -12,14 +12,14 @@ use super::operand::{Slot, Src};
 use super::state::{Exec, Flow, State};
 use super::unwind::{self, LeaveCaller};
 use crate::trap::Trap;
-use crate::vm::{Status, VmContext, VmFunc, VmImport, VmTable};
+use crate::vm::{Status, VmContext, VmFunc, VmImport, VmTable, VmType};
 use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 use core::sync::atomic::Ordering;
 
 /// What is called: an entry, an index, an offset, as the instruction has it.
 pub(super) const TARGET: usize = 8;
-/// Type that an indirect callee must have.
-pub(super) const TYPE: usize = 12;
+/// Type that an indirect callee must match, by its address.
+pub(super) const TYPE: usize = 8;
 /// First slot of the arguments. The next fields are relative to it.
 pub(super) const ARGS: usize = 16;
 /// Slots of the parameters.
@@ -32,8 +32,10 @@ pub(super) const L0_OF_24: usize = 22;
 pub(super) const INDEX: usize = 24;
 /// Slot of this frame's header in a tail call.
 pub(super) const OWN_HEADER: usize = 26;
-/// Slot of the pinned local in a call of 32 bytes.
-pub(super) const L0_OF_32: usize = 30;
+/// Offset in the instance of the table of an indirect call.
+pub(super) const TABLE: usize = 28;
+/// Slot of the pinned local in a call of 40 bytes.
+pub(super) const L0_OF_40: usize = 38;
 
 /// An instruction that is no part of a function, with what a return to it reads before it.
 #[repr(C, align(8))]
@@ -309,12 +311,12 @@ impl Exec for CallImport {
     }
 }
 
-/// The function that an indirect call means.
+/// The function that an indirect call means, whatever its type.
 #[inline(always)]
 unsafe fn indirect(s: &State, index: u64) -> Result<*const VmFunc, Trap> {
-    // SAFETY: I1, I4, V1, V3.
+    // SAFETY: I1, I4, V1, V3, V6.
     unsafe {
-        let table = *s.instance_entry::<*mut VmTable>(s.operand(TARGET));
+        let table = *s.instance_entry::<*mut VmTable>(s.operand(TABLE));
         if index >= (*table).len as u64 {
             return Err(Trap::UndefinedElement);
         }
@@ -322,25 +324,51 @@ unsafe fn indirect(s: &State, index: u64) -> Result<*const VmFunc, Trap> {
         if func.is_null() {
             return Err(Trap::UninitializedElement);
         }
-        if (*func).type_id != s.operand::<u32>(TYPE) {
-            return Err(Trap::IndirectCallTypeMismatch);
-        }
         Ok(func)
     }
 }
 
-/// `call_indirect`: offset of the table in the instance, type, arguments, parameters, results, index, pinned local.
+/// The type that an indirect call wants.
+#[inline(always)]
+unsafe fn wanted(s: &State) -> *const VmType {
+    // SAFETY: I1.
+    unsafe { with_exposed_provenance(s.operand(TYPE)) }
+}
+
+/// `call_indirect`: type, offset of the table in the instance, arguments, parameters, results, index, pinned local.
 pub(super) struct CallIndirect;
 
 impl Exec for CallIndirect {
-    const SIZE: usize = 32;
+    const SIZE: usize = 40;
     #[inline(always)]
     unsafe fn exec(s: &mut State) -> Flow {
         // SAFETY: the caller's promise.
         unsafe {
             match indirect(s, Slot::read(s, INDEX)) {
-                Ok(func) => call_func::<32>(s, func),
+                Ok(func) if (*func).ty == wanted(s) => call_func::<40>(s, func),
+                Ok(func) => {
+                    s.acc = func.expose_provenance() as u64;
+                    Flow::Cold(cold::<CallSubtype>())
+                }
                 Err(trap) => Flow::Trap(trap),
+            }
+        }
+    }
+}
+
+/// The rest of [`CallIndirect`] when the types are not the same: the function is in the accumulator.
+struct CallSubtype;
+
+impl Exec for CallSubtype {
+    const SIZE: usize = 40;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: V1, V6.
+        unsafe {
+            let func = with_exposed_provenance::<VmFunc>(s.acc as usize);
+            match VmType::is_subtype((*func).ty, wanted(s)) {
+                true => CallOther::<40>::exec(s),
+                false => Flow::Trap(Trap::IndirectCallTypeMismatch),
             }
         }
     }
@@ -468,7 +496,7 @@ impl Exec for ReturnCallImport {
     }
 }
 
-/// `return_call_indirect`: offset of the table, type, arguments, parameters, results, index, own header.
+/// `return_call_indirect`: type, offset of the table, arguments, parameters, results, index, own header.
 pub(super) struct ReturnCallIndirect;
 
 impl Exec for ReturnCallIndirect {
@@ -478,7 +506,8 @@ impl Exec for ReturnCallIndirect {
         // SAFETY: the caller's promise.
         unsafe {
             match indirect(s, Slot::read(s, INDEX)) {
-                Ok(func) => tail_func(s, func),
+                Ok(func) if VmType::is_subtype((*func).ty, wanted(s)) => tail_func(s, func),
+                Ok(_) => Flow::Trap(Trap::IndirectCallTypeMismatch),
                 Err(trap) => Flow::Trap(trap),
             }
         }

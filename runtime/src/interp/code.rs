@@ -9,8 +9,10 @@ use super::translate::translate;
 use crate::backend::{NativeCode, NativeFunc};
 use crate::config::Config;
 use crate::error::Result;
-use crate::module::{FuncIdx, ModuleInfo};
+use crate::module::{FuncIdx, ModuleInfo, TypeIdx};
+use crate::registry::{DefinedType, TypeRegistry};
 use crate::sync::Mutex;
+use crate::vm::VmType;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -90,6 +92,8 @@ pub(crate) struct CodeTable {
     max_backtrace: usize,
     native: Option<Arc<dyn NativeCode>>,
     entries: Box<[FuncEntry]>,
+    /// The module's types, which live as long as the engine.
+    types: Box<[Arc<DefinedType>]>,
     /// Imported functions, which come first in the index space.
     imported: u32,
     blocks: Mutex<Blocks>,
@@ -99,15 +103,17 @@ impl CodeTable {
     /// The table of a module; nothing is translated yet.
     pub(crate) fn new(
         info: &Arc<ModuleInfo>,
+        types: &TypeRegistry,
         config: &Config,
         native: Option<Arc<dyn NativeCode>>,
     ) -> CodeTable {
-        CodeTable::with_options(info, config, native, Options::new(config))
+        CodeTable::with_options(info, types, config, native, Options::new(config))
     }
 
     /// The same with options of one's own.
     pub(crate) fn with_options(
         info: &Arc<ModuleInfo>,
+        types: &TypeRegistry,
         config: &Config,
         native: Option<Arc<dyn NativeCode>>,
         options: Options,
@@ -129,6 +135,7 @@ impl CodeTable {
             max_backtrace: config.max_backtrace,
             native,
             entries,
+            types: info.type_ids.iter().filter_map(|&id| types.defined(id)).collect(),
             imported: info.imported_funcs,
             blocks: Mutex::new(Blocks::new()),
         }
@@ -142,6 +149,11 @@ impl CodeTable {
     /// The module.
     pub(super) fn info(&self) -> &ModuleInfo {
         &self.info
+    }
+
+    /// A type of the module as the engine has it.
+    pub(super) fn vm_type(&self, ty: TypeIdx) -> *const VmType {
+        self.types[ty.index()].vm()
     }
 
     /// What its code is translated to.

@@ -9,7 +9,7 @@ use super::state::{A, B, D, W};
 use super::translate::{NONE, Translator, impossible, register};
 use crate::error::Result;
 use crate::ops::Op;
-use crate::types::{FuncType, ValType};
+use crate::types::{FuncType, SubType, ValType};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use wasmparser::BlockType;
@@ -65,7 +65,8 @@ impl Translator<'_> {
             BlockType::Empty => (0, 0),
             BlockType::Type(_) => (0, 1),
             BlockType::FuncType(index) => {
-                let ty = self.info.types.get(index as usize).ok_or_else(|| impossible("an unknown type"))?;
+                let ty = self.info.types.get(index as usize).and_then(SubType::as_func);
+                let ty = ty.ok_or_else(|| impossible("an unknown type"))?;
                 (ty.params().len(), ty.results().len())
             }
         })

@@ -632,21 +632,20 @@ impl Translator<'_> {
     }
 
     fn call_indirect(&mut self, ty: u32, table: u32, tail: bool) -> Result<()> {
-        let type_id =
-            *self.info.type_ids.get(TypeIdx(ty).index()).ok_or_else(|| impossible("an unknown type"))?;
-        let ty = self.info.types[TypeIdx(ty).index()].clone();
+        let vm_type = self.table.vm_type(TypeIdx(ty)).expose_provenance();
+        let ty = self.info.signature(TypeIdx(ty)).clone();
         let index = self.pop()?;
         let index = self.in_slot(index);
         let args = self.arguments(&ty)?;
         let at = if tail {
-            self.exec::<call::ReturnCallIndirect>(32)
+            self.exec::<call::ReturnCallIndirect>(40)
         } else {
-            self.exec::<call::CallIndirect>(32)
+            self.exec::<call::CallIndirect>(40)
         };
-        self.out.set(at, call::TARGET, self.table_entry(table));
-        self.out.set(at, call::TYPE, type_id.0);
+        self.out.set(at, call::TYPE, vm_type);
+        self.out.set(at, call::TABLE, self.table_entry(table));
         self.out.set(at, call::INDEX, index);
-        self.finish_call(at, args, &ty, tail, call::L0_OF_32)
+        self.finish_call(at, args, &ty, tail, call::L0_OF_40)
     }
 
     fn finish_call(&mut self, at: u32, args: u16, ty: &FuncType, tail: bool, l0: usize) -> Result<()> {

@@ -168,7 +168,7 @@ pub(super) unsafe extern "C" fn call_native(ctx: *mut VmContext, own: u32, slots
             instance: ctx,
             store: (*ctx).store,
             host: ptr::null(),
-            type_id: info.type_ids[info.funcs[FuncIdx(index).index()].ty.index()].0,
+            ty: *VmContext::entry(ctx, info.layout.types, info.funcs[FuncIdx(index).index()].ty.0),
             index,
         };
         (native.array_call)(&func, slots)

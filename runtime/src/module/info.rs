@@ -3,7 +3,8 @@
 //! Indices count inside the module, imported things first (core specification 2.5 "Index spaces").
 
 use crate::features::Features;
-use crate::types::{ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, TypeId};
+use crate::registry::TypeRegistry;
+use crate::types::{ExternType, FuncType, GlobalType, MemoryType, RefType, SubType, TableType, TypeId};
 use crate::vm::{VmCounts, VmLayout};
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
@@ -86,6 +87,17 @@ pub struct Import {
     pub name: Box<str>,
     /// What is wanted.
     pub ty: ExternType,
+    /// The identity of a function's or tag's type.
+    pub type_id: Option<TypeId>,
+    /// Must a function have this type itself, not a subtype of it?
+    pub exact: bool,
+}
+
+impl Import {
+    /// May a function of this type be given?
+    pub fn func_fits(&self, types: &TypeRegistry, given: TypeId) -> bool {
+        self.type_id.is_some_and(|want| given == want || (!self.exact && types.is_subtype(given, want)))
+    }
 }
 
 /// An export.
@@ -209,10 +221,12 @@ pub struct ModuleInfo {
     pub wasm: WasmBytes,
     /// What the module was validated with.
     pub features: Features,
-    /// Function types by [`TypeIdx`].
-    pub types: Vec<FuncType>,
+    /// Types by [`TypeIdx`]; other types are named by the engine's ids.
+    pub types: Vec<SubType>,
     /// The same types' identities in the engine.
     pub type_ids: Vec<TypeId>,
+    /// How many supertypes each type has.
+    pub depths: Vec<u32>,
     /// Imports in order.
     pub imports: Vec<Import>,
     /// Exports in order.
@@ -260,12 +274,25 @@ pub struct ModuleInfo {
 impl ModuleInfo {
     /// Type of a function.
     pub fn func_type(&self, func: FuncIdx) -> &FuncType {
-        &self.types[self.funcs[func.index()].ty.index()]
+        self.signature(self.funcs[func.index()].ty)
+    }
+
+    /// How many supertypes a type has.
+    pub fn depth(&self, ty: u32) -> u32 {
+        self.depths[ty as usize]
+    }
+
+    /// A type that validation has proved to be a function's.
+    pub fn signature(&self, ty: TypeIdx) -> &FuncType {
+        match self.types[ty.index()].as_func() {
+            Some(ty) => ty,
+            None => unreachable!("crash: type {} is no function type", ty.0),
+        }
     }
 
     /// Type of a tag: its parameters are what its exceptions carry.
     pub fn tag_type(&self, tag: TagIdx) -> &FuncType {
-        &self.types[self.tags[tag.index()].index()]
+        self.signature(self.tags[tag.index()])
     }
 
     /// The own function's number (index into `bodies`), `None` for an import.

@@ -37,7 +37,7 @@ impl Module {
 
     /// The same for a part of a file. `validate` off: the caller validated these bytes with the engine's features.
     pub(crate) fn from_part(engine: &Engine, wasm: WasmBytes, validate: bool) -> Result<Module> {
-        let info = parse(wasm, engine.config().features, validate, &|ty| engine.intern(ty))?;
+        let info = parse(wasm, engine.config().features, validate, engine.types())?;
         let native = match engine.backend() {
             Some(backend) => Some(backend.compile(&info, engine.config())?),
             None => None,
@@ -52,13 +52,13 @@ impl Module {
         wasm: WasmBytes,
         native: Option<Arc<dyn NativeCode>>,
     ) -> Result<Module> {
-        let info = parse(wasm, engine.config().features, false, &|ty| engine.intern(ty))?;
+        let info = parse(wasm, engine.config().features, false, engine.types())?;
         Module::assemble(engine, info, native)
     }
 
     /// The facts alone, validated, without compiling: what an ahead-of-time compiler starts from.
     pub fn parse_only(engine: &Engine, wasm: WasmBytes) -> Result<ModuleInfo> {
-        parse(wasm, engine.config().features, true, &|ty| engine.intern(ty))
+        parse(wasm, engine.config().features, true, engine.types())
     }
 
     fn assemble(engine: &Engine, info: ModuleInfo, native: Option<Arc<dyn NativeCode>>) -> Result<Module> {
@@ -70,7 +70,7 @@ impl Module {
             )));
         }
         let info = Arc::new(info);
-        let interp = CodeTable::new(&info, engine.config(), native.clone());
+        let interp = CodeTable::new(&info, engine.types(), engine.config(), native.clone());
         Ok(Module(Arc::new(ModuleInner { engine: engine.clone(), info, native, interp })))
     }
 

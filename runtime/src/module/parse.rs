@@ -3,6 +3,7 @@
 use super::info::*;
 use crate::error::{Error, Result};
 use crate::features::Features;
+use crate::registry::TypeRegistry;
 use crate::types::*;
 use crate::vm::{VmCounts, VmLayout};
 use alloc::{boxed::Box, format, vec::Vec};
@@ -13,23 +14,20 @@ use wasmparser::{
     Validator,
 };
 
-/// Gives function types their identity in an engine.
-pub(crate) type Intern<'a> = &'a dyn Fn(&FuncType) -> TypeId;
-
 /// Parses a module. With `validate` off, the bytes must have been validated before with the same features (as part of a
 /// component, or before they were sealed in an artifact).
 pub(crate) fn parse(
     wasm: WasmBytes,
     features: Features,
     validate: bool,
-    intern: Intern<'_>,
+    registry: &TypeRegistry,
 ) -> Result<ModuleInfo> {
     if u32::try_from(wasm.file().len()).is_err() {
         return Err(Error::malformed("the file is larger than 4 GiB"));
     }
     let mut validator = validate.then(|| Validator::new_with_features(features.wasmparser()));
     let mut allocations = FuncValidatorAllocations::default();
-    let mut builder = Builder::new(wasm.clone(), features, intern);
+    let mut builder = Builder::new(wasm.clone(), features, registry);
     let invalid = |e: wasmparser::BinaryReaderError| {
         Error::invalid(format!("{} (at offset {:#x})", e.message(), e.offset()))
     };
@@ -50,17 +48,18 @@ pub(crate) fn parse(
 
 struct Builder<'a> {
     info: ModuleInfo,
-    intern: Intern<'a>,
+    registry: &'a TypeRegistry,
     escaping: Vec<FuncIdx>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(wasm: WasmBytes, features: Features, intern: Intern<'a>) -> Builder<'a> {
+    fn new(wasm: WasmBytes, features: Features, registry: &'a TypeRegistry) -> Builder<'a> {
         let info = ModuleInfo {
             wasm,
             features,
             types: Vec::new(),
             type_ids: Vec::new(),
+            depths: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
             funcs: Vec::new(),
@@ -83,7 +82,7 @@ impl<'a> Builder<'a> {
             name: None,
             layout: VmLayout::new(&VmCounts::default()),
         };
-        Builder { info, intern, escaping: Vec::new() }
+        Builder { info, registry, escaping: Vec::new() }
     }
 
     fn payload(&mut self, payload: Payload<'_>) -> Result<()> {
@@ -93,26 +92,24 @@ impl<'a> Builder<'a> {
             }
             Payload::TypeSection(section) => {
                 for group in section {
-                    for sub in group?.into_types() {
-                        let ty = match sub.composite_type.inner {
-                            CompositeInnerType::Func(f) => {
-                                FuncType::new(self.val_types(f.params())?, self.val_types(f.results())?)
-                            }
-                            _ => return Err(unsupported("this kind of type")),
-                        };
-                        self.info.type_ids.push((self.intern)(&ty));
-                        self.info.types.push(ty);
-                    }
+                    self.rec_group(group?)?;
                 }
             }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
                     let ty = self.import(import.ty)?;
+                    let index = match import.ty {
+                        TypeRef::Func(index) | TypeRef::FuncExact(index) => Some(index),
+                        TypeRef::Tag(tag) => Some(tag.func_type_idx),
+                        _ => None,
+                    };
                     self.info.imports.push(Import {
                         module: import.module.into(),
                         name: import.name.into(),
                         ty,
+                        type_id: index.and_then(|index| self.info.type_ids.get(index as usize).copied()),
+                        exact: matches!(import.ty, TypeRef::FuncExact(_)),
                     });
                 }
             }
@@ -201,14 +198,35 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    fn rec_group(&mut self, group: wasmparser::RecGroup) -> Result<()> {
+        let (start, ids) = (self.info.type_ids.len(), &self.info.type_ids);
+        let len = group.types().len();
+        // Members of the group are named by their place in it, all others by their identity.
+        let resolve = |index: u32| match (index as usize).checked_sub(start) {
+            None => ids.get(index as usize).copied(),
+            Some(own) => (own < len).then(|| TypeId::relative(own as u32)),
+        };
+        let members = group.types().map(|ty| sub_type(&resolve, ty)).collect::<Result<Vec<SubType>>>()?;
+        let first = self.registry.intern_group(&members);
+        let first = first.ok_or_else(|| Error::malformed("a type whose supertype comes later"))?;
+        for index in 0..len as u32 {
+            let id = TypeId(first.0 + index);
+            let ty = self.registry.defined(id).ok_or_else(|| Error::malformed("unknown type"))?;
+            self.info.type_ids.push(id);
+            self.info.depths.push(ty.depth());
+            self.info.types.push(ty.sub().clone());
+        }
+        Ok(())
+    }
+
     fn import(&mut self, ty: TypeRef) -> Result<ExternType> {
         let info = &mut self.info;
         Ok(match ty {
             TypeRef::Func(index) | TypeRef::FuncExact(index) => {
                 info.imported_funcs += 1;
                 info.funcs.push(FuncInfo { ty: TypeIdx(index), escape: None });
-                let ty = info.types.get(index as usize).ok_or_else(|| Error::malformed("unknown type"))?;
-                ExternType::Func(ty.clone())
+                let ty = info.types.get(index as usize).and_then(SubType::as_func);
+                ExternType::Func(ty.ok_or_else(|| Error::malformed("unknown type"))?.clone())
             }
             TypeRef::Table(ty) => {
                 let ty = self.table_type(&ty)?;
@@ -231,7 +249,7 @@ impl<'a> Builder<'a> {
             TypeRef::Tag(tag) => {
                 info.imported_tags += 1;
                 info.tags.push(TypeIdx(tag.func_type_idx));
-                let ty = info.types.get(tag.func_type_idx as usize);
+                let ty = info.types.get(tag.func_type_idx as usize).and_then(SubType::as_func);
                 ExternType::Tag(ty.ok_or_else(|| Error::malformed("unknown type"))?.clone())
             }
         })
@@ -289,16 +307,12 @@ impl<'a> Builder<'a> {
         Ok(ConstExpr(ops.into()))
     }
 
-    fn val_types(&self, types: &[wasmparser::ValType]) -> Result<Vec<ValType>> {
-        types.iter().map(|&t| self.val_type(t)).collect()
-    }
-
     fn val_type(&self, ty: wasmparser::ValType) -> Result<ValType> {
-        val_type(&self.info.type_ids, ty)
+        val_type(&|index| self.info.type_ids.get(index as usize).copied(), ty)
     }
 
     fn ref_type(&self, ty: wasmparser::RefType) -> Result<RefType> {
-        ref_type(&self.info.type_ids, ty)
+        ref_type(&|index| self.info.type_ids.get(index as usize).copied(), ty)
     }
 
     fn table_type(&self, ty: &wasmparser::TableType) -> Result<TableType> {
@@ -326,19 +340,63 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A value type of the binary, its concrete types named by engine ids.
-pub fn val_type(type_ids: &[TypeId], ty: wasmparser::ValType) -> Result<ValType> {
+/// Who knows the identity of a type by its index.
+type Resolve<'a> = &'a dyn Fn(u32) -> Option<TypeId>;
+
+fn sub_type(resolve: Resolve<'_>, ty: &wasmparser::SubType) -> Result<SubType> {
+    let id = |index: wasmparser::PackedIndex| type_id(resolve, index.unpack());
+    let field = |ty: wasmparser::FieldType| {
+        let storage = match ty.element_type {
+            wasmparser::StorageType::I8 => StorageType::I8,
+            wasmparser::StorageType::I16 => StorageType::I16,
+            wasmparser::StorageType::Val(ty) => StorageType::Val(val_type(resolve, ty)?),
+        };
+        Ok(FieldType { storage, mutable: ty.mutable })
+    };
+    let of = &ty.composite_type;
+    if of.shared {
+        return Err(unsupported("a shared type"));
+    }
+    let composite = match &of.inner {
+        CompositeInnerType::Func(ty) => {
+            let list = |list: &[wasmparser::ValType]| {
+                list.iter().map(|&ty| val_type(resolve, ty)).collect::<Result<Vec<_>>>()
+            };
+            CompositeType::Func(FuncType::new(list(ty.params())?, list(ty.results())?))
+        }
+        CompositeInnerType::Struct(ty) => {
+            let fields = ty.fields.iter().map(|&ty| field(ty)).collect::<Result<Vec<_>>>()?;
+            CompositeType::Struct(StructType::new(fields))
+        }
+        CompositeInnerType::Array(ty) => CompositeType::Array(field(ty.0)?),
+        CompositeInnerType::Cont(ty) => CompositeType::Cont(id(ty.0)?),
+    };
+    Ok(SubType {
+        is_final: ty.is_final,
+        supertype: ty.supertype_idxs.first().map(|&index| id(index)).transpose()?,
+        descriptor: of.descriptor_idx.map(id).transpose()?,
+        describes: of.describes_idx.map(id).transpose()?,
+        composite,
+    })
+}
+
+fn type_id(resolve: Resolve<'_>, index: UnpackedIndex) -> Result<TypeId> {
+    index.as_module_index().and_then(resolve).ok_or_else(|| Error::malformed("unknown type"))
+}
+
+/// A value type of the binary, its concrete types named by what `resolve` says.
+pub fn val_type(resolve: Resolve<'_>, ty: wasmparser::ValType) -> Result<ValType> {
     Ok(match ty {
         wasmparser::ValType::I32 => ValType::I32,
         wasmparser::ValType::I64 => ValType::I64,
         wasmparser::ValType::F32 => ValType::F32,
         wasmparser::ValType::F64 => ValType::F64,
         wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(type_ids, ty)?),
+        wasmparser::ValType::Ref(ty) => ValType::Ref(ref_type(resolve, ty)?),
     })
 }
 
-fn ref_type(type_ids: &[TypeId], ty: wasmparser::RefType) -> Result<RefType> {
+fn ref_type(resolve: Resolve<'_>, ty: wasmparser::RefType) -> Result<RefType> {
     use wasmparser::AbstractHeapType as A;
     let heap = match ty.heap_type() {
         wasmparser::HeapType::Abstract { ty, .. } => match ty {
@@ -354,12 +412,11 @@ fn ref_type(type_ids: &[TypeId], ty: wasmparser::RefType) -> Result<RefType> {
             A::None => HeapType::None,
             A::Exn => HeapType::Exn,
             A::NoExn => HeapType::NoExn,
-            _ => return Err(unsupported("this heap type")),
+            A::Cont => HeapType::Cont,
+            A::NoCont => HeapType::NoCont,
         },
-        wasmparser::HeapType::Concrete(UnpackedIndex::Module(index)) => {
-            HeapType::Concrete(*type_ids.get(index as usize).ok_or_else(|| Error::malformed("unknown type"))?)
-        }
-        _ => return Err(unsupported("this heap type")),
+        wasmparser::HeapType::Concrete(index) => HeapType::Concrete(type_id(resolve, index)?),
+        wasmparser::HeapType::Exact(index) => HeapType::Exact(type_id(resolve, index)?),
     };
     Ok(RefType { nullable: ty.is_nullable(), heap })
 }
