@@ -43,6 +43,8 @@ const LADDER: &[&[&str]] = &[
     &["vm", "stack", "sys", "backend", "registry"],
     &[
         "engine",
+        "gc",
+        "tag",
         "store",
         "memory",
         "table",
@@ -62,6 +64,8 @@ const LADDER: &[&[&str]] = &[
 const LADDER_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("module", "vm", "the layout of an instance is a fact of its module"),
     ("module", "registry", "a module's types are matched with the engine's"),
+    ("vm", "gc", "a type begins with the shape of its objects"),
+    ("registry", "gc", "a type begins with the shape of its objects"),
     ("module", "engine", "a module belongs to an engine, whose types its own are matched with"),
     ("module", "backend", "a module holds its native code"),
     ("module", "interp", "a module holds its translated code"),
