@@ -47,6 +47,8 @@ features! {
     multi_memory "multi-memory" MULTI_MEMORY true "several memories in a module";
     wide_arithmetic "wide-arithmetic" WIDE_ARITHMETIC true "128-bit addition, subtraction and multiplication";
     compact_imports "compact-imports" COMPACT_IMPORTS true "imports that share a module name, or a type";
+    simd "simd" SIMD true "128-bit vectors";
+    relaxed_simd "relaxed-simd" RELAXED_SIMD true "vector operators whose results may depend on the machine";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
 }

@@ -2,7 +2,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`ops`], [`num`] | the table of operators, from which everything else derives, and what each one means |
+//! | [`ops`], [`num`], [`simd`] | the table of operators, from which everything else derives, and what each one means |
 //! | [`types`], [`val`], [`trap`], [`error`], [`config`], [`features`], [`handle`] | the vocabulary |
 //! | [`module`] | a parsed module |
 //! | [`vm`] | what an instance is in memory, shared with native code |
@@ -43,6 +43,8 @@ pub mod handle;
 pub mod module;
 pub mod num;
 pub mod ops;
+#[expect(unsafe_code, reason = "sixteen bytes seen as lanes")]
+pub mod simd;
 pub mod trap;
 pub mod types;
 pub mod val;

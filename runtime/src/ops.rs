@@ -18,8 +18,13 @@
 //! | `store`      | `addr a ->`             | conversion from `a`, then memory type written               |
 //! | `custom`     | by its immediates       | written out by each engine; the fuel class follows          |
 //!
+//! The rows of SIMD stand in [`simd`], with classes of their own; [`Op`] has both.
+//!
 //! Fuel: every plain operator costs [`FUEL_PLAIN`], structural ones nothing, bulk ones [`FUEL_PLAIN`] plus one unit for each
 //! [`BULK_BYTES_PER_FUEL`] bytes or [`BULK_ELEMS_PER_FUEL`] table elements, charged before the work is done (module/fuel.rs).
+
+#[macro_use]
+pub mod simd;
 
 /// Fuel units of an operator that does one thing.
 pub const FUEL_PLAIN: u32 = 1;
@@ -277,26 +282,61 @@ macro_rules! op_enum {
         store { $($s:ident $st:literal $sa:ident => $sm:ident;)* }
         custom { $($x:ident $xt:literal $xf:ident;)* }
     ) => {
+        for_each_simd_op! { op_enum_of_both {
+            $($u $ut plain;)* $($v $vt plain;)* $($b $bt plain;)* $($c $ct plain;)* $($d $dt plain;)* $($e $et plain;)*
+            $($t $tt plain;)* $($l $lt plain;)* $($s $st plain;)* $($x $xt $xf;)*
+        } }
+    };
+}
+
+/// What is known of an operator by its name alone: from the rows of [`for_each_op`], brought into one list, and of
+/// [`for_each_simd_op`].
+macro_rules! op_enum_of_both {
+    (
+        { $($op:ident $text:literal $fuel:ident;)* }
+        unary { $($u:ident $ut:literal $ua:ident -> $ur:ident $um:ident $ul:ident;)* }
+        unary_float { $($v:ident $vt:literal $va:ident -> $vr:ident $vm:ident $vl:ident;)* }
+        binary { $($b:ident $bt:literal $ba:ident -> $br:ident $bm:ident $bl:ident;)* }
+        binary_float { $($c:ident $ct:literal $ca:ident -> $cr:ident $cm:ident $cl:ident;)* }
+        ternary { $($d:ident $dt:literal $da:ident -> $dr:ident $dm:ident $dl:ident;)* }
+        ternary_float { $($e:ident $et:literal $ea:ident -> $er:ident $em:ident $el:ident;)* }
+        shift { $($h:ident $ht:literal $ha:ident $hm:ident $hl:ident;)* }
+        splat { $($p:ident $pt:literal $pa:ident -> $pr:ident $pm:ident $pl:ident;)* }
+        extract { $($x:ident $xt:literal $xa:ident -> $xr:ident $xm:ident $xl:ident;)* }
+        replace { $($y:ident $yt:literal $ya:ident $yb:ident $ym:ident $yl:ident;)* }
+        reduce { $($r:ident $rt:literal $ra:ident $rm:ident $rl:ident;)* }
+        load { $($l:ident $lt:literal $lm:ident $lf:ident $ll:ident;)* }
+        store { $($s:ident $st:literal $sm:ident;)* }
+        load_lane { $($i:ident $it:literal $im:ident $ia:ident $if:ident;)* }
+        store_lane { $($j:ident $jt:literal $jm:ident $ja:ident $jf:ident;)* }
+        custom { $($z:ident $zt:literal;)* }
+    ) => {
+        op_enum_of_names! {
+            $($op $text $fuel;)* $($u $ut plain;)* $($v $vt plain;)* $($b $bt plain;)* $($c $ct plain;)* $($d $dt plain;)*
+            $($e $et plain;)* $($h $ht plain;)* $($p $pt plain;)* $($x $xt plain;)* $($y $yt plain;)* $($r $rt plain;)*
+            $($l $lt plain;)* $($s $st plain;)* $($i $it plain;)* $($j $jt plain;)* $($z $zt plain;)*
+        }
+    };
+}
+
+macro_rules! op_enum_of_names {
+    ($($op:ident $text:literal $fuel:ident;)*) => {
         /// An operator without its immediates.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         #[repr(u16)]
         #[allow(missing_docs, reason = "the variants are the rows of the table, named as in the specification")]
         pub enum Op {
-            $($u,)* $($v,)* $($b,)* $($c,)* $($d,)* $($e,)* $($t,)* $($l,)* $($s,)* $($x,)*
+            $($op,)*
         }
 
         impl Op {
             /// Every operator, in table order.
-            pub const ALL: &'static [Op] = &[
-                $(Op::$u,)* $(Op::$v,)* $(Op::$b,)* $(Op::$c,)* $(Op::$d,)* $(Op::$e,)* $(Op::$t,)*
-                $(Op::$l,)* $(Op::$s,)* $(Op::$x,)*
-            ];
+            pub const ALL: &'static [Op] = &[$(Op::$op,)*];
 
             /// The mnemonic of the text format.
             pub const fn mnemonic(self) -> &'static str {
                 match self {
-                    $(Op::$u => $ut,)* $(Op::$v => $vt,)* $(Op::$b => $bt,)* $(Op::$c => $ct,)* $(Op::$d => $dt,)*
-                    $(Op::$e => $et,)* $(Op::$t => $tt,)* $(Op::$l => $lt,)* $(Op::$s => $st,)* $(Op::$x => $xt,)*
+                    $(Op::$op => $text,)*
                 }
             }
 
@@ -304,10 +344,7 @@ macro_rules! op_enum {
             pub fn of(op: &wasmparser::Operator<'_>) -> Option<Op> {
                 use wasmparser::Operator as O;
                 Some(match op {
-                    $(O::$u { .. } => Op::$u,)* $(O::$v { .. } => Op::$v,)* $(O::$b { .. } => Op::$b,)*
-                    $(O::$c { .. } => Op::$c,)* $(O::$d { .. } => Op::$d,)* $(O::$e { .. } => Op::$e,)*
-                    $(O::$t { .. } => Op::$t,)* $(O::$l { .. } => Op::$l,)* $(O::$s { .. } => Op::$s,)*
-                    $(O::$x { .. } => Op::$x,)*
+                    $(O::$op { .. } => Op::$op,)*
                     _ => return None,
                 })
             }
@@ -315,8 +352,7 @@ macro_rules! op_enum {
             /// What the operator costs at block entry, in units of fuel. Bulk operators cost their length besides.
             pub const fn fuel(self) -> u32 {
                 match self {
-                    $(Op::$x => op_enum!(@fuel $xf),)*
-                    _ => FUEL_PLAIN,
+                    $(Op::$op => op_enum_of_names!(@fuel $fuel),)*
                 }
             }
         }

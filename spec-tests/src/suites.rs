@@ -164,7 +164,7 @@ const CORE_3: [&str; 9] = [
 type ProposalRow =
     (Proposal, &'static str, &'static [&'static str], &'static [&'static str], Option<(usize, usize)>);
 const PROPOSALS: [ProposalRow; 13] = [
-    (Proposal::Simd, "simd", &["simd"], &[], None),
+    (Proposal::Simd, "simd", &["simd"], &["multi-memory"], None),
     (Proposal::ExtendedConst, "extended-const", &["extended-const"], &[], None),
     (Proposal::TailCall, "tail-call", &["tail-call"], &[], None),
     (Proposal::MultiMemory, "multi-memory", &["multi-memory"], &[], None),

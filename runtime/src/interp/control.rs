@@ -8,6 +8,7 @@ use super::rows::Ty;
 use super::state::{A, B, D, W};
 use super::translate::{NONE, Translator, impossible, register};
 use crate::error::Result;
+use crate::module::TypeIdx;
 use crate::ops::Op;
 use crate::types::{FuncType, SubType, ValType};
 use alloc::collections::BTreeMap;
@@ -20,7 +21,11 @@ pub(super) struct Control {
     kind: Kind,
     /// Entries of the stack below its parameters.
     height: usize,
+    /// Its type, for the entries that it leaves behind.
+    ty: BlockType,
+    /// Slots of its parameters.
     params: usize,
+    /// Slots of its results.
     results: usize,
     /// First of its fixups, or [`NONE`].
     fixups: u32,
@@ -47,10 +52,11 @@ pub(super) struct Fixup {
 impl Control {
     /// The outermost block.
     pub(super) fn function(ty: &FuncType) -> Control {
-        Control { kind: Kind::Function, height: 0, params: 0, results: ty.results().len(), fixups: NONE }
+        let (ty, results) = (BlockType::Empty, ty.result_slots());
+        Control { kind: Kind::Function, height: 0, ty, params: 0, results, fixups: NONE }
     }
 
-    /// Values that a branch to it takes along.
+    /// Slots that a branch to it takes along.
     fn arity(&self) -> usize {
         match self.kind {
             Kind::Loop(_) => self.params,
@@ -60,36 +66,58 @@ impl Control {
 }
 
 impl Translator<'_> {
+    /// Slots of the parameters and results of a block.
     fn signature(&self, ty: BlockType) -> Result<(usize, usize)> {
         Ok(match ty {
             BlockType::Empty => (0, 0),
+            BlockType::Type(wasmparser::ValType::V128) => (0, 2),
             BlockType::Type(_) => (0, 1),
             BlockType::FuncType(index) => {
                 let ty = self.info.types.get(index as usize).and_then(SubType::as_func);
                 let ty = ty.ok_or_else(|| impossible("an unknown type"))?;
-                (ty.params().len(), ty.results().len())
+                (ty.param_slots(), ty.result_slots())
             }
         })
     }
 
-    fn open(&mut self, kind: Kind, (params, results): (usize, usize)) -> Result<()> {
+    fn open(&mut self, kind: Kind, ty: BlockType, (params, results): (usize, usize)) -> Result<()> {
         let height = self.stack.len().checked_sub(params).ok_or_else(|| impossible("an empty stack"))?;
         self.reserve(height + results)?;
-        self.controls.push(Control { kind, height, params, results, fixups: NONE });
+        self.controls.push(Control { kind, height, ty, params, results, fixups: NONE });
         Ok(())
+    }
+
+    /// The values that a block begins with, in their own slots.
+    fn push_params(&mut self, ty: BlockType) -> Result<()> {
+        let BlockType::FuncType(index) = ty else { return Ok(()) };
+        let ty = self.info.signature(TypeIdx(index)).clone();
+        self.push_values(ty.params())
+    }
+
+    /// The values that a block leaves, in their own slots.
+    fn push_results(&mut self, ty: BlockType) -> Result<()> {
+        match ty {
+            BlockType::Empty => Ok(()),
+            BlockType::Type(wasmparser::ValType::V128) => self.push_wide().map(drop),
+            BlockType::Type(_) => self.push().map(drop),
+            BlockType::FuncType(index) => {
+                let ty = self.info.signature(TypeIdx(index)).clone();
+                self.push_values(ty.results())
+            }
+        }
     }
 
     pub(super) fn block(&mut self, ty: BlockType) -> Result<()> {
         let signature = self.signature(ty)?;
         self.settle_all(signature.0);
-        self.open(Kind::Block, signature)
+        self.open(Kind::Block, ty, signature)
     }
 
     pub(super) fn loop_(&mut self, ty: BlockType) -> Result<()> {
         let signature = self.signature(ty)?;
         self.settle_all(signature.0);
         self.label();
-        self.open(Kind::Loop(self.out.position()), signature)?;
+        self.open(Kind::Loop(self.out.position()), ty, signature)?;
         self.epoch();
         Ok(())
     }
@@ -100,12 +128,12 @@ impl Translator<'_> {
         let condition = self.condition(condition);
         self.settle_all(signature.0);
         let around = self.emit_branch(condition, false);
-        self.open(Kind::If(around), signature)
+        self.open(Kind::If(around), ty, signature)
     }
 
     pub(super) fn else_(&mut self) -> Result<()> {
         let control = self.controls.len() - 1;
-        let Control { kind: Kind::If(around), height, params, results, .. } = self.controls[control] else {
+        let Control { kind: Kind::If(around), height, ty, results, .. } = self.controls[control] else {
             return Err(impossible("an else without if"));
         };
         if self.live {
@@ -115,9 +143,7 @@ impl Translator<'_> {
         }
         self.controls[control].kind = Kind::Else;
         self.truncate(height);
-        for _ in 0..params {
-            self.push()?;
-        }
+        self.push_params(ty)?;
         self.label();
         self.live = true;
         match around {
@@ -160,10 +186,7 @@ impl Translator<'_> {
             self.live = true;
         }
         self.truncate(control.height);
-        for _ in 0..control.results {
-            self.push()?;
-        }
-        Ok(())
+        self.push_results(control.ty)
     }
 
     /// Nothing behind this operator can be reached, up to the next label.
@@ -205,7 +228,7 @@ impl Translator<'_> {
             .ok_or_else(|| impossible("a branch out of the function"))
     }
 
-    /// Copies the top `count` values to the slots from entry `to` on, and changes nothing else that is known: the code that
+    /// Copies the top `count` entries to the slots from entry `to` on, and changes nothing else that is known: the code that
     /// follows leaves. Lowest first, and never upwards, so nothing is overwritten that is still to be read.
     fn write_out(&mut self, count: usize, to: usize) {
         let first = self.stack.len() - count;
@@ -319,7 +342,7 @@ impl Translator<'_> {
 
     /// Returns the top values, which stay on the stack.
     fn return_values(&mut self) -> Result<()> {
-        let count = self.ty.results().len();
+        let count = self.ty.result_slots();
         let first = self.stack.len().checked_sub(count).ok_or_else(|| impossible("an empty stack"))?;
         if count == 0 {
             let at = self.exec::<Return0>(16);
@@ -341,6 +364,7 @@ impl Translator<'_> {
             ValType::I32 => Ty::i32,
             ValType::F32 => Ty::f32,
             ValType::F64 => Ty::f64,
+            // A v128 never comes alone: its slots are two.
             ValType::I64 | ValType::V128 | ValType::Ref(_) => Ty::i64,
         };
         debug_assert_eq!(super::emit::Register::of(kind), register(ty));

@@ -12,6 +12,7 @@ use super::operand::{Acc, Class, Pinned, Slot};
 use super::rows::{self, Shape, Ty, shape};
 use super::state::{A, B, D, Exec, W};
 use super::translate::Translator;
+use super::vector::Vector;
 use crate::ops::Op;
 use Class::{A as InAcc, K, L, S, W as InWide};
 
@@ -41,6 +42,8 @@ pub(super) enum Inst {
     Select(u16, u16, u16),
     /// A global, whether it is the instance's own, and its offset in the instance.
     Global(bool, u32),
+    /// An operation on vectors.
+    Vector(Vector),
 }
 
 /// The register that an operation's result is left in, besides its slot.
@@ -102,12 +105,12 @@ impl Caches {
 /// The last instruction, if it can still be taken back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Last {
-    at: u32,
+    pub(super) at: u32,
     /// The operator it came from, as an offset in the file.
-    origin: u32,
-    inst: Inst,
-    dst: u16,
-    before: Caches,
+    pub(super) origin: u32,
+    pub(super) inst: Inst,
+    pub(super) dst: u16,
+    pub(super) before: Caches,
 }
 
 /// What a branch asks.
@@ -184,6 +187,9 @@ impl Translator<'_> {
 
     /// Writes the operation that leaves its value in `slot`.
     pub(super) fn emit(&mut self, inst: Inst, slot: u16) {
+        if let Inst::Vector(vector) = inst {
+            return self.emit_vector(vector, slot);
+        }
         let (previous, end) = (self.last, self.out.position());
         let inst = self.with_possible_operands(inst);
         let (at, before) = (self.out.position(), self.caches);
@@ -431,6 +437,7 @@ impl Translator<'_> {
                 self.out.set(at, B, offset);
                 self.set_target(at, to, Register::Integer);
             }
+            Inst::Vector(_) => return false,
         }
         true
     }
@@ -711,7 +718,7 @@ fn register_of(inst: &Inst) -> Register {
                 _ => Register::Integer,
             }
         }
-        Inst::Copy(_) | Inst::Select(..) | Inst::Global(..) => Register::Integer,
+        Inst::Copy(_) | Inst::Select(..) | Inst::Global(..) | Inst::Vector(_) => Register::Integer,
     }
 }
 

@@ -223,8 +223,12 @@ impl Exec for EpochReached {
 /// `global.get`: `d`, the global's offset in the instance. `OWN`: the global lies there, else a pointer to it.
 pub(super) struct GlobalGet<R, const OWN: bool>(PhantomData<R>);
 
+/// The slots of the global at the offset that stands at `b`.
+///
+/// # Safety
+/// I1, I4, and the instruction has such an offset.
 #[inline(always)]
-unsafe fn global<const OWN: bool>(s: &State) -> *mut u64 {
+pub(super) unsafe fn global<const OWN: bool>(s: &State) -> *mut u64 {
     // SAFETY: I1, I4, V1.
     unsafe {
         let offset = s.operand::<u32>(B);

@@ -42,6 +42,7 @@ fn plain() -> Vec<(String, Handler)> {
             }
         }
     }
+    found.extend(super::vector::handlers());
     found
 }
 
@@ -126,7 +127,7 @@ fn every_plain_operator_has_a_handler_for_slots() {
                 let sums = sums.iter().all(|classes| names.contains(&format!("sum {op:?} {classes}")));
                 some("S S, false") && some("S S, true") && sums
             }
-            rows::Shape::Test(_) | rows::Shape::Custom => true,
+            rows::Shape::Test(_) | rows::Shape::Custom | rows::Shape::Vector => true,
         };
         assert!(found, "{op:?}");
     }

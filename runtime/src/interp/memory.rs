@@ -15,11 +15,11 @@ pub(super) const MEMORY: usize = 16;
 
 /// A value at any address. Copying it out of the place needs no intermediate on the stack, with or without debug assertions.
 #[repr(C, packed)]
-struct Anywhere<T>(T);
+pub(super) struct Anywhere<T>(pub(super) T);
 
 /// The place of a `T` at `address + offset` in a memory, if it lies inside.
 #[inline(always)]
-fn place<T>(base: *mut u8, len: usize, address: u32, offset: u32) -> Option<*mut Anywhere<T>> {
+pub(super) fn place<T>(base: *mut u8, len: usize, address: u32, offset: u32) -> Option<*mut Anywhere<T>> {
     let start = u64::from(address) + u64::from(offset);
     if start + size_of::<T>() as u64 <= len as u64 {
         Some(base.wrapping_add(start as usize).cast())

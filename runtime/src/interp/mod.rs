@@ -7,6 +7,7 @@
 //! | `rows`, `select` | the operator table as types; which handlers exist |
 //! | `state`, `operand` | what a handler works on; operand classes |
 //! | `arith`, `wide`, `memory`, `flow`, `call`, `bulk`, `unwind` | the handlers |
+//! | `vector` | all of that for vectors: rows, translation, handlers |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
 //!
 //! Nothing here knows how instances come to be, or that other engines exist beyond [`crate::backend`].
@@ -29,6 +30,7 @@ mod state;
 mod survey;
 mod translate;
 mod unwind;
+mod vector;
 mod wide;
 
 pub(crate) use code::CodeTable;

@@ -92,6 +92,8 @@ pub(super) enum Shape {
     Store(Ty),
     /// Written by hand.
     Custom,
+    /// A vector operator: [`super::vector`] knows more.
+    Vector,
 }
 
 /// The Rust types of the table's type names.
@@ -203,6 +205,8 @@ macro_rules! rows {
                 $(Op::$l => Shape::Load(Ty::$lr),)*
                 $(Op::$s => Shape::Store(Ty::$sa),)*
                 $(Op::$x => Shape::Custom,)*
+                // The table has no other rows.
+                _ => Shape::Vector,
             }
         }
 

@@ -9,10 +9,34 @@ use wasmparser::{Operator, ValType as T};
 /// What translation wants to know beforehand.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// The integer local with the most uses, each loop counting eightfold; `None` when none is used more than once.
+    /// The slot of the integer local with the most uses, each loop counting eightfold; `None` when none is used more than once.
     pub(super) most_used: Option<u16>,
-    /// Locals that must begin as zero, in runs: the first and how many. All others are set before they are read.
+    /// Slots of locals that must begin as zero, in runs: the first and how many. All others are set before they are read.
     pub(super) unset: Vec<(u16, u32)>,
+    /// Where the locals lie.
+    pub(super) locals: Locals,
+}
+
+/// Where locals lie in a frame: one after the other, a v128 in two slots.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Locals {
+    /// Those of type v128, ascending.
+    wide: Vec<u32>,
+}
+
+impl Locals {
+    /// The (first) slot of a local.
+    pub(super) fn slot(&self, local: u32) -> u32 {
+        match self.wide.is_empty() {
+            true => local,
+            false => local.saturating_add(self.wide.partition_point(|wide| *wide < local) as u32),
+        }
+    }
+
+    /// Is a local a v128?
+    pub(super) fn is_wide(&self, local: u32) -> bool {
+        !self.wide.is_empty() && self.wide.binary_search(&local).is_ok()
+    }
 }
 
 /// Runs of unset locals with fewer others between them are cleared as one.
@@ -56,11 +80,17 @@ pub(super) fn survey(body: &wasmparser::FunctionBody<'_>, ty: &FuncType, locals:
     let mut integer: Vec<bool> =
         ty.params().iter().map(|ty| matches!(ty, ValType::I32 | ValType::I64)).collect();
     let mut sets = Sets { set: alloc::vec![true; integer.len()], ..Sets::default() };
+    let wide = ty.params().iter().enumerate().filter(|(_, ty)| **ty == ValType::V128);
+    let mut wide: Vec<u32> = wide.map(|(i, _)| i as u32).collect();
     for local in body.get_locals_reader()? {
         let (count, ty) = local?;
         let room = (locals as usize).saturating_sub(integer.len());
+        if ty == T::V128 {
+            wide.extend((integer.len() as u32..).take(room.min(count as usize)));
+        }
         integer.extend(core::iter::repeat_n(matches!(ty, T::I32 | T::I64), room.min(count as usize)));
     }
+    let locals = Locals { wide };
     sets.set.resize(integer.len(), false);
     sets.read_unset.resize(integer.len(), false);
     let mut uses = alloc::vec![0u64; integer.len()];
@@ -104,15 +134,17 @@ pub(super) fn survey(body: &wasmparser::FunctionBody<'_>, ty: &FuncType, locals:
     let best = best.max_by_key(|(i, (uses, _))| (**uses, core::cmp::Reverse(*i)));
     let mut unset: Vec<(u16, u32)> = Vec::new();
     for (local, _) in sets.read_unset.iter().enumerate().filter(|(_, unset)| **unset) {
-        let Ok(local) = u16::try_from(local) else { break };
+        let Ok(slot) = u16::try_from(locals.slot(local as u32)) else { break };
+        let slots = if locals.is_wide(local as u32) { 2 } else { 1 };
         match unset.last_mut() {
-            Some((first, count)) if u32::from(local - *first) <= *count + GAP => {
-                *count = u32::from(local - *first) + 1;
+            Some((first, count)) if u32::from(slot - *first) <= *count + GAP => {
+                *count = u32::from(slot - *first) + slots;
             }
-            _ => unset.push((local, 1)),
+            _ => unset.push((slot, slots)),
         }
     }
-    Ok(Survey { most_used: best.and_then(|(i, _)| u16::try_from(i).ok()), unset })
+    let most_used = best.and_then(|(i, _)| u16::try_from(locals.slot(i as u32)).ok());
+    Ok(Survey { most_used, unset, locals })
 }
 
 #[cfg(test)]
@@ -134,6 +166,17 @@ mod tests {
         let survey =
             of("(local i32 i32) (local.set 1 (local.get 0)) (drop (local.get 1)) (drop (local.get 2))");
         assert_eq!(survey.unset, [(2, 1)]);
+    }
+
+    #[test]
+    fn a_vector_takes_two_slots() {
+        let text = "(local v128 i32 v128 i64) (drop (local.get 1)) (drop (local.get 3))
+            (loop (local.set 4 (i64.add (local.get 4) (i64.const 1))))";
+        let survey = of(text);
+        assert_eq!((survey.most_used, &*survey.unset), (Some(6), &[(1, 6)][..]));
+        let slots: Vec<u32> = (0..5).map(|local| survey.locals.slot(local)).collect();
+        assert_eq!(slots, [0, 1, 3, 4, 6]);
+        assert!(survey.locals.is_wide(3) && !survey.locals.is_wide(2));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::flow::{Fuel, GlobalSet, HEADER_SLOTS, Zero};
 use super::operand::{Acc, Pinned, Slot};
 use super::rows::{self, Shape, Ty, shape};
 use super::state::{A, B, D};
+use super::survey::Locals;
 use super::{bulk, call, flow, wide};
 use crate::error::{Error, Result};
 use crate::module::fuel::FuelPlan;
@@ -22,7 +23,7 @@ use crate::types::{FuncType, ValType};
 use crate::vm::{VmFunc, VmGlobal, VmImport, VmMemory, VmTable};
 use alloc::format;
 use alloc::vec::Vec;
-use wasmparser::{MemArgTarget, Operator};
+use wasmparser::{MemArg, MemArgTarget, Operator};
 
 /// Where a value of the operand stack is.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +51,11 @@ pub(super) struct Translator<'a> {
     pub(super) origins: Option<&'a mut Vec<Origin>>,
     /// Offset of the operator that is being translated.
     pub(super) offset: u32,
+    /// The operand stack, an entry for each slot: a v128 has two, in adjacent places or both constant.
     pub(super) stack: Vec<Place>,
-    /// For each local, the highest entry of the stack that is still in it.
+    /// Entries that are upper halves of a v128, ascending.
+    uppers: Vec<u32>,
+    /// For each slot of a local, the highest entry of the stack that is still in it.
     pending: Vec<u32>,
     /// No entry below this one is in a local.
     settled: usize,
@@ -69,8 +73,9 @@ pub(super) struct Translator<'a> {
     pub(super) last: Option<Last>,
     /// The one right before it; means nothing when there is no last.
     pub(super) before_last: Option<Last>,
-    /// The pinned local.
+    /// The slot of the pinned local.
     pub(super) l0: Option<u16>,
+    locals: Locals,
 }
 
 /// Translates an own function; with `origins`, notes where its instructions came from.
@@ -91,6 +96,7 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         origins,
         offset: body.range.start as u32,
         stack: Vec::new(),
+        uppers: Vec::new(),
         pending: alloc::vec![NONE; locals as usize],
         settled: 0,
         controls: Vec::new(),
@@ -103,10 +109,12 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         last: None,
         before_last: None,
         l0: None,
+        locals: Locals::default(),
         ty,
     };
     let survey = super::survey::survey(&reader, &translator.ty, locals)?;
     translator.l0 = survey.most_used.filter(|_| table.options().pinned_local);
+    translator.locals = survey.locals;
     translator.prologue(&survey.unset);
     let mut charges = Vec::new();
     if table.options().fuel {
@@ -202,21 +210,72 @@ impl Translator<'_> {
         self.push_place(Place::Own)
     }
 
-    fn push_const(&mut self, bits: u64) -> Result<()> {
+    pub(super) fn push_const(&mut self, bits: u64) -> Result<()> {
         self.push_place(Place::Const(bits)).map(drop)
     }
 
-    fn push_local(&mut self, local: u32) -> Result<()> {
-        let entry = self.stack.len() as u32;
-        let pending = self.pending.get_mut(local as usize).ok_or_else(|| impossible("an unknown local"))?;
-        let below = core::mem::replace(pending, entry);
-        self.push_place(Place::Local(local as u16, below)).map(drop)
+    /// Two entries for a v128: both from `push_half`.
+    fn push_halves(&mut self, mut push_half: impl FnMut(&mut Self, u32) -> Result<()>) -> Result<()> {
+        push_half(self, 0)?;
+        push_half(self, 1)?;
+        self.uppers.push(self.stack.len() as u32 - 1);
+        Ok(())
     }
 
-    /// Takes the top value off.
+    /// A v128 in its own two slots; the first.
+    pub(super) fn push_wide(&mut self) -> Result<u16> {
+        let slot = self.slot(self.stack.len());
+        self.push_halves(|this, _| this.push().map(drop))?;
+        Ok(slot)
+    }
+
+    /// A constant v128.
+    pub(super) fn push_wide_const(&mut self, bits: u128) -> Result<()> {
+        self.push_halves(|this, half| this.push_const((bits >> (64 * half)) as u64))
+    }
+
+    /// Values of these types in their own slots.
+    pub(super) fn push_values(&mut self, types: &[ValType]) -> Result<()> {
+        for ty in types {
+            match ty {
+                ValType::V128 => self.push_wide()?,
+                _ => self.push()?,
+            };
+        }
+        Ok(())
+    }
+
+    fn push_local(&mut self, local: u32) -> Result<()> {
+        let slot = self.locals.slot(local);
+        if self.locals.is_wide(local) {
+            return self.push_halves(|this, half| this.push_local_slot(slot + half));
+        }
+        self.push_local_slot(slot)
+    }
+
+    fn push_local_slot(&mut self, slot: u32) -> Result<()> {
+        let entry = self.stack.len() as u32;
+        let pending = self.pending.get_mut(slot as usize).ok_or_else(|| impossible("an unknown local"))?;
+        let below = core::mem::replace(pending, entry);
+        self.push_place(Place::Local(slot as u16, below)).map(drop)
+    }
+
+    /// Is the top value a v128?
+    pub(super) fn is_wide(&self) -> bool {
+        self.uppers.last().is_some_and(|upper| *upper as usize + 1 == self.stack.len())
+    }
+
+    /// Takes a v128 off: its lower and upper half.
+    pub(super) fn pop_wide(&mut self) -> Result<(Source, Source)> {
+        let upper = self.pop()?;
+        Ok((self.pop()?, upper))
+    }
+
+    /// Takes the top entry off.
     pub(super) fn pop(&mut self) -> Result<Source> {
         let place = self.stack.pop().ok_or_else(|| impossible("an empty stack"))?;
         self.settled = self.settled.min(self.stack.len());
+        self.uppers.pop_if(|upper| *upper as usize == self.stack.len());
         let own = self.slot(self.stack.len());
         Ok(match place {
             Place::Own => Source::Slot(own),
@@ -228,7 +287,7 @@ impl Translator<'_> {
         })
     }
 
-    /// Takes values off until `height` are left.
+    /// Takes entries off until `height` are left.
     pub(super) fn truncate(&mut self, height: usize) {
         while self.stack.len() > height && self.pop().is_ok() {}
     }
@@ -262,7 +321,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Before a label: no entry stays in a local, and the top `params` are in their own slots.
+    /// Before a label: no entry stays in a local, and the top `params` entries are in their own slots.
     pub(super) fn settle_all(&mut self, params: usize) {
         let len = self.stack.len();
         self.settle(self.settled.min(len), false);
@@ -270,7 +329,7 @@ impl Translator<'_> {
         self.settled = len;
     }
 
-    /// Brings every entry that is still in `local` into its own slot, since the local gets another value.
+    /// Brings every entry that is still in a local's slot into its own, since the local gets another value.
     fn preserve(&mut self, local: usize) {
         while let Some(&entry) = self.pending.get(local).filter(|entry| **entry != NONE) {
             let Place::Local(_, below) = self.stack[entry as usize] else { return };
@@ -281,28 +340,47 @@ impl Translator<'_> {
     }
 
     fn set_local(&mut self, local: u32) -> Result<()> {
-        let index = local as usize;
+        if self.locals.is_wide(local) {
+            return self.set_wide_local(self.locals.slot(local) as u16);
+        }
+        let slot = self.locals.slot(local) as u16;
+        let index = usize::from(slot);
         let source = self.pop()?;
         let pending = *self.pending.get(index).ok_or_else(|| impossible("an unknown local"))? != NONE;
-        let slot = local as u16;
         let dying = matches!(source, Source::Slot(from) if self.is_temporary(from));
         if pending {
             if source == Source::Slot(slot) {
                 return Ok(());
             }
             // The last instruction may be written again behind the copies, which do not touch its operands.
-            self.preserve_before_last(index, source, dying);
+            self.preserve_before_last(index, 1, source, dying);
         }
         self.emit_copy(source, slot, dying);
         Ok(())
     }
 
-    fn preserve_before_last(&mut self, local: usize, source: Source, dying: bool) {
+    /// Sets the v128 in the slots from `slot` on.
+    fn set_wide_local(&mut self, slot: u16) -> Result<()> {
+        let index = usize::from(slot);
+        let (lower, upper) = self.pop_wide()?;
+        let dying = matches!(lower, Source::Slot(from) if self.is_temporary(from));
+        if self.pending[index] != NONE {
+            if lower == Source::Slot(slot) {
+                return Ok(());
+            }
+            self.preserve_before_last(index, 2, lower, dying);
+        }
+        self.emit_wide_copy(lower, upper, slot, dying);
+        Ok(())
+    }
+
+    /// Preserves what is in `slots` slots from `local` on.
+    fn preserve_before_last(&mut self, local: usize, slots: usize, source: Source, dying: bool) {
         let again = match source {
             Source::Slot(from) if dying => self.take_back(from).map(|last| (last, from)),
             _ => None,
         };
-        self.preserve(local);
+        (local..local + slots).for_each(|slot| self.preserve(slot));
         if let Some((last, from)) = again {
             self.emit_again(last, from);
         }
@@ -349,6 +427,7 @@ impl Translator<'_> {
                 self.emit_store(op, address, value, offset, memory);
             }
             Shape::Custom => self.custom(operator)?,
+            Shape::Vector => self.vector(op, operator)?,
         }
         Ok(())
     }
@@ -378,6 +457,11 @@ impl Translator<'_> {
 
     fn memory_immediate(&self, operator: &Operator<'_>) -> Result<(u32, Option<u32>)> {
         let memarg = rows::memarg(operator).ok_or_else(|| impossible("a load without memory"))?;
+        self.memarg(memarg)
+    }
+
+    /// The offset of a memory immediate, and where the instance keeps the pointer to a memory that is not 0.
+    pub(super) fn memarg(&self, memarg: MemArg) -> Result<(u32, Option<u32>)> {
         let MemArgTarget::Memory(memory) = memarg.target else { return Err(impossible("an array access")) };
         let ty = self.info.memories.get(memory as usize).ok_or_else(|| impossible("an unknown memory"))?;
         let (Ok(offset), false) = (u32::try_from(memarg.offset), ty.memory64) else {
@@ -422,6 +506,7 @@ impl Translator<'_> {
             Operator::ReturnCallIndirect { type_index, table_index } => {
                 self.call_indirect(type_index, table_index, true)?;
             }
+            Operator::Drop if self.is_wide() => drop(self.pop_wide()?),
             Operator::Drop => drop(self.pop()?),
             Operator::Select | Operator::TypedSelect { .. } => self.select()?,
             Operator::LocalGet { local_index } => self.push_local(local_index)?,
@@ -432,6 +517,9 @@ impl Translator<'_> {
             }
             Operator::GlobalGet { global_index } => {
                 let (own, offset) = self.global(global_index);
+                if self.info.globals[global_index as usize].content == ValType::V128 {
+                    return self.global_get_wide(own, offset);
+                }
                 let slot = self.push()?;
                 self.emit(Inst::Global(own, offset), slot);
             }
@@ -521,7 +609,11 @@ impl Translator<'_> {
     }
 
     fn select(&mut self) -> Result<()> {
-        let (c, b, a) = (self.pop()?, self.pop()?, self.pop()?);
+        let c = self.pop()?;
+        if self.is_wide() {
+            return self.select_wide(c);
+        }
+        let (b, a) = (self.pop()?, self.pop()?);
         let slot = self.push()?;
         if let Source::Const(bits, _) = c {
             let chosen = if bits as u32 != 0 { a } else { b };
@@ -547,6 +639,9 @@ impl Translator<'_> {
         use super::dispatch::handler;
         use super::operand::Class;
         let (own, offset) = self.global(global);
+        if self.is_wide() {
+            return self.global_set_wide(own, offset);
+        }
         let source = self.pop()?;
         let source = Source::Slot(self.in_slot(source));
         let handler = match (self.class(source, Ty::i64), own) {
@@ -578,7 +673,7 @@ impl Translator<'_> {
     /// Arguments into their own slots, off the stack; where they begin.
     fn arguments(&mut self, ty: &FuncType) -> Result<u16> {
         let height =
-            self.stack.len().checked_sub(ty.params().len()).ok_or_else(|| impossible("an empty stack"))?;
+            self.stack.len().checked_sub(ty.param_slots()).ok_or_else(|| impossible("an empty stack"))?;
         self.settle(height, true);
         self.reserve(height + ty.call_slots())?;
         self.truncate(height);
@@ -588,11 +683,10 @@ impl Translator<'_> {
     /// After a call: its results, of which a single one is in its accumulator, too.
     fn results(&mut self, ty: &FuncType) -> Result<()> {
         self.label();
-        for result in ty.results() {
-            let slot = self.push()?;
-            if ty.results().len() == 1 {
-                self.caches.write(register(*result), slot);
-            }
+        self.push_values(ty.results())?;
+        if ty.result_slots() == 1 {
+            let slot = self.slot(self.stack.len() - 1);
+            self.caches.write(register(ty.results()[0]), slot);
         }
         Ok(())
     }
