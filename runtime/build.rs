@@ -1,10 +1,11 @@
-//! Decides how the interpreter dispatches: see src/interp/threaded.rs.
+//! Decides how the interpreter dispatches (see src/interp/threaded.rs), and whether there are fibers (src/sys/fiber.rs).
 
 use std::env::var;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(threaded_dispatch)");
+    println!("cargo::rustc-check-cfg=cfg(fibers)");
     let target = |name: &str| var(format!("CARGO_CFG_{name}")).unwrap_or_default();
     // LLVM makes jumps of calls in tail position from opt-level 1 on, where all arguments fit into registers.
     let registers = matches!(target("TARGET_ARCH").as_str(), "x86_64" | "aarch64" | "riscv64");
@@ -14,6 +15,11 @@ fn main() {
     let checked = var("CARGO_CFG_DEBUG_ASSERTIONS").is_ok();
     let watched = var("CARGO_CFG_MIRI").is_ok() || !target("SANITIZE").is_empty();
     let asked_for_loop = var("CARGO_FEATURE_LOOP_DISPATCH").is_ok();
+    // Stacks of their own for continuations: src/sys/fiber.rs.
+    let unix = var("CARGO_CFG_UNIX").is_ok() && var("CARGO_FEATURE_STD").is_ok();
+    if registers && unix && !watched {
+        println!("cargo::rustc-cfg=fibers");
+    }
     if registers && optimized && !checked && !watched && !asked_for_loop {
         println!("cargo::rustc-cfg=threaded_dispatch");
     }

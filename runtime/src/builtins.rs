@@ -8,6 +8,7 @@ use crate::memory::MemoryData;
 use crate::module::{DataIdx, ElemIdx};
 use crate::ops::{BULK_BYTES_PER_FUEL, BULK_ELEMS_PER_FUEL};
 use crate::store::StoreInner;
+use crate::switching::builtins as switching;
 use crate::table::TableData;
 use crate::trap::Trap;
 use crate::vm::{Status, VmBuiltins, VmContext, VmMemory, VmTable};
@@ -27,6 +28,12 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     elem_drop,
     epoch,
     call_own: interp::call_own,
+    cont_new: switching::cont_new,
+    cont_bind: switching::cont_bind,
+    resume: switching::resume,
+    resume_throw_ref: switching::resume_throw_ref,
+    suspend: switching::suspend,
+    switch_to: switching::switch_to,
     raise,
 };
 

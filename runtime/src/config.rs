@@ -20,6 +20,10 @@ pub struct Config {
     pub native_stack_reserve: usize,
     /// Largest part of the native stack that guest code may use, in bytes. The thread's own end is respected as well.
     pub native_stack_bytes: usize,
+    /// Bytes of native stack that the guest code of one continuation may use.
+    pub continuation_stack_bytes: usize,
+    /// Bytes of a continuation's value stack, for interpreted frames.
+    pub continuation_value_stack_bytes: usize,
     /// Reserve 4 GiB plus guard for 32-bit memories so that native code needs no bounds checks, and let signals tell of
     /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals).
     pub guard_pages: bool,
@@ -39,6 +43,8 @@ impl Default for Config {
             value_stack_bytes: if cfg!(feature = "std") { 8 << 20 } else { 32 << 10 },
             native_stack_reserve: 256 << 10,
             native_stack_bytes: 4 << 20,
+            continuation_stack_bytes: 256 << 10,
+            continuation_value_stack_bytes: 256 << 10,
             guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
             gc_stress: false,
             max_backtrace: 64,

@@ -74,6 +74,9 @@ pub mod registry;
 mod stack;
 #[expect(unsafe_code, reason = "owns by pointer what guest code points at; the door from host to guest")]
 pub mod store;
+#[cfg_attr(not(fibers), path = "switching/unsupported.rs")]
+#[expect(unsafe_code, reason = "goes over from stack to stack")]
+mod switching;
 #[cfg_attr(not(feature = "std"), expect(unsafe_code, reason = "a spin lock around an UnsafeCell"))]
 mod sync;
 #[cfg(feature = "std")]

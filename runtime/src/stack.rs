@@ -72,6 +72,11 @@ impl NativeStack {
         Ok(self.limit)
     }
 
+    /// Another stack, whose lowest usable address is this.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// It is over.
     pub(crate) fn leave(&mut self) {
         self.depth -= 1;
@@ -91,6 +96,9 @@ impl NativeStack {
         if imp::pointer() < self.limit { Err(Trap::StackOverflow) } else { Ok(()) }
     }
 }
+
+#[cfg(fibers)]
+pub(crate) use imp::reserve;
 
 #[cfg(feature = "std")]
 mod imp {
@@ -113,6 +121,11 @@ mod imp {
     /// frame already (at most 32 KiB, jit/src/compile), and builtins and the way out of a trap run without looking.
     const LEAST_RESERVE: usize = 96 << 10;
 
+    /// Bytes that stay free for host functions.
+    pub(crate) fn reserve(config: &Config) -> usize {
+        config.native_stack_reserve.max(LEAST_RESERVE)
+    }
+
     /// The reserve stays free for host functions; a thread too small for it gives up half of what it has.
     pub(super) fn limit(config: &Config) -> usize {
         let here = pointer();
@@ -123,7 +136,7 @@ mod imp {
             low.get()
         });
         let left = here.saturating_sub(low);
-        let reserve = config.native_stack_reserve.max(LEAST_RESERVE).min(left / 2);
+        let reserve = reserve(config).min(left / 2);
         (low + reserve).max(here.saturating_sub(config.native_stack_bytes))
     }
 }

@@ -12,6 +12,7 @@ use crate::instance::InstanceData;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
 use crate::stack::{NativeStack, ValueStack};
+use crate::switching::Switching;
 use crate::table::TableData;
 use crate::tag::TagData;
 use crate::trap::Trap;
@@ -36,6 +37,10 @@ pub struct StoreLimits {
     pub instances: u32,
     /// Handles of one component instance's table.
     pub handles: u32,
+    /// Continuations that were begun and have not ended.
+    pub continuations: u32,
+    /// Bytes of address space that their stacks take. Memory is used as they are touched.
+    pub continuation_bytes: u64,
     /// Bytes of the heap on which structs, arrays, exceptions and continuations lie.
     pub gc_heap_bytes: u64,
     /// Bytes that one call may make the host copy out of guest memory.
@@ -49,6 +54,8 @@ impl Default for StoreLimits {
             table_elements: 10_000_000,
             instances: 10_000,
             handles: 1_000_000,
+            continuations: 20_000,
+            continuation_bytes: 32 << 30,
             gc_heap_bytes: 1 << 30,
             copy_bytes_per_call: 128 << 20,
         }
@@ -220,6 +227,7 @@ pub struct StoreInner {
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     pub(crate) gc: gc::Heap,
+    pub(crate) switching: Switching,
     /// Held for as long as `vm` points into it.
     value_stack: ValueStack,
     native_stack: NativeStack,
@@ -273,6 +281,7 @@ impl StoreInner {
             memory_bytes: 0,
             table_elements: 0,
             gc: gc::Heap::new(engine),
+            switching: Switching::new(engine),
             value_stack,
             native_stack: NativeStack::default(),
             instances: Vec::new(),
@@ -521,6 +530,7 @@ impl StoreInner {
         let entered = self.native_stack.enter(self.engine.config(), here);
         // SAFETY: V1, V5: nobody else uses the store's words while `self` is borrowed.
         let (outer, top, limit) = unsafe { ((*vm).inner, (*vm).value_stack_top, (*vm).stack_limit) };
+        let barrier = self.switching.enter();
         let status = match entered {
             Err(trap) => Status::trap(trap),
             // SAFETY: the caller vouches for `func` and `slots`. Host functions and builtins reach this store through
@@ -537,6 +547,7 @@ impl StoreInner {
             (*vm).value_stack_top = top;
             (*vm).stack_limit = limit;
         }
+        self.switching.leave(barrier);
         if entered.is_ok() {
             self.native_stack.leave();
         }
@@ -626,6 +637,11 @@ impl StoreInner {
     /// Where the outermost frame of guest code begins on the native stack; `None` when no guest runs.
     pub(crate) fn native_stack_entry(&self) -> Option<usize> {
         self.native_stack.entry()
+    }
+
+    /// Guest code runs on another stack from now on, whose lowest address it may use is this.
+    pub(crate) fn set_native_limit(&mut self, limit: usize) {
+        self.native_stack.set_limit(limit);
     }
 
     /// First slot of the value stack.

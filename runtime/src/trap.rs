@@ -29,6 +29,10 @@ macro_rules! for_each_trap {
             UnhandledException "unhandled exception";
             OutOfMemory "allocation size too large";
             GcHeapOutOfMemory "GC heap out of memory";
+            NullContinuation "null continuation reference";
+            ContinuationConsumed "continuation already consumed";
+            UnhandledTag "unhandled tag";
+            TooManyContinuations "too many continuations";
             MissingImport "import that is not linked was called";
             CannotLeaveComponent "cannot leave component instance";
             CannotEnterComponent "cannot enter component instance";

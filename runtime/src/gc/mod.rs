@@ -28,6 +28,7 @@ pub use rooted::Rooted;
 
 use crate::engine::Engine;
 use crate::store::StoreInner;
+use crate::switching;
 use crate::trap::Trap;
 use crate::val::RawVal;
 use alloc::vec::Vec;
@@ -66,6 +67,8 @@ pub struct GcStats {
     pub bytes: u64,
     /// Handles of objects that the host holds.
     pub handles: u64,
+    /// Stacks of continuations that were begun and have not ended.
+    pub continuations: u32,
     /// How often the heap was collected.
     pub collections: u64,
 }
@@ -138,8 +141,9 @@ impl StoreInner {
         // SAFETY: V5: guest code of this store waits for this call, so nothing changes meanwhile (G3).
         unsafe {
             self.mark_roots(&mut marker, low);
-            marker.drain(|_, _| {});
+            marker.drain(|marker, object| switching::mark_continuation(marker, object));
         }
+        self.switching.release_unmarked(&marker);
         self.gc.live = space.sweep(poison);
         self.gc.space = space;
         self.gc.allocated = 0;
@@ -153,6 +157,7 @@ impl StoreInner {
             objects: self.gc.space.objects,
             bytes: self.gc.space.bytes,
             handles: self.gc.roots.held() as u64,
+            continuations: self.switching.live(),
             collections: self.gc.collections,
         }
     }

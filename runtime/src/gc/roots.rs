@@ -37,11 +37,17 @@ impl StoreInner {
                 table.elements().iter().for_each(|&element| marker.reference(element));
             }
         }
-        // SAFETY: slots of the value stack up to its top belong to frames, and whole pages of it can be read.
-        unsafe { marker.words(self.value_stack_base().cast(), vm.value_stack_top.cast()) };
-        if let Some(high) = self.native_stack_entry().filter(|_| cfg!(not(miri))) {
-            // SAFETY: from a live frame of this thread up to one that waits for it: all of it is stack.
-            unsafe { marker.words(low, low.with_addr(high.max(low.addr()))) };
+        let values = self.value_stack_base();
+        let innermost = self.switching.values().unwrap_or(values);
+        // SAFETY: slots of a value stack up to its top belong to frames, and whole pages of it can be read.
+        unsafe { marker.words(innermost.cast(), vm.value_stack_top.cast()) };
+        let Some(entry) = self.native_stack_entry().filter(|_| cfg!(not(miri))) else { return };
+        let end = self.switching.native_end().unwrap_or(entry);
+        // SAFETY: from a live frame of this thread up to one that waits for it: all of it is stack. Those who wait for fibers
+        // are between their stack pointers and the ends of their stacks.
+        unsafe {
+            marker.words(low, low.with_addr(end.max(low.addr())));
+            self.switching.mark_active(marker, (entry, values));
         }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! * `thread_stack_low() -> Option<usize>`: lowest usable address of the calling thread's stack;
 //! * `Reservation`: address space that faults until it is made accessible from its start on, all zero when first touched.
+//! * `fiber`, if it can (build.rs): stacks of their own for guest code.
 //!
 //! Linux is tested. Without `std` none of this exists: memories lie on the heap and the stack's end is not known.
 
+#[cfg(fibers)]
+pub(crate) mod fiber;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(not(unix), path = "other.rs")]
 mod platform;
