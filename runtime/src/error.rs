@@ -3,6 +3,7 @@
 //! Branch on [`Error::kind`]; print by `Display`, which says what was asked, what was found and what to do, with the chain
 //! of where it happened. The kinds are the verbs of the official suites.
 
+use crate::exception::ExnRef;
 use crate::trap::Trap;
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 use core::fmt;
@@ -18,6 +19,7 @@ struct Inner {
     message: String,
     context: Vec<String>,
     backtrace: Backtrace,
+    exception: Option<ExnRef>,
 }
 
 /// The kinds of error; the first five are the verbs of the official suites.
@@ -36,6 +38,8 @@ pub enum ErrorKind {
     Exhausted,
     /// The guest asked to exit with this status.
     Exit(u8),
+    /// The guest threw, or a host function did, and nobody caught it: [`Error::exception`] is it.
+    Exception,
     /// A host function failed.
     Host,
     /// A handle of another store, a wrong type, a wrong count of arguments: the embedder's mistake.
@@ -76,6 +80,7 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             backtrace: Backtrace::default(),
+            exception: None,
         }))
     }
 
@@ -87,6 +92,18 @@ impl Error {
     /// A guest's request to exit; not a failure, but it unwinds like one.
     pub fn exit(status: u8) -> Error {
         Error::new(ErrorKind::Exit(status), "the guest exited")
+    }
+
+    /// An exception: returned by a host function, the guest that called it sees it thrown, and may catch it.
+    pub fn throw(exception: ExnRef) -> Error {
+        let mut error = Error::new(ErrorKind::Exception, Trap::UnhandledException.message());
+        error.0.exception = Some(exception);
+        error
+    }
+
+    /// The exception, if this is one.
+    pub fn exception(&self) -> Option<&ExnRef> {
+        self.0.exception.as_ref()
     }
 
     /// What went wrong, to branch on.

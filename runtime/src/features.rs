@@ -49,6 +49,8 @@ features! {
     compact_imports "compact-imports" COMPACT_IMPORTS true "imports that share a module name, or a type";
     simd "simd" SIMD true "128-bit vectors";
     relaxed_simd "relaxed-simd" RELAXED_SIMD true "vector operators whose results may depend on the machine";
+    exceptions "exceptions" EXCEPTIONS true "exceptions: tags, throw, try_table, exnref";
+    legacy_exceptions "legacy-exceptions" LEGACY_EXCEPTIONS false "exceptions as they were first: try, catch, delegate, rethrow";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
 }

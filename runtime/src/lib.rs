@@ -52,6 +52,8 @@ pub mod val;
 // The register of unsafe code. Each block in these modules cites an invariant of `vm` (V1 to V5).
 #[expect(unsafe_code, reason = "guest code calls in with pointers into a store")]
 mod builtins;
+#[expect(unsafe_code, reason = "an exception's payload lies behind its header")]
+pub mod exception;
 #[expect(unsafe_code, reason = "calls functions by pointer after their types were compared")]
 pub mod func;
 #[expect(unsafe_code, reason = "objects behind pointers; roots are found in raw memory")]
@@ -98,6 +100,7 @@ pub mod component;
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
+pub use exception::ExnRef;
 pub use func::TypedFunc;
 pub use gc::{GcStats, Rooted};
 pub use handle::{Extern, Func, Global, Instance, Memory, Table, Tag};

@@ -231,6 +231,14 @@ macro_rules! for_each_op {
                 CallIndirect "call_indirect" plain;
                 ReturnCall "return_call" plain;
                 ReturnCallIndirect "return_call_indirect" plain;
+                TryTable "try_table" structural;
+                Throw "throw" plain;
+                ThrowRef "throw_ref" plain;
+                Try "try" structural;
+                Catch "catch" structural;
+                CatchAll "catch_all" structural;
+                Rethrow "rethrow" plain;
+                Delegate "delegate" structural;
                 Drop "drop" structural;
                 Select "select" plain;
                 TypedSelect "select" plain;

@@ -5,10 +5,12 @@
 
 use crate::engine::Engine;
 use crate::error::{Backtrace, Error, Frame, Result};
+use crate::exception::ExnRef;
 use crate::gc;
 use crate::handle::{Func, Instance, StoreId};
 use crate::host::HostFunc;
 use crate::instance::InstanceData;
+use crate::interp::Landing;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
 use crate::stack::{NativeStack, ValueStack};
@@ -214,8 +216,17 @@ pub struct RawFrame {
     pub instance: *mut VmContext,
     /// The function's index in its module.
     pub func: u32,
-    /// Byte offset in the file.
-    pub offset: Option<u32>,
+    /// Where in the function.
+    pub(crate) place: Place,
+}
+
+/// Where in a function a frame was left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// Byte offset in the file, if it is known.
+    Offset(Option<u32>),
+    /// An address in translated code: what it means is found out when somebody asks, which is dear, and often nobody does.
+    Translated(usize),
 }
 
 /// A store with the type of its data erased: what the engine works on.
@@ -228,6 +239,8 @@ pub struct StoreInner {
     pub(crate) table_elements: u64,
     pub(crate) gc: gc::Heap,
     pub(crate) switching: Switching,
+    /// Where the interpreter goes on after an exception; means nothing at other times.
+    pub(crate) landing: Landing,
     /// Held for as long as `vm` points into it.
     value_stack: ValueStack,
     native_stack: NativeStack,
@@ -283,6 +296,7 @@ impl StoreInner {
             gc: gc::Heap::new(engine),
             switching: Switching::new(engine),
             value_stack,
+            landing: Landing::default(),
             native_stack: NativeStack::default(),
             instances: Vec::new(),
             funcs: Vec::new(),
@@ -557,6 +571,9 @@ impl StoreInner {
     /// The error of a call that did not return.
     fn unwound(&mut self, status: Status) -> Error {
         let backtrace = self.take_backtrace();
+        if status == Status::EXCEPTION {
+            return self.uncaught(backtrace);
+        }
         match (status.as_trap(), self.parked.take()) {
             (Some(trap), _) => Error::from(trap).with_backtrace(backtrace),
             (None, Some(Parked::Error(error))) => error.extend_backtrace(backtrace),
@@ -565,6 +582,19 @@ impl StoreInner {
             (None, None) => {
                 unreachable!("crash: a call ended with status {:#x} and nothing parked", status.0)
             }
+        }
+    }
+
+    /// The error of an exception that has reached the host.
+    fn uncaught(&mut self, backtrace: Backtrace) -> Error {
+        let parked = self.parked.take();
+        let Some(exception) = ExnRef::of(self) else {
+            unreachable!("crash: a call ended with an exception and there is none");
+        };
+        match parked {
+            // A host function threw it: it knows the frames further in.
+            Some(Parked::Error(error)) => error.extend_backtrace(backtrace),
+            _ => Error::throw(exception).with_backtrace(backtrace),
         }
     }
 
@@ -578,8 +608,24 @@ impl StoreInner {
     pub(crate) fn park_error(&mut self, error: Error) -> Status {
         match error.trap() {
             Some(trap) if error.says_only(trap) => Status::trap(trap),
-            _ => self.park(Parked::Error(error)),
+            _ => match error.exception().map(|exception| exception.reference(self)) {
+                Some(Ok(reference)) => {
+                    // It is thrown where the host function was called. The error itself waits for the host to be told.
+                    self.park(Parked::Error(error));
+                    self.throw_ref(reference)
+                }
+                Some(Err(foreign)) => self.park(Parked::Error(foreign)),
+                None => self.park(Parked::Error(error)),
+            },
         }
+    }
+
+    /// The exception that is on its way was caught: gives it, and forgets the frames noted since it was thrown.
+    pub fn caught(&mut self) -> RawVal {
+        self.backtrace.clear();
+        self.omitted_frames = 0;
+        self.parked = None;
+        self.take_exception()
     }
 
     /// Notes a guest frame that is being left, innermost first.
@@ -610,7 +656,7 @@ impl StoreInner {
         let found = self.instances.iter().find_map(|instance| {
             let (own, offset) = instance.module.native()?.locate(pc)?;
             let func = instance.module.info().imported_funcs + own;
-            Some(RawFrame { instance: instance.context(), func, offset })
+            Some(RawFrame { instance: instance.context(), func, place: Place::Offset(offset) })
         });
         if let Some(frame) = found {
             self.backtrace.push(frame);
@@ -625,13 +671,13 @@ impl StoreInner {
 
     fn frame(&self, raw: &RawFrame) -> Option<Frame> {
         // SAFETY: V1; a frame's instance belongs to this store.
-        let info: &ModuleInfo = unsafe { InstanceData::of(raw.instance)?.as_ref() }.module.info();
-        Some(Frame {
-            module: info.module_name(),
-            name: info.func_name(raw.func),
-            func: raw.func,
-            offset: raw.offset,
-        })
+        let module = &unsafe { InstanceData::of(raw.instance)?.as_ref() }.module;
+        let info: &ModuleInfo = module.info();
+        let offset = match raw.place {
+            Place::Offset(offset) => offset,
+            Place::Translated(address) => module.interp_code().offset_of(address),
+        };
+        Some(Frame { module: info.module_name(), name: info.func_name(raw.func), func: raw.func, offset })
     }
 
     /// Where the outermost frame of guest code begins on the native stack; `None` when no guest runs.

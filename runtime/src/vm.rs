@@ -37,6 +37,9 @@ impl Status {
     /// An error waits in the store (`StoreInner::parked`): a host error, an exit, a panic to resume.
     pub const PARKED: Status = Status(0x100);
 
+    /// An exception is on its way: it waits in [`VmStore::exception`].
+    pub const EXCEPTION: Status = Status(0x101);
+
     /// The status of a trap.
     pub const fn trap(trap: Trap) -> Status {
         Status(trap.code() as u32)

@@ -272,7 +272,7 @@ impl<'s> Script<'s> {
     }
 
     fn assert_exception(&mut self, exec: WastExecute<'_>) -> Outcome {
-        self.expect_error(exec, "an exception", |error| error.trap() == Some(Trap::UnhandledException))
+        self.expect_error(exec, "an exception", |error| error.kind() == ErrorKind::Exception)
     }
 
     fn assert_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Outcome {

@@ -424,6 +424,32 @@ unsafe fn tail(s: &mut State, entry: *const FuncEntry, ip: *const u8, sp: *mut u
     }
 }
 
+/// Behind a callee that is not interpreted and took this frame's place: goes back to the caller, also when it failed, since
+/// this frame's catch clauses do not count any more.
+#[inline(always)]
+unsafe fn tail_returned(
+    s: &mut State,
+    status: Status,
+    slots: *mut u64,
+    results: usize,
+    (ip, sp): (*const u8, *mut u64),
+) -> Flow {
+    // SAFETY: I2, I4; the header's content.
+    unsafe {
+        match returned(s, status, slots) {
+            Flow::Next => {
+                copy_down(slots, s.sp, results);
+                return_to(s, ip, sp)
+            }
+            _ => {
+                s.ip = ip;
+                s.sp = sp;
+                Flow::Cold(cold::<LeaveCaller>())
+            }
+        }
+    }
+}
+
 /// A tail call through a `VmFunc`.
 #[inline(always)]
 unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
@@ -438,13 +464,7 @@ unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
             let taken = usize::from(s.operand::<u16>(PARAMS)).max(results);
             (*(*s.ctx).store).value_stack_top = slots.wrapping_add(taken);
             let status = ((*func).array_call)(func, slots);
-            return match returned(s, status, slots) {
-                Flow::Next => {
-                    copy_down(slots, s.sp, results);
-                    return_to(s, ip, sp)
-                }
-                other => other,
-            };
+            return tail_returned(s, status, slots, results, (ip, sp));
         }
         let entry = unwind::entry_of(func);
         if (*func).instance == s.ctx {
@@ -529,13 +549,7 @@ impl Exec for ReturnCallNative {
             let taken = usize::from(s.operand::<u16>(PARAMS)).max(results);
             (*(*s.ctx).store).value_stack_top = slots.wrapping_add(taken);
             let status = unwind::call_native(s.ctx, s.operand(TARGET), slots);
-            match returned(s, status, slots) {
-                Flow::Next => {
-                    copy_down(slots, s.sp, results);
-                    return_to(s, ip, sp)
-                }
-                other => other,
-            }
+            tail_returned(s, status, slots, results, (ip, sp))
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::call;
 use super::dispatch::Handler;
+use super::exception;
 use super::flow::HEADER_SLOTS;
 use super::translate::translate;
 use crate::backend::{NativeCode, NativeFunc};
@@ -73,6 +74,8 @@ pub(super) struct FuncEntry {
 pub(super) struct Code {
     /// The instructions.
     pub(super) cells: Vec<u64>,
+    /// Catch clauses, innermost first.
+    pub(super) handlers: Box<[exception::Handler]>,
     /// Slots of the frame.
     pub(super) frame: u32,
     /// Slot of the pinned local.
@@ -83,13 +86,19 @@ pub(super) struct Code {
 pub(super) type Origin = (u32, u32);
 
 /// Code that exists, by address.
-type Blocks = BTreeMap<usize, (usize, Box<[u64]>)>;
+type Blocks = BTreeMap<usize, Block>;
+
+/// Code of an own function.
+struct Block {
+    own: usize,
+    cells: Box<[u64]>,
+    handlers: Box<[exception::Handler]>,
+}
 
 /// The functions of one module.
 pub(crate) struct CodeTable {
     info: Arc<ModuleInfo>,
     options: Options,
-    max_backtrace: usize,
     native: Option<Arc<dyn NativeCode>>,
     entries: Box<[FuncEntry]>,
     /// The module's types, which live as long as the engine.
@@ -107,14 +116,13 @@ impl CodeTable {
         config: &Config,
         native: Option<Arc<dyn NativeCode>>,
     ) -> CodeTable {
-        CodeTable::with_options(info, types, config, native, Options::new(config))
+        CodeTable::with_options(info, types, native, Options::new(config))
     }
 
     /// The same with options of one's own.
     pub(crate) fn with_options(
         info: &Arc<ModuleInfo>,
         types: &TypeRegistry,
-        config: &Config,
         native: Option<Arc<dyn NativeCode>>,
         options: Options,
     ) -> CodeTable {
@@ -132,7 +140,6 @@ impl CodeTable {
         CodeTable {
             info: info.clone(),
             options,
-            max_backtrace: config.max_backtrace,
             native,
             entries,
             types: info.type_ids.iter().filter_map(|&id| types.defined(id)).collect(),
@@ -159,11 +166,6 @@ impl CodeTable {
     /// What its code is translated to.
     pub(super) fn options(&self) -> &Options {
         &self.options
-    }
-
-    /// Frames that a backtrace keeps.
-    pub(super) fn max_backtrace(&self) -> usize {
-        self.max_backtrace
     }
 
     /// Native code of an own function.
@@ -206,25 +208,37 @@ impl CodeTable {
             return Ok(());
         }
         let code = translate(self, own, None)?;
-        let cells = code.cells.into_boxed_slice();
+        let (cells, handlers) = (code.cells.into_boxed_slice(), code.handlers);
         entry.frame.store(code.frame, Ordering::Relaxed);
         entry.l0.store(code.l0, Ordering::Relaxed);
         let start = cells.as_ptr();
         start.expose_provenance();
         entry.code.store(start.cast::<u8>().cast_mut(), Ordering::Release);
-        blocks.insert(start.addr(), (own, cells));
+        blocks.insert(start.addr(), Block { own, cells, handlers });
         Ok(())
     }
 
     /// The own function whose code an address lies in.
     pub(super) fn func_at(&self, address: usize) -> Option<usize> {
-        let blocks = self.blocks.lock();
-        let (start, (own, cells)) = blocks.range(..=address).next_back()?;
-        (address < start + size_of_val::<[u64]>(cells)).then_some(*own)
+        self.with_function_at(address, |own, _, _| own)
     }
 
-    /// The operator behind an address in the code of an own function, as an offset in the file. Translates once more to learn it.
-    pub(super) fn offset_at(&self, own: usize, address: usize) -> Option<u32> {
+    /// What `look` makes of the own function whose code an address lies in: its number, where its code begins, its catch
+    /// clauses.
+    pub(super) fn with_function_at<R>(
+        &self,
+        address: usize,
+        look: impl FnOnce(usize, usize, &[exception::Handler]) -> R,
+    ) -> Option<R> {
+        let blocks = self.blocks.lock();
+        let (start, block) = blocks.range(..=address).next_back()?;
+        let inside = address < start + size_of_val::<[u64]>(&block.cells);
+        inside.then(|| look(block.own, *start, &block.handlers))
+    }
+
+    /// The operator behind an address in the code of a function, as an offset in the file. Translates once more to learn it.
+    pub(crate) fn offset_of(&self, address: usize) -> Option<u32> {
+        let own = self.func_at(address)?;
         let start = self.entries[own].code.load(Ordering::Acquire).addr();
         let cell = u32::try_from(address.checked_sub(start)? / size_of::<u64>()).ok()?;
         let mut origins = Vec::new();

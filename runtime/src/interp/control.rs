@@ -16,11 +16,11 @@ use alloc::vec::Vec;
 use wasmparser::BlockType;
 
 /// A block that is open.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Control {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Entries of the stack below its parameters.
-    height: usize,
+    pub(super) height: usize,
     /// Its type, for the entries that it leaves behind.
     ty: BlockType,
     /// Slots of its parameters.
@@ -32,9 +32,15 @@ pub(super) struct Control {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Function,
     Block,
+    /// `try_table`
+    TryTable,
+    /// The body of a legacy `try`.
+    Try,
+    /// A legacy `catch` or `catch_all`: its lowest operand is the reference to the exception.
+    Catch,
     /// Where it begins.
     Loop(u32),
     /// The branch around its first part, if there is one.
@@ -45,8 +51,17 @@ enum Kind {
 /// A branch whose target is not known yet: where its offset stands, and the next fixup of the same block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fixup {
-    field: (u32, usize),
+    field: Field,
     next: u32,
+}
+
+/// What a fixup changes.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    /// The offset in an instruction.
+    Code(u32, usize),
+    /// Where a handler leads.
+    Handler(u32),
 }
 
 impl Control {
@@ -67,7 +82,7 @@ impl Control {
 
 impl Translator<'_> {
     /// Slots of the parameters and results of a block.
-    fn signature(&self, ty: BlockType) -> Result<(usize, usize)> {
+    pub(super) fn signature(&self, ty: BlockType) -> Result<(usize, usize)> {
         Ok(match ty {
             BlockType::Empty => (0, 0),
             BlockType::Type(wasmparser::ValType::V128) => (0, 2),
@@ -80,7 +95,12 @@ impl Translator<'_> {
         })
     }
 
-    fn open(&mut self, kind: Kind, ty: BlockType, (params, results): (usize, usize)) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        kind: Kind,
+        ty: BlockType,
+        (params, results): (usize, usize),
+    ) -> Result<()> {
         let height = self.stack.len().checked_sub(params).ok_or_else(|| impossible("an empty stack"))?;
         self.reserve(height + results)?;
         self.controls.push(Control { kind, height, ty, params, results, fixups: NONE });
@@ -133,14 +153,10 @@ impl Translator<'_> {
 
     pub(super) fn else_(&mut self) -> Result<()> {
         let control = self.controls.len() - 1;
-        let Control { kind: Kind::If(around), height, ty, results, .. } = self.controls[control] else {
+        let Control { kind: Kind::If(around), height, ty, .. } = self.controls[control] else {
             return Err(impossible("an else without if"));
         };
-        if self.live {
-            self.settle(self.stack.len().saturating_sub(results), true);
-            let at = self.exec::<Br>(16);
-            self.fixup(control, (at, A));
-        }
+        self.leave_to_end(control);
         self.controls[control].kind = Kind::Else;
         self.truncate(height);
         self.push_params(ty)?;
@@ -157,17 +173,27 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// Goes to a block's end from within, if anything gets here.
+    pub(super) fn leave_to_end(&mut self, control: usize) {
+        if self.live {
+            self.results_in_place(&{ self.controls[control] });
+            let at = self.exec::<Br>(16);
+            self.fixup(control, (at, A));
+        }
+    }
+
     pub(super) fn end(&mut self) -> Result<()> {
         let Some(control) = self.controls.pop() else { return Err(impossible("an end too many")) };
         if control.kind == Kind::Function {
-            if self.live {
-                self.return_values()?;
-            }
-            self.live = false;
-            return Ok(());
+            return self.end_function(&control);
         }
         if self.live {
-            self.settle(self.stack.len().saturating_sub(control.results), true);
+            self.results_in_place(&control);
+        }
+        match control.kind {
+            Kind::TryTable => self.end_try_table()?,
+            Kind::Try | Kind::Catch => drop(self.tries.pop()),
+            _ => {}
         }
         let here = self.out.position();
         let mut reached = false;
@@ -175,18 +201,64 @@ impl Translator<'_> {
             Translator::patch(&mut self.out, field, here);
             reached = true;
         }
-        let mut next = control.fixups;
-        while let Some(fixup) = self.fixups.get(next as usize).copied() {
-            Translator::patch(&mut self.out, fixup.field, here);
-            next = fixup.next;
-            reached = true;
-        }
+        reached |= self.patch_all(control.fixups, here);
         if reached {
             self.label();
             self.live = true;
         }
         self.truncate(control.height);
         self.push_results(control.ty)
+    }
+
+    /// Lets all that goes to a label go to cell `to`. Is there any?
+    fn patch_all(&mut self, first: u32, to: u32) -> bool {
+        let mut next = first;
+        while let Some(fixup) = self.fixups.get(next as usize).copied() {
+            match fixup.field {
+                Field::Code(at, field) => Translator::patch(&mut self.out, (at, field), to),
+                Field::Handler(handler) => self.patch_handler(handler, to),
+            }
+            next = fixup.next;
+        }
+        first != NONE
+    }
+
+    /// The function returns here, and once more for the handlers that lead to its own label.
+    fn end_function(&mut self, control: &Control) -> Result<()> {
+        if self.live {
+            self.return_values()?;
+        }
+        let here = self.out.position();
+        if self.patch_all(control.fixups, here) {
+            self.label();
+            self.truncate(0);
+            let ty = self.ty.clone();
+            self.push_values(ty.results())?;
+            self.return_values()?;
+        }
+        self.live = false;
+        Ok(())
+    }
+
+    /// The first slot that a branch to a block leaves its values in.
+    pub(super) fn landing_slot(&self, control: usize) -> u16 {
+        self.slot(self.controls[control].height)
+    }
+
+    /// Lets a handler lead to the label of a block.
+    pub(super) fn target_of_handler(&mut self, control: usize, handler: u32) {
+        match self.controls[control].kind {
+            Kind::Loop(begin) => self.patch_handler(handler, begin),
+            _ => self.fixup_field(control, Field::Handler(handler)),
+        }
+    }
+
+    /// Brings the results of a block, whose end is reached, to where its label has them.
+    pub(super) fn results_in_place(&mut self, control: &Control) {
+        match control.kind {
+            Kind::Catch => self.write_out(control.results, control.height),
+            _ => self.settle(self.stack.len().saturating_sub(control.results), true),
+        }
     }
 
     /// Nothing behind this operator can be reached, up to the next label.
@@ -200,16 +272,20 @@ impl Translator<'_> {
     /// An operator that cannot be reached: only the ends of blocks matter.
     pub(super) fn dead_operator(&mut self, op: Op) -> Result<()> {
         match op {
-            Op::Block | Op::Loop | Op::If => self.dead_blocks += 1,
+            Op::Block | Op::Loop | Op::If | Op::TryTable | Op::Try => self.dead_blocks += 1,
             Op::Else if self.dead_blocks == 0 => self.else_()?,
             Op::End if self.dead_blocks == 0 => self.end()?,
-            Op::End => self.dead_blocks -= 1,
+            Op::End | Op::Delegate => self.dead_blocks -= 1,
             _ => {}
         }
         Ok(())
     }
 
-    fn fixup(&mut self, control: usize, field: (u32, usize)) {
+    pub(super) fn fixup(&mut self, control: usize, (at, field): (u32, usize)) {
+        self.fixup_field(control, Field::Code(at, field));
+    }
+
+    fn fixup_field(&mut self, control: usize, field: Field) {
         let next = core::mem::replace(&mut self.controls[control].fixups, self.fixups.len() as u32);
         self.fixups.push(Fixup { field, next });
     }
@@ -222,7 +298,7 @@ impl Translator<'_> {
         }
     }
 
-    fn control_at(&self, depth: u32) -> Result<usize> {
+    pub(super) fn control_at(&self, depth: u32) -> Result<usize> {
         (self.controls.len() - 1)
             .checked_sub(depth as usize)
             .ok_or_else(|| impossible("a branch out of the function"))

@@ -8,6 +8,7 @@
 //! | `state`, `operand` | what a handler works on; operand classes |
 //! | `arith`, `wide`, `memory`, `flow`, `call`, `bulk`, `unwind` | the handlers |
 //! | `vector` | all of that for vectors: rows, translation, handlers |
+//! | `exception` | catch clauses: translated, kept by function, found; `throw` |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
 //!
 //! Nothing here knows how instances come to be, or that other engines exist beyond [`crate::backend`].
@@ -21,6 +22,7 @@ mod control;
 #[cfg_attr(not(threaded_dispatch), path = "looped.rs")]
 mod dispatch;
 mod emit;
+mod exception;
 mod flow;
 mod memory;
 mod operand;
@@ -34,6 +36,7 @@ mod vector;
 mod wide;
 
 pub(crate) use code::CodeTable;
+pub(crate) use exception::Landing;
 
 use crate::module::FuncIdx;
 use crate::trap::Trap;
@@ -117,6 +120,8 @@ unsafe fn run(ctx: *mut VmContext, func: u32, slots: *mut RawVal) -> Status {
     }
 }
 
+#[cfg(test)]
+mod exception_tests;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

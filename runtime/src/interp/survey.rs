@@ -99,18 +99,22 @@ pub(super) fn survey(body: &wasmparser::FunctionBody<'_>, ty: &FuncType, locals:
     for op in body.get_operators_reader()? {
         let op = op?;
         match op {
-            Operator::Loop { .. } | Operator::Block { .. } | Operator::If { .. } => {
+            Operator::Loop { .. }
+            | Operator::Block { .. }
+            | Operator::If { .. }
+            | Operator::Try { .. }
+            | Operator::TryTable { .. } => {
                 let is_loop = matches!(op, Operator::Loop { .. });
                 loops.push(is_loop);
                 depth += u32::from(is_loop);
                 sets.blocks.push(sets.order.len());
             }
-            Operator::Else => {
+            Operator::Else | Operator::Catch { .. } | Operator::CatchAll => {
                 if let Some(&before) = sets.blocks.last() {
                     sets.forget(before);
                 }
             }
-            Operator::End => {
+            Operator::End | Operator::Delegate { .. } => {
                 depth -= u32::from(loops.pop().unwrap_or(false));
                 if let Some(before) = sets.blocks.pop() {
                     sets.forget(before);

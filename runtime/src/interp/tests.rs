@@ -19,7 +19,7 @@ pub(super) fn with_speed(options: Options) -> Options {
 }
 
 /// Runs `test` once for every combination of the options about speed.
-fn for_all_speeds(mut test: impl FnMut([bool; 3])) {
+pub(super) fn for_all_speeds(mut test: impl FnMut([bool; 3])) {
     for bits in 0..8 {
         let speed = [bits & 1 == 0, bits & 2 == 0, bits & 4 == 0];
         SPEED.set(speed);
@@ -28,12 +28,17 @@ fn for_all_speeds(mut test: impl FnMut([bool; 3])) {
     SPEED.set([true; 3]);
 }
 
-fn instance(store: &mut Store<()>, engine: &Engine, wasm: &[u8]) -> Instance {
+pub(super) fn instance(store: &mut Store<()>, engine: &Engine, wasm: &[u8]) -> Instance {
     let module = Module::new(engine, wasm).unwrap();
     Linker::<()>::new().instantiate(store, &module).unwrap()
 }
 
-fn call(store: &mut Store<()>, instance: Instance, name: &str, args: &[Val]) -> crate::Result<Vec<Val>> {
+pub(super) fn call(
+    store: &mut Store<()>,
+    instance: Instance,
+    name: &str,
+    args: &[Val],
+) -> crate::Result<Vec<Val>> {
     let func = instance.export(&mut *store, name).unwrap().func().unwrap();
     func.call(store, args)
 }

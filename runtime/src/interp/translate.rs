@@ -9,6 +9,7 @@
 use super::code::{Code, CodeTable, FuncEntry, Options, Origin, Writer};
 use super::control::{Control, Fixup};
 use super::emit::{Caches, Inst, Last, Register, Source};
+use super::exception::{Handler, Try};
 use super::flow::{Fuel, GlobalSet, HEADER_SLOTS, Zero};
 use super::operand::{Acc, Pinned, Slot};
 use super::rows::{self, Shape, Ty, shape};
@@ -61,6 +62,10 @@ pub(super) struct Translator<'a> {
     settled: usize,
     pub(super) controls: Vec<Control>,
     pub(super) fixups: Vec<Fixup>,
+    /// Blocks that catch whose bodies are open.
+    pub(super) tries: Vec<Try>,
+    /// Catch clauses of the bodies that have ended, so innermost first.
+    pub(super) handlers: Vec<Handler>,
     /// Can the next operator be reached?
     pub(super) live: bool,
     /// Blocks that began where nothing can be reached.
@@ -101,6 +106,8 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         settled: 0,
         controls: Vec::new(),
         fixups: Vec::new(),
+        tries: Vec::new(),
+        handlers: Vec::new(),
         live: true,
         dead_blocks: 0,
         header,
@@ -135,7 +142,8 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         translator.operator(&op)?;
     }
     let (frame, l0) = (translator.frame, translator.l0);
-    Ok(Code { cells: translator.out.finish(), frame, l0: l0.unwrap_or(0).into() })
+    let handlers = translator.handlers.into();
+    Ok(Code { cells: translator.out.finish(), handlers, frame, l0: l0.unwrap_or(0).into() })
 }
 
 /// Slot numbers have 16 bits: a frame cannot be larger. Validation allows more only to functions that no compiler makes.
@@ -390,7 +398,8 @@ impl Translator<'_> {
 
     fn operator(&mut self, operator: &Operator<'_>) -> Result<()> {
         let op = Op::of(operator).ok_or_else(|| impossible("an operator of another proposal"))?;
-        if !self.live {
+        let catches = matches!(op, Op::Catch | Op::CatchAll | Op::Delegate) && self.dead_blocks == 0;
+        if !self.live && !catches {
             return self.dead_operator(op);
         }
         match shape(op) {
@@ -507,6 +516,14 @@ impl Translator<'_> {
                 self.call_indirect(type_index, table_index, true)?;
             }
             Operator::Drop if self.is_wide() => drop(self.pop_wide()?),
+            Operator::TryTable { ref try_table } => self.try_table(try_table)?,
+            Operator::Throw { tag_index } => self.throw(tag_index)?,
+            Operator::ThrowRef => self.throw_ref()?,
+            Operator::Try { blockty } => self.try_(blockty)?,
+            Operator::Catch { tag_index } => self.catch(Some(tag_index))?,
+            Operator::CatchAll => self.catch(None)?,
+            Operator::Rethrow { relative_depth } => self.rethrow(relative_depth)?,
+            Operator::Delegate { relative_depth } => self.delegate(relative_depth)?,
             Operator::Drop => drop(self.pop()?),
             Operator::Select | Operator::TypedSelect { .. } => self.select()?,
             Operator::LocalGet { local_index } => self.push_local(local_index)?,

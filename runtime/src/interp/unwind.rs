@@ -4,23 +4,24 @@
 
 use super::call::{cross_ip, exit_ip, read_cross};
 use super::code::{CodeTable, FuncEntry};
+use super::exception;
 use super::flow::{read_header, status_word};
 use super::state::{Exec, Flow, State};
 use crate::module::FuncIdx;
-use crate::store::{RawFrame, StoreInner};
+use crate::store::{Place, RawFrame, StoreInner};
 use crate::vm::{Status, VmContext, VmFunc};
 use core::ptr;
 
-/// Leaves all frames of this run: the status is in the accumulator, `ip` at the instruction that failed.
+/// Leaves all frames of this run, or those up to one that catches: the status is in the accumulator, `ip` at the instruction
+/// that failed.
 pub(super) struct Leave;
 
 impl Exec for Leave {
     const SIZE: usize = 0;
     #[inline(always)]
     unsafe fn exec(s: &mut State) -> Flow {
-        // SAFETY: I2, I4.
-        unsafe { note_frames(s.ctx, s.ip, s.sp, 0) };
-        Flow::Exit(s.acc as u32)
+        // SAFETY: the caller's promise.
+        unsafe { leave(s, 0) }
     }
 }
 
@@ -31,10 +32,30 @@ impl Exec for LeaveCaller {
     const SIZE: usize = 0;
     #[inline(always)]
     unsafe fn exec(s: &mut State) -> Flow {
-        // SAFETY: I2, I4.
-        unsafe { note_frames(s.ctx, s.ip, s.sp, 1) };
-        Flow::Exit(s.acc as u32)
+        // SAFETY: the caller's promise.
+        unsafe { leave(s, 1) }
     }
+}
+
+#[inline(always)]
+unsafe fn leave(s: &mut State, back: usize) -> Flow {
+    // SAFETY: I2, I4.
+    unsafe {
+        if s.acc == status_word(Status::EXCEPTION) {
+            let landing = exception::catch(s.ctx, s.ip, s.sp, back);
+            if !landing.is_null() {
+                let landing = *landing;
+                s.ctx = landing.ctx;
+                s.ip = landing.ip;
+                s.sp = landing.sp;
+                s.l0 = landing.l0;
+                s.reload_memory();
+                return Flow::Jump;
+            }
+        }
+        note_frames(s.ctx, s.ip, s.sp, back);
+    }
+    Flow::Exit(s.acc as u32)
 }
 
 /// Goes on when a builtin succeeded.
@@ -71,7 +92,7 @@ pub(super) unsafe fn entry_of(func: *const VmFunc) -> *const FuncEntry {
 ///
 /// # Safety
 /// I4, V5; nothing else borrows the store.
-unsafe fn store<'a>(ctx: *mut VmContext) -> &'a mut StoreInner {
+pub(super) unsafe fn store<'a>(ctx: *mut VmContext) -> &'a mut StoreInner {
     // SAFETY: the door from host to guest put the store here; it waits for this run.
     unsafe { &mut *(*(*ctx).store).inner.cast::<StoreInner>() }
 }
@@ -88,7 +109,6 @@ unsafe extern "C" fn note_frames(
     // SAFETY: I2, I4; headers are what calls wrote.
     unsafe {
         let store = store(ctx);
-        let mut located = 0;
         loop {
             if ip == exit_ip() {
                 return;
@@ -99,12 +119,8 @@ unsafe extern "C" fn note_frames(
             }
             let table = table_of(ctx);
             let Some(own) = table.func_at(ip.addr() - back) else { return };
-            // Finding the operator translates the function once more, so only frames that are kept get theirs.
-            let offset =
-                if located < table.max_backtrace() { table.offset_at(own, ip.addr() - back) } else { None };
-            located += 1;
             let func = table.info().imported_funcs + own as u32;
-            store.push_frame(RawFrame { instance: ctx, func, offset });
+            store.push_frame(RawFrame { instance: ctx, func, place: Place::Translated(ip.addr() - back) });
             let entry = table.entry(func);
             (ip, sp) = read_header(sp.wrapping_add((*entry).header as usize));
             back = 1;
@@ -136,12 +152,23 @@ pub(super) unsafe extern "C" fn translate(ctx: *mut VmContext, entry: *const Fun
 #[cold]
 #[inline(never)]
 pub(super) unsafe extern "C" fn epoch_reached(ctx: *mut VmContext, ip: *const u8, sp: *mut u64) -> Status {
-    // SAFETY: I2, I4. The engine may run a host function there: the frame must be below the top.
+    // SAFETY: I2, I4. The engine may run a host function there.
+    unsafe {
+        protect_frame(ctx, ip, sp);
+        ((*(*ctx).builtins).epoch)(ctx)
+    }
+}
+
+/// Puts the frame below the top of the value stack: what runs on it next, or collects, leaves it alone.
+///
+/// # Safety
+/// I2, I4.
+pub(super) unsafe fn protect_frame(ctx: *mut VmContext, ip: *const u8, sp: *mut u64) {
+    // SAFETY: the caller's promise.
     unsafe {
         let table = table_of(ctx);
         let slots = table.func_at(ip.addr()).map_or(0, |own| table.frame_slots(own));
         (*(*ctx).store).value_stack_top = sp.wrapping_add(slots);
-        ((*(*ctx).builtins).epoch)(ctx)
     }
 }
 

@@ -71,6 +71,12 @@ fn ends_block(op: Op) -> bool {
             | Op::BrTable
             | Op::Return
             | Op::Unreachable
+            | Op::Throw
+            | Op::ThrowRef
+            | Op::Catch
+            | Op::CatchAll
+            | Op::Rethrow
+            | Op::Delegate
             | Op::ReturnCall
             | Op::ReturnCallIndirect
     )
