@@ -171,7 +171,13 @@ const PROPOSALS: [ProposalRow; 13] = [
     (Proposal::RelaxedSimd, "relaxed-simd", &["relaxed-simd"], &["simd"], None),
     (Proposal::FunctionReferences, "function-references", &["function-references"], &["tail-call"], None),
     (Proposal::GC, "gc", &["gc"], &["function-references", "tail-call", "extended-const"], None),
-    (Proposal::ExceptionHandling, "exceptions", &["exceptions"], &["tail-call"], None),
+    (
+        Proposal::ExceptionHandling,
+        "exceptions",
+        &["exceptions"],
+        &["tail-call", "function-references", "gc"],
+        None,
+    ),
     (Proposal::Memory64, "memory64", &["memory64"], &["multi-memory"], None),
     (Proposal::Threads, "threads", &["threads"], &[], Some((4, 326))),
     (
