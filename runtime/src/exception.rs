@@ -10,9 +10,9 @@ use crate::handle::Tag;
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::val::{RawVal, Val};
-use crate::vm::{Status, VmTag};
+use crate::vm::{Status, VmContext, VmTag};
 use alloc::{format, vec, vec::Vec};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// An exception that the host holds. It stays alive for as long as this or a clone does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,6 +91,25 @@ impl ExnRef {
             val
         };
         Ok(ty.params().iter().map(lift).collect())
+    }
+}
+
+/// Where an interpreted frame goes on that catches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landing {
+    /// The instance.
+    pub(crate) ctx: *mut VmContext,
+    /// The instruction.
+    pub(crate) ip: *const u8,
+    /// The frame.
+    pub(crate) sp: *mut RawVal,
+    /// Content of the function's pinned local.
+    pub(crate) l0: RawVal,
+}
+
+impl Default for Landing {
+    fn default() -> Landing {
+        Landing { ctx: ptr::null_mut(), ip: ptr::null(), sp: ptr::null_mut(), l0: 0 }
     }
 }
 

@@ -5,12 +5,11 @@
 
 use crate::engine::Engine;
 use crate::error::{Backtrace, Error, Frame, Result};
-use crate::exception::ExnRef;
+use crate::exception::{ExnRef, Landing};
 use crate::gc;
 use crate::handle::{Func, Instance, StoreId};
 use crate::host::HostFunc;
 use crate::instance::InstanceData;
-use crate::interp::Landing;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
 use crate::stack::{NativeStack, ValueStack};

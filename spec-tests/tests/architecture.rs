@@ -45,6 +45,7 @@ const LADDER: &[&[&str]] = &[
         "engine",
         "gc",
         "tag",
+        "exception",
         "store",
         "memory",
         "table",
@@ -62,6 +63,7 @@ const LADDER: &[&[&str]] = &[
 
 /// Arrows of the second ladder that run up, each with its reason. One that is not needed any more is an error.
 const LADDER_EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("error", "exception", "an error carries the exception that has reached the host"),
     ("module", "vm", "the layout of an instance is a fact of its module"),
     ("module", "registry", "a module's types are matched with the engine's"),
     ("vm", "gc", "a type begins with the shape of its objects"),

@@ -12,7 +12,7 @@ use super::state::{A, B, Exec, Flow, State};
 use super::translate::{Translator, impossible};
 use super::unwind::{self, Leave, table_of};
 use crate::error::Result;
-use crate::exception;
+use crate::exception::{self, Landing};
 use crate::module::TagIdx;
 use crate::store::StoreInner;
 use crate::vm::{Status, VmContext, VmTag};
@@ -298,22 +298,6 @@ unsafe extern "C" fn throw_ref(ctx: *mut VmContext, exception: u64) -> Status {
 }
 
 // ---- the search -----------------------------------------------------------------------------------------------------
-
-/// Where a frame goes on that catches.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Landing {
-    pub(super) ctx: *mut VmContext,
-    pub(super) ip: *const u8,
-    pub(super) sp: *mut u64,
-    /// Content of the function's pinned local.
-    pub(super) l0: u64,
-}
-
-impl Default for Landing {
-    fn default() -> Landing {
-        Landing { ctx: ptr::null_mut(), ip: ptr::null(), sp: ptr::null_mut(), l0: 0 }
-    }
-}
 
 /// Finds the frame of this run that catches the exception on its way, and hands it what it catches: where to go on, in a place
 /// of the store's (an address of the caller's own frame would cost it its jumps), or null when no frame of this run catches.

@@ -36,7 +36,6 @@ mod vector;
 mod wide;
 
 pub(crate) use code::CodeTable;
-pub(crate) use exception::Landing;
 
 use crate::module::FuncIdx;
 use crate::trap::Trap;
