@@ -11,7 +11,7 @@ use crate::store::StoreInner;
 use crate::switching::builtins as switching;
 use crate::table::TableData;
 use crate::trap::Trap;
-use crate::vm::{Status, VmBuiltins, VmContext, VmMemory, VmTable};
+use crate::vm::{Status, VmBuiltins, VmContext, VmTable};
 use core::ptr::NonNull;
 
 /// The table of an engine that only interprets.
@@ -49,12 +49,9 @@ unsafe fn parts<'a>(ctx: *mut VmContext) -> (&'a mut StoreInner, &'a mut Instanc
     }
 }
 
-/// # Safety
-/// As [`parts`]; the module has a memory `index`.
-unsafe fn memory(ctx: *mut VmContext, instance: &InstanceData, index: u32) -> NonNull<MemoryData> {
-    let layout = &instance.module.info().layout;
-    // SAFETY: the caller vouches; a `VmMemory` is the head of a `MemoryData` (V1).
-    unsafe { NonNull::new_unchecked(*VmContext::entry::<*mut VmMemory>(ctx, layout.memories, index)).cast() }
+/// A memory of the instance; the module has one of this index.
+fn memory(store: &StoreInner, instance: &InstanceData, index: u32) -> NonNull<MemoryData> {
+    store.memories[instance.memories[index as usize] as usize]
 }
 
 /// # Safety
@@ -76,7 +73,7 @@ unsafe extern "C" fn memory_grow(ctx: *mut VmContext, index: u32, delta: u64) ->
     // SAFETY: called by guest code of a validated module: V1, V5.
     unsafe {
         let (store, instance) = parts(ctx);
-        store.grow_memory(memory(ctx, instance, index), delta).unwrap_or(u64::MAX)
+        store.grow_memory(memory(store, instance, index), delta).unwrap_or(u64::MAX)
     }
 }
 
@@ -84,7 +81,8 @@ unsafe extern "C" fn memory_fill(ctx: *mut VmContext, index: u32, at: u64, value
     // SAFETY: as above.
     let (store, memory) = unsafe {
         let (store, instance) = parts(ctx);
-        (store, &mut *memory(ctx, instance, index).as_ptr())
+        let memory = memory(store, instance, index);
+        (store, &mut *memory.as_ptr())
     };
     status((|| {
         let range = StoreInner::memory_range(memory, at, len)?;
@@ -105,7 +103,8 @@ unsafe extern "C" fn memory_copy(
     // SAFETY: as above. The two memories may be the same one, so neither is borrowed exclusively.
     let (store, to_data, from_data) = unsafe {
         let (store, instance) = parts(ctx);
-        (store, memory(ctx, instance, to_memory), memory(ctx, instance, from_memory))
+        let (to, from) = (memory(store, instance, to_memory), memory(store, instance, from_memory));
+        (store, to, from)
     };
     status((|| {
         // SAFETY: V1.
@@ -118,8 +117,8 @@ unsafe extern "C" fn memory_copy(
         store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
         // SAFETY: V2; both ranges were checked, and `copy` allows them to overlap.
         unsafe {
-            let source = from_data.as_ref().vm.base.add(from.start);
-            core::ptr::copy(source, to_data.as_ref().vm.base.add(to.start), from.len());
+            let source = from_data.as_ref().base().add(from.start);
+            core::ptr::copy(source, to_data.as_ref().base().add(to.start), from.len());
         }
         Ok(())
     })())
@@ -153,10 +152,15 @@ unsafe extern "C" fn table_grow(ctx: *mut VmContext, index: u32, value: u64, del
     // SAFETY: as above.
     unsafe {
         let (store, instance) = parts(ctx);
+        let table = table(ctx, instance, index);
+        // What no limit allows costs nothing: a 64-bit table may be asked for more than there is fuel.
+        if store.table_growth(table.as_ref(), delta).is_none() {
+            return u64::MAX;
+        }
         if store.consume_fuel(delta / BULK_ELEMS_PER_FUEL).is_err() {
             return u64::MAX - 1;
         }
-        store.grow_table(table(ctx, instance, index), value, delta).unwrap_or(u64::MAX)
+        store.grow_table(table, value, delta).unwrap_or(u64::MAX)
     }
 }
 

@@ -45,6 +45,8 @@ features! {
     tail_call "tail-call" TAIL_CALL true "return_call and return_call_indirect";
     extended_const "extended-const" EXTENDED_CONST true "integer arithmetic in constant expressions";
     multi_memory "multi-memory" MULTI_MEMORY true "several memories in a module";
+    memory64 "memory64" MEMORY64 true "64-bit memories and tables";
+    custom_page_sizes "custom-page-sizes" CUSTOM_PAGE_SIZES false "memories with pages of one byte";
     wide_arithmetic "wide-arithmetic" WIDE_ARITHMETIC true "128-bit addition, subtraction and multiplication";
     compact_imports "compact-imports" COMPACT_IMPORTS true "imports that share a module name, or a type";
     simd "simd" SIMD true "128-bit vectors";

@@ -186,12 +186,12 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
         context.write(VmContext {
             store: store.vm(),
             builtins: store.engine().builtins(),
-            memory0: store.no_memory().as_ptr().cast::<VmMemory>(),
+            memory0: MemoryData::vm(store.no_memory()),
             interp_code: module.interp_code().as_ptr(),
             instance: ptr::from_mut(&mut *store.instances[index as usize]).cast(),
         });
         for (i, &memory) in memories.iter().enumerate() {
-            let vm = store.memories[memory as usize].as_ptr().cast::<VmMemory>();
+            let vm = MemoryData::vm(store.memories[memory as usize]);
             VmContext::entry::<*mut VmMemory>(context, layout.memories, i as u32).write(vm);
             if i == 0 {
                 (*context).memory0 = vm;

@@ -1,100 +1,84 @@
 //! Linear memories (core specification 4.2.8): where the bytes lie, how they grow, and the embedder's handle.
 
+mod storage;
+
 use crate::error::{Error, Result};
 use crate::handle::Memory;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
-use crate::types::MemoryType;
-#[cfg(feature = "std")]
-use crate::vm::GUARDED_BYTES;
+use crate::types::{Limits, MemoryType};
 use crate::vm::VmMemory;
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, format};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use storage::Storage;
 
 /// A memory of a store. Guest code points at its head (V1).
-#[repr(C)]
 pub(crate) struct MemoryData {
-    pub(crate) vm: VmMemory,
     pub(crate) ty: MemoryType,
+    vm: VmMemory,
     storage: Storage,
-}
-
-enum Storage {
-    /// Address space reserved for all that the type can reach, with a guard behind: the base never moves.
-    #[cfg(feature = "std")]
-    Reserved(crate::sys::Reservation),
-    /// On the heap: growth may move it.
-    Heap(Vec<u8>),
 }
 
 impl MemoryData {
     /// The memory of modules that have none: empty, cannot grow.
     pub(crate) fn none() -> MemoryData {
-        let limits = crate::types::Limits { min: 0, max: Some(0) };
+        let limits = Limits { min: 0, max: Some(0) };
         let ty = MemoryType { limits, memory64: false, shared: false, page_size_log2: 16 };
-        MemoryData {
-            vm: VmMemory { base: NonNull::<u8>::dangling().as_ptr(), len: 0 },
-            ty,
-            storage: Storage::Heap(Vec::new()),
-        }
+        let vm = VmMemory { base: NonNull::<u8>::dangling().as_ptr(), len: AtomicUsize::new(0) };
+        MemoryData { vm, ty, storage: Storage::none() }
     }
 
     /// A zeroed memory of its minimal size.
-    fn new(ty: MemoryType, len: usize, guarded: bool) -> Result<MemoryData> {
-        let refused = || Error::exhausted(format!("the system refused {len} bytes for a memory"));
-        #[cfg(feature = "std")]
-        if guarded && !ty.memory64 {
-            let bytes = usize::try_from(GUARDED_BYTES).map_err(|_| refused())?;
-            let mut reservation = crate::sys::Reservation::new(bytes).ok_or_else(|| {
-                Error::exhausted(format!(
-                    "the system refused {GUARDED_BYTES} bytes of address space for a guarded memory; \
-                     set Config::guard_pages to false for small memories"
-                ))
-            })?;
-            reservation.commit(0, len).ok_or_else(refused)?;
-            let vm = VmMemory { base: reservation.base(), len };
-            return Ok(MemoryData { vm, ty, storage: Storage::Reserved(reservation) });
-        }
-        let _ = guarded;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| refused())?;
-        bytes.resize(len, 0);
-        Ok(MemoryData { vm: VmMemory { base: bytes.as_mut_ptr(), len }, ty, storage: Storage::Heap(bytes) })
+    fn new(ty: MemoryType, len: usize, guard_pages: bool) -> Result<MemoryData> {
+        let mut storage = Storage::new(&ty, len, guard_pages, false)?;
+        let vm = VmMemory { base: storage.base(), len: AtomicUsize::new(len) };
+        Ok(MemoryData { vm, ty, storage })
+    }
+
+    /// Where guest code looks at a memory. Stays where it is as long as the store lives (V1).
+    pub(crate) fn vm(this: NonNull<MemoryData>) -> *mut VmMemory {
+        // SAFETY: V1. No reference is made: guest code keeps the pointer.
+        unsafe { &raw mut (*this.as_ptr()).vm }
+    }
+
+    /// The first byte.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.vm.base
+    }
+
+    /// Size in bytes now.
+    pub(crate) fn len(&self) -> usize {
+        self.vm.len.load(Ordering::Relaxed)
     }
 
     /// Size in pages now.
     pub(crate) fn pages(&self) -> u64 {
-        (self.vm.len as u64) >> self.ty.page_size_log2
+        (self.len() as u64) >> self.ty.page_size_log2
     }
 
-    /// The largest size in pages: its own maximum or what its addresses reach.
-    fn max_pages(&self) -> u64 {
-        self.ty.limits.max.unwrap_or(u64::MAX).min(self.ty.max_pages())
+    /// May native code fault at this address?
+    pub(crate) fn guards(&self, address: u64) -> bool {
+        let base = self.vm.base as u64;
+        (base..base.saturating_add(self.storage.guarded_bytes())).contains(&address)
     }
 
     /// Grows to `len` bytes, zeroed. `None` when the system refuses; nothing has changed then.
     fn resize(&mut self, len: usize) -> Option<()> {
-        match &mut self.storage {
-            #[cfg(feature = "std")]
-            Storage::Reserved(reservation) => reservation.commit(self.vm.len, len)?,
-            Storage::Heap(bytes) => {
-                bytes.try_reserve_exact(len - self.vm.len).ok()?;
-                bytes.resize(len, 0);
-                self.vm.base = bytes.as_mut_ptr();
-            }
-        }
-        self.vm.len = len;
+        self.storage.grow(self.len(), len, self.ty.most_bytes())?;
+        self.vm.base = self.storage.base();
+        self.vm.len.store(len, Ordering::Relaxed);
         Some(())
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: V2.
-        unsafe { core::slice::from_raw_parts(self.vm.base, self.vm.len) }
+        unsafe { core::slice::from_raw_parts(self.vm.base, self.len()) }
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: V2; the memory is borrowed mutably.
-        unsafe { core::slice::from_raw_parts_mut(self.vm.base, self.vm.len) }
+        unsafe { core::slice::from_raw_parts_mut(self.vm.base, self.len()) }
     }
 }
 
@@ -124,9 +108,9 @@ impl StoreInner {
         // SAFETY: V1, V5.
         let memory = unsafe { &mut *memory.as_ptr() };
         let old = memory.pages();
-        let new = old.checked_add(delta).filter(|&new| new <= memory.max_pages())?;
+        let new = old.checked_add(delta).filter(|&new| new <= memory.ty.most_pages())?;
         let len = usize::try_from(new.checked_mul(memory.ty.page_size())?).ok()?;
-        let more = (len - memory.vm.len) as u64;
+        let more = (len - memory.len()) as u64;
         let total =
             self.memory_bytes.checked_add(more).filter(|&total| total <= self.limits().memory_bytes)?;
         if more > 0 {
@@ -143,7 +127,7 @@ impl StoreInner {
         len: u64,
     ) -> Result<core::ops::Range<usize>, Trap> {
         let end =
-            at.checked_add(len).filter(|&end| end <= memory.vm.len as u64).ok_or(Trap::MemoryOutOfBounds)?;
+            at.checked_add(len).filter(|&end| end <= memory.len() as u64).ok_or(Trap::MemoryOutOfBounds)?;
         Ok(at as usize..end as usize)
     }
 

@@ -640,8 +640,7 @@ impl StoreInner {
     pub fn is_guarded(&self, address: usize) -> bool {
         self.memories.iter().any(|memory| {
             // SAFETY: V1.
-            let base = unsafe { memory.as_ref() }.vm.base as u64;
-            (base..base.saturating_add(crate::vm::GUARDED_BYTES)).contains(&(address as u64))
+            unsafe { memory.as_ref() }.guards(address as u64)
         })
     }
 

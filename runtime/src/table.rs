@@ -65,17 +65,23 @@ impl StoreInner {
         Ok(self.tables.len() as u32 - 1)
     }
 
+    /// The size of a table after growth, and of all tables together; `None` when a limit refuses.
+    pub(crate) fn table_growth(&self, table: &TableData, delta: u64) -> Option<(usize, u64)> {
+        let new = (table.vm.len as u64).checked_add(delta).filter(|&new| new <= table.max())?;
+        let total =
+            self.table_elements.checked_add(delta).filter(|&total| total <= self.limits().table_elements)?;
+        Some((usize::try_from(new).ok()?, total))
+    }
+
     /// `table.grow`: the old size, or `None` when a limit refuses.
     pub(crate) fn grow_table(&mut self, table: NonNull<TableData>, init: RawVal, delta: u64) -> Option<u64> {
         // SAFETY: V1, V5.
         let table = unsafe { &mut *table.as_ptr() };
         let old = table.vm.len as u64;
-        let new = old.checked_add(delta).filter(|&new| new <= table.max())?;
-        let total =
-            self.table_elements.checked_add(delta).filter(|&total| total <= self.limits().table_elements)?;
+        let (new, total) = self.table_growth(table, delta)?;
         let more = usize::try_from(delta).ok()?;
         table.elements.try_reserve(more).ok()?;
-        table.elements.resize(usize::try_from(new).ok()?, init);
+        table.elements.resize(new, init);
         table.vm = VmTable { base: table.elements.as_mut_ptr(), len: table.elements.len() };
         self.table_elements = total;
         Some(old)

@@ -166,13 +166,24 @@ impl MemoryType {
         1 << self.page_size_log2
     }
 
-    /// The most pages that the address type can reach.
+    /// The most pages that the address type can reach and count.
     pub const fn max_pages(&self) -> u64 {
-        let bits: u8 = if self.memory64 { 64 } else { 32 };
-        match bits - self.page_size_log2 {
-            64 => u64::MAX,
-            shift => 1 << shift,
+        match (self.memory64, self.page_size_log2) {
+            (true, 0) => u64::MAX,
+            (false, 0) => u32::MAX as u64,
+            (true, log2) => 1 << (64 - log2),
+            (false, log2) => 1 << (32 - log2),
         }
+    }
+
+    /// The largest size in pages: its own maximum or what its addresses reach.
+    pub fn most_pages(&self) -> u64 {
+        self.limits.max.unwrap_or(u64::MAX).min(self.max_pages())
+    }
+
+    /// The same in bytes; 2^64 bytes count as one less.
+    pub fn most_bytes(&self) -> u64 {
+        self.most_pages().saturating_mul(self.page_size())
     }
 }
 

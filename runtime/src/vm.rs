@@ -137,7 +137,7 @@ pub struct VmMemory {
     /// First byte.
     pub base: *mut u8,
     /// Size in bytes now. Grows only.
-    pub len: usize,
+    pub len: AtomicUsize,
 }
 
 /// A table, where guest code looks at it. Always the head of a `TableData`.

@@ -36,8 +36,10 @@ pub(crate) fn items(store: &mut Store<()>) -> Result<Vec<(&'static str, Extern)>
     }
 
     let limits = Limits { min: 10, max: Some(20) };
-    let table = TableType { element: RefType::FUNCREF, limits, table64: false };
-    items.push(("table", Table::new(&mut *store, table, Val::FuncRef(None))?.into()));
+    for (name, table64) in [("table", false), ("table64", true)] {
+        let table = TableType { element: RefType::FUNCREF, limits, table64 };
+        items.push((name, Table::new(&mut *store, table, Val::FuncRef(None))?.into()));
+    }
     let limits = Limits { min: 1, max: Some(2) };
     let memory = MemoryType { limits, memory64: false, shared: false, page_size_log2: 16 };
     items.push(("memory", Memory::new(&mut *store, memory)?.into()));

@@ -8,6 +8,7 @@ use super::unwind::check;
 use crate::trap::Trap;
 use crate::vm::{VmFunc, VmMemory, VmTable};
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 
 /// First immediate.
 pub(super) const FIRST: usize = 12;
@@ -129,7 +130,7 @@ bulk! {
     /// `memory.size`: offset of the memory in the instance, binary logarithm of the page size.
     MemorySize, s, at: 24 {
         let memory = *s.instance_entry::<*mut VmMemory>(s.operand(FIRST));
-        *at = ((*memory).len as u64).wrapping_shr(s.operand::<u32>(SECOND));
+        *at = ((*memory).len.load(Ordering::Relaxed) as u64).wrapping_shr(s.operand::<u32>(SECOND));
         Flow::Next
     }
     /// `ref.func` of a function of the module: offset of its `VmFunc` in the instance.

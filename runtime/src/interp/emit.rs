@@ -6,6 +6,7 @@
 use super::arith::{self, Canonical, Const32, Const64, Copy, Pin};
 use super::code::Writer;
 use super::dispatch::{Handler, handler};
+use super::far::Far;
 use super::flow::{BrIf, GlobalGet};
 use super::memory::MEMORY;
 use super::operand::{Acc, Class, Pinned, Slot};
@@ -36,6 +37,8 @@ pub(super) enum Inst {
     Load(Op, Source, u32, Option<u32>),
     /// A load from memory 0 at a sum, and its offset.
     LoadSum(Op, Source, Source, u32),
+    /// A load from a 64-bit memory: its address is in a slot.
+    LoadFar(Op, Source, Far),
     /// A slot's bits.
     Copy(Source),
     /// The first when the third is not 0, else the second: slots.
@@ -375,6 +378,15 @@ impl Translator<'_> {
                 self.out.set(at, B, offset);
                 self.set_target(at, to, register_of(&inst));
             }
+            Inst::LoadFar(op, a, far) => {
+                if to.class == L {
+                    return self.write_unpinned(inst, to);
+                }
+                if !self.write_load_far(op, a, far, to.slot) {
+                    return false;
+                }
+                self.set_target_register(to, register_of(&inst));
+            }
             Inst::Copy(Source::Const(bits, _)) => {
                 let at = match (u32::try_from(bits), to.class) {
                     (Ok(bits), L) => {
@@ -484,6 +496,10 @@ impl Translator<'_> {
 
     fn set_target(&mut self, at: u32, to: Target, register: Register) {
         self.out.set(at, D, to.slot);
+        self.set_target_register(to, register);
+    }
+
+    fn set_target_register(&mut self, to: Target, register: Register) {
         if to.class == L {
             self.caches.forget(to.slot);
         } else {
@@ -712,12 +728,14 @@ pub(super) const fn operand_type(op: Op) -> Ty {
 
 fn register_of(inst: &Inst) -> Register {
     match inst {
-        Inst::Unary(op, _) | Inst::Binary(op, ..) | Inst::Load(op, ..) | Inst::LoadSum(op, ..) => {
-            match shape(*op) {
-                Shape::Unary(_, ty) | Shape::Binary(_, ty) | Shape::Load(ty) => Register::of(ty),
-                _ => Register::Integer,
-            }
-        }
+        Inst::Unary(op, _)
+        | Inst::Binary(op, ..)
+        | Inst::Load(op, ..)
+        | Inst::LoadSum(op, ..)
+        | Inst::LoadFar(op, ..) => match shape(*op) {
+            Shape::Unary(_, ty) | Shape::Binary(_, ty) | Shape::Load(ty) => Register::of(ty),
+            _ => Register::Integer,
+        },
         Inst::Copy(_) | Inst::Select(..) | Inst::Global(..) | Inst::Vector(_) => Register::Integer,
     }
 }

@@ -9,6 +9,7 @@ use super::state::{A, B, D, Exec, Flow, State};
 use crate::trap::Trap;
 use crate::vm::VmMemory;
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 
 /// Where the immediate of another memory stands: the byte offset, in the instance, of the pointer to it.
 pub(super) const MEMORY: usize = 16;
@@ -128,7 +129,12 @@ impl<O: Load> Exec for LoadOther<O> {
         // SAFETY: the caller's promise; V1 and V2 for the memory.
         unsafe {
             let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
-            match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
+            match place::<O::M>(
+                (*memory).base,
+                (*memory).len.load(Ordering::Relaxed),
+                Slot::read(s, A),
+                s.operand(B),
+            ) {
                 Some(place) => {
                     Slot::write(s, O::extend((*place).0));
                     Flow::Next
@@ -149,7 +155,12 @@ impl<O: Store> Exec for StoreOther<O> {
         // SAFETY: the caller's promise; V1 and V2 for the memory.
         unsafe {
             let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
-            match place::<O::M>((*memory).base, (*memory).len, Slot::read(s, A), s.operand(B)) {
+            match place::<O::M>(
+                (*memory).base,
+                (*memory).len.load(Ordering::Relaxed),
+                Slot::read(s, A),
+                s.operand(B),
+            ) {
                 Some(place) => {
                     (*place).0 = O::wrap(Slot::read(s, D));
                     Flow::Next

@@ -4,6 +4,7 @@
 //! Adding an operator of a known class is a row in ops.rs and a function in num.rs; nothing here changes.
 
 use super::dispatch::Handler;
+use super::far::{self, Way};
 use super::operand::{Class, Value};
 use super::select;
 use crate::num;
@@ -291,6 +292,22 @@ macro_rules! rows {
         pub(super) fn store_sum(op: Op, a: Class, b: Class, value: Class) -> Option<Handler> {
             match op {
                 $(Op::$s => select::store_sum::<row::$s>(a, b, value),)*
+                _ => None,
+            }
+        }
+
+        /// The handler of a load that goes another way than memory.rs.
+        pub(super) fn load_far(op: Op, way: Way, a: Class) -> Option<Handler> {
+            match op {
+                $(Op::$l => Some(far::load::<row::$l>(way, a)),)*
+                _ => None,
+            }
+        }
+
+        /// The handler of a store that goes another way than memory.rs.
+        pub(super) fn store_far(op: Op, way: Way, a: Class) -> Option<Handler> {
+            match op {
+                $(Op::$s => Some(far::store::<row::$s>(way, a)),)*
                 _ => None,
             }
         }

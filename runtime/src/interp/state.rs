@@ -15,6 +15,7 @@ use crate::trap::Trap;
 use crate::vm::VmContext;
 use core::mem::transmute;
 use core::ptr::with_exposed_provenance;
+use core::sync::atomic::Ordering;
 
 /// The machine.
 #[derive(Clone, Copy)]
@@ -136,7 +137,7 @@ impl State {
         unsafe {
             let memory = (*self.ctx).memory0;
             self.mem = (*memory).base;
-            self.len = (*memory).len;
+            self.len = (*memory).len.load(Ordering::Relaxed);
         }
     }
 }

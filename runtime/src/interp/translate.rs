@@ -10,6 +10,7 @@ use super::code::{Code, CodeTable, FuncEntry, Options, Origin, Writer};
 use super::control::{Control, Fixup};
 use super::emit::{Caches, Inst, Last, Register, Source};
 use super::exception::{Handler, Try};
+use super::far::Far;
 use super::flow::{Fuel, GlobalSet, HEADER_SLOTS, Zero};
 use super::operand::{Acc, Pinned, Slot};
 use super::rows::{self, Shape, Ty, shape};
@@ -419,6 +420,10 @@ impl Translator<'_> {
                 let a = self.pop()?;
                 self.is_zero(a, ty)?;
             }
+            Shape::Load(_) | Shape::Store(_) if let Some(far) = self.far_of(operator)? => match shape(op) {
+                Shape::Load(_) => self.load_far(op, far)?,
+                _ => self.store_far(op, far)?,
+            },
             Shape::Load(_) => {
                 let (offset, memory) = self.memory_immediate(operator)?;
                 let a = self.pop()?;
@@ -464,6 +469,10 @@ impl Translator<'_> {
         }
     }
 
+    fn far_of(&self, operator: &Operator<'_>) -> Result<Option<Far>> {
+        rows::memarg(operator).map_or(Ok(None), |memarg| self.far(&memarg))
+    }
+
     fn memory_immediate(&self, operator: &Operator<'_>) -> Result<(u32, Option<u32>)> {
         let memarg = rows::memarg(operator).ok_or_else(|| impossible("a load without memory"))?;
         self.memarg(memarg)
@@ -479,7 +488,7 @@ impl Translator<'_> {
         Ok((offset, (memory != 0).then(|| self.memory_entry(memory))))
     }
 
-    fn memory_entry(&self, memory: u32) -> u32 {
+    pub(super) fn memory_entry(&self, memory: u32) -> u32 {
         self.info.layout.memories + memory * size_of::<*mut VmMemory>() as u32
     }
 
