@@ -7,6 +7,8 @@
 //! its modules cannot do without, which the validator finds. Else it is left out, by name, in the report. So a feature's scripts
 //! run from the moment that its name stands in the list.
 //!
+//! What no package carries stands in the folder `scripts`, ours, written after the specification's text: the set `own`.
+//!
 //! The component model's scripts are files of `wasm-tools` as well. What a script there needs beyond the engine is found binary
 //! by binary ([`crate::gate`]).
 
@@ -250,6 +252,8 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
         }
         sets.push(CoreSet { name, about: about.to_vec(), inventory, scripts });
     }
+    let own = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"), false, "own")?;
+    sets.push(CoreSet { name: "own", about: Vec::new(), inventory: None, scripts: own });
     Ok(sets)
 }
 

@@ -45,12 +45,14 @@ pub(super) enum Vector {
     Global(bool, u32),
 }
 
-/// Where memory is accessed: the address's slot, the offset, and where the instance keeps the pointer to a memory that is not 0.
+/// Where memory is accessed: the address's slot, the offset, how the memory is reached, and where the instance keeps the pointer
+/// to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Access {
     address: u16,
-    offset: u32,
-    memory: Option<u32>,
+    offset: u64,
+    reach: u8,
+    memory: u32,
 }
 
 impl Translator<'_> {
@@ -164,20 +166,29 @@ impl Translator<'_> {
     /// Takes an address off.
     fn access(&mut self, operator: &Operator<'_>) -> Result<Access> {
         let memarg = rows::memarg(operator).ok_or_else(|| impossible("a load without memory"))?;
-        let (offset, memory) = self.memarg(memarg)?;
+        let (offset, reach, memory) = match self.far(&memarg)? {
+            Some(far) => (far.offset, exec::FAR, far.memory),
+            None => match self.memarg(memarg)? {
+                (offset, None) => (offset.into(), exec::MEMORY0, 0),
+                (offset, Some(memory)) => (offset.into(), exec::OTHER, memory),
+            },
+        };
         let address = self.pop()?;
-        Ok(Access { address: self.in_slot(address), offset, memory })
+        Ok(Access { address: self.in_slot(address), offset, reach, memory })
     }
 
-    /// Begins an instruction that accesses memory.
-    fn access_memory(&mut self, op: Op, access: Access, size: usize) -> Result<u32> {
-        let handler = rows::access(op, access.memory.is_some());
+    /// Begins an instruction that accesses memory and takes `near` bytes for memory 0.
+    fn access_memory(&mut self, op: Op, access: Access, near: usize) -> Result<u32> {
+        let handler = rows::access(op, access.reach);
         let handler = handler.ok_or_else(|| impossible("a vector operator without handler"))?;
-        let at = self.instruction(handler, size);
+        let at = self.instruction(handler, exec::size(access.reach, near));
         self.out.set(at, A, access.address);
-        self.out.set(at, B, access.offset);
-        if let Some(memory) = access.memory {
-            self.out.set(at, MEMORY, memory);
+        match access.reach {
+            exec::FAR => self.out.set(at, exec::OFFSET, access.offset),
+            _ => self.out.set(at, B, access.offset as u32),
+        }
+        if access.reach != exec::MEMORY0 {
+            self.out.set(at, MEMORY, access.memory);
         }
         Ok(at)
     }
@@ -288,10 +299,7 @@ impl Translator<'_> {
                 self.out.set(at, B, by);
                 at
             }
-            Vector::Load(op, access) => {
-                let size = if access.memory.is_some() { 24 } else { 16 };
-                self.access_memory(op, access, size).ok()?
-            }
+            Vector::Load(op, access) => self.access_memory(op, access, 16).ok()?,
             Vector::LoadLane(op, access, a, lane) => {
                 let at = self.access_memory(op, access, 24).ok()?;
                 self.out.set(at, SECOND, a);

@@ -32,7 +32,10 @@ pub(crate) fn parse(
         Error::invalid(format!("{} (at offset {:#x})", e.message(), e.offset()))
     };
     let start = wasm.start();
-    for payload in Parser::new(start as u64).parse_all(wasm.bytes()) {
+    // Some encodings exist only with their proposal.
+    let mut parser = Parser::new(start as u64);
+    parser.set_features(features.wasmparser());
+    for payload in parser.parse_all(wasm.bytes()) {
         let payload = payload?;
         if let Some(validator) = &mut validator
             && let ValidPayload::Func(to_validate, body) = validator.payload(&payload).map_err(invalid)?

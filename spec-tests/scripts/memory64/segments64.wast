@@ -1,7 +1,10 @@
 ;; Active data and element segments with 64-bit offsets (core specification 3.4.9, 3.4.10, 4.7.3 "Instantiation").
 
+(module (global (export "four") i64 (i64.const 4)) (global (export "one") i64 (i64.const 1)))
+(register "globals")
+
 (module
-  (global $g i64 (i64.const 4))
+  (global $g (import "globals" "four") i64)
   (memory (export "m") i64 1)
   (data (i64.const 0) "ab")
   (data (global.get $g) "cd")
@@ -22,7 +25,7 @@
 (assert_invalid (module (memory 1) (data (i64.const 0) "")) "type mismatch")
 
 (module
-  (global $g i64 (i64.const 1))
+  (global $g (import "globals" "one") i64)
   (table $t i64 4 funcref)
   (elem (table $t) (i64.const 0) func $one)
   (elem (table $t) (global.get $g) func $two)

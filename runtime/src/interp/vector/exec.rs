@@ -5,6 +5,7 @@
 use super::rows::{
     Binary, Extract, Load, LoadLane, Reduce, Replace, Shift, Splat, StoreLane, Ternary, Unary,
 };
+use crate::interp::far;
 use crate::interp::flow;
 use crate::interp::memory::{Anywhere, place};
 use crate::interp::operand::{Dst, Slot, Src};
@@ -13,6 +14,7 @@ use crate::simd::{self, V128};
 use crate::trap::Trap;
 use crate::vm::VmMemory;
 use core::marker::PhantomData;
+use core::sync::atomic::Ordering;
 
 /// Third operand, or the number of a lane.
 pub(super) const C: usize = 14;
@@ -84,35 +86,55 @@ handlers! {
     }
 }
 
-/// The place of a `T` at the address in slot `a` and the offset at `b`, in memory 0 or (`OTHER`) another.
+/// How an access reaches its memory, as a parameter of handlers: memory 0.
+pub(super) const MEMORY0: u8 = 0;
+/// The memory that the instruction names at [`MEMORY`].
+pub(super) const OTHER: u8 = 1;
+/// The same with 64 bits of address and, at [`OFFSET`], of offset.
+pub(super) const FAR: u8 = 2;
+/// Where the offset of a far access stands.
+pub(super) const OFFSET: usize = 24;
+
+/// Bytes of an instruction that takes `near` bytes for memory 0.
+pub(super) const fn size(reach: u8, near: usize) -> usize {
+    match reach {
+        MEMORY0 => near,
+        OTHER => 24,
+        _ => 32,
+    }
+}
+
+/// The place of a `T` at the address in slot `a` and the instruction's offset.
 ///
 /// # Safety
 /// I1 to I4, and the instruction has these operands.
 #[inline(always)]
-unsafe fn reach<T, const OTHER: bool>(s: &State) -> Option<*mut Anywhere<T>> {
+unsafe fn reach<T, const REACH: u8>(s: &State) -> Option<*mut Anywhere<T>> {
     // SAFETY: V1 for the memory.
     unsafe {
-        let (base, len) = if OTHER {
-            let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
-            ((*memory).base, (*memory).len)
-        } else {
-            (s.mem, s.len)
-        };
-        place(base, len, Slot::read(s, A), s.operand(B))
+        if REACH == MEMORY0 {
+            return place(s.mem, s.len, Slot::read(s, A), s.operand(B));
+        }
+        let memory = *s.instance_entry::<*mut VmMemory>(s.operand(MEMORY));
+        let (base, len) = ((*memory).base, (*memory).len.load(Ordering::Relaxed));
+        if REACH == OTHER {
+            return place(base, len, Slot::read(s, A), s.operand(B));
+        }
+        far::place(base, len, s.slot(A), s.operand(OFFSET), size_of::<T>()).map(<*mut u8>::cast)
     }
 }
 
 macro_rules! accesses {
     ($($(#[$doc:meta])* $name:ident<$o:ident: $kind:ident>: $size:expr, $s:ident, $place:ident $body:block)*) => { $(
         $(#[$doc])*
-        pub(super) struct $name<$o, const OTHER: bool>(PhantomData<$o>);
-        impl<$o: $kind, const OTHER: bool> Exec for $name<$o, OTHER> {
+        pub(super) struct $name<$o, const REACH: u8>(PhantomData<$o>);
+        impl<$o: $kind, const REACH: u8> Exec for $name<$o, REACH> {
             const SIZE: usize = $size;
             #[inline(always)]
             unsafe fn exec($s: &mut State) -> Flow {
                 // SAFETY: the caller's promise; V2 and I3 for the bytes.
                 unsafe {
-                    let Some($place) = reach::<<$o as $kind>::M, OTHER>($s) else {
+                    let Some($place) = reach::<<$o as $kind>::M, REACH>($s) else {
                         return Flow::Trap(Trap::MemoryOutOfBounds);
                     };
                     $body
@@ -125,28 +147,28 @@ macro_rules! accesses {
 
 accesses! {
     /// A load to `d`.
-    FromMemory<O: Load>: if OTHER { 24 } else { 16 }, s, place { write(s, O::eval((*place).0)) }
+    FromMemory<O: Load>: size(REACH, 16), s, place { write(s, O::eval((*place).0)) }
     /// A load to a lane of the vector at [`SECOND`].
-    LaneFromMemory<O: LoadLane>: 24, s, place {
+    LaneFromMemory<O: LoadLane>: size(REACH, 24), s, place {
         let value = O::eval(read(s, SECOND), (*place).0, s.operand::<u16>(SECOND + 2) as u8);
         write(s, value);
     }
     /// A store of a lane of the vector in the slots from `d` on.
-    LaneToMemory<O: StoreLane>: 24, s, place {
+    LaneToMemory<O: StoreLane>: size(REACH, 24), s, place {
         (*place).0 = O::eval(read(s, D), s.operand::<u16>(SECOND + 2) as u8);
     }
 }
 
 /// `v128.store`: the vector in the slots from `d` on.
-pub(super) struct ToMemory<const OTHER: bool>;
+pub(super) struct ToMemory<const REACH: u8>;
 
-impl<const OTHER: bool> Exec for ToMemory<OTHER> {
-    const SIZE: usize = 24;
+impl<const REACH: u8> Exec for ToMemory<REACH> {
+    const SIZE: usize = size(REACH, 24);
     #[inline(always)]
     unsafe fn exec(s: &mut State) -> Flow {
         // SAFETY: the caller's promise; V2 and I3 for the bytes.
         unsafe {
-            match reach::<V128, OTHER>(s) {
+            match reach::<V128, REACH>(s) {
                 Some(place) => {
                     (*place).0 = read(s, D);
                     Flow::Next

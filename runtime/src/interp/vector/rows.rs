@@ -289,17 +289,22 @@ macro_rules! rows {
             })
         }
 
-        /// The handler of an operator that accesses memory; `other`: another than memory 0.
-        pub(super) fn access(op: Op, other: bool) -> Option<Handler> {
-            Some(match (op, other) {
-                $((Op::$l, false) => handler::<exec::FromMemory<row::$l, false>>(),
-                (Op::$l, true) => handler::<exec::FromMemory<row::$l, true>>(),)*
-                $((Op::$s, false) => handler::<exec::ToMemory<false>>(),
-                (Op::$s, true) => handler::<exec::ToMemory<true>>(),)*
-                $((Op::$i, false) => handler::<exec::LaneFromMemory<row::$i, false>>(),
-                (Op::$i, true) => handler::<exec::LaneFromMemory<row::$i, true>>(),)*
-                $((Op::$j, false) => handler::<exec::LaneToMemory<row::$j, false>>(),
-                (Op::$j, true) => handler::<exec::LaneToMemory<row::$j, true>>(),)*
+        /// The handler of an operator that accesses memory, by how it reaches that.
+        pub(super) fn access(op: Op, reach: u8) -> Option<Handler> {
+            match reach {
+                exec::MEMORY0 => access_of::<{ exec::MEMORY0 }>(op),
+                exec::OTHER => access_of::<{ exec::OTHER }>(op),
+                exec::FAR => access_of::<{ exec::FAR }>(op),
+                _ => None,
+            }
+        }
+
+        fn access_of<const REACH: u8>(op: Op) -> Option<Handler> {
+            Some(match op {
+                $(Op::$l => handler::<exec::FromMemory<row::$l, REACH>>(),)*
+                $(Op::$s => handler::<exec::ToMemory<REACH>>(),)*
+                $(Op::$i => handler::<exec::LaneFromMemory<row::$i, REACH>>(),)*
+                $(Op::$j => handler::<exec::LaneToMemory<row::$j, REACH>>(),)*
                 _ => return None,
             })
         }
@@ -331,7 +336,8 @@ pub(in crate::interp) fn handlers() -> alloc::vec::Vec<(alloc::string::String, H
     use alloc::format;
     let mut found = alloc::vec::Vec::new();
     for &op in Op::ALL {
-        let memories = [false, true].map(|other| (format!("{op:?} {other}"), access(op, other)));
+        let memories = [exec::MEMORY0, exec::OTHER, exec::FAR]
+            .map(|reach| (format!("{op:?} {reach}"), access(op, reach)));
         let plain = [(format!("{op:?}"), lanes(op)), (format!("{op:?} by immediate"), shift_by(op))];
         for (name, handler) in plain.into_iter().chain(memories) {
             found.extend(handler.map(|handler| (name, handler)));
