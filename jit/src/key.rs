@@ -15,6 +15,7 @@ pub(crate) struct CodeKey {
     pub(crate) epoch: bool,
     pub(crate) canonicalize_nans: bool,
     pub(crate) guard_pages: bool,
+    pub(crate) relaxed_simd_deterministic: bool,
     pub(crate) features: Features,
 }
 
@@ -25,13 +26,15 @@ impl CodeKey {
             epoch: config.epoch,
             canonicalize_nans: config.canonicalize_nans,
             guard_pages: config.guard_pages,
+            relaxed_simd_deterministic: config.relaxed_simd_deterministic,
             features: config.features,
         }
     }
 
     /// One bit for each switch of the code generator.
     pub(crate) fn switches(&self) -> u32 {
-        [self.fuel, self.epoch, self.canonicalize_nans, self.guard_pages]
+        let relaxed = !self.relaxed_simd_deterministic;
+        [self.fuel, self.epoch, self.canonicalize_nans, self.guard_pages, relaxed]
             .into_iter()
             .enumerate()
             .map(|(bit, on)| u32::from(on) << bit)

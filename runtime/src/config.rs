@@ -14,6 +14,11 @@ pub struct Config {
     pub epoch: bool,
     /// Every NaN that arithmetic makes is the canonical one.
     pub canonicalize_nans: bool,
+    /// Relaxed vector operators give on every machine and in every engine what the specification's deterministic profile says:
+    /// what the strict operator of the same name would, `relaxed_madd` with two roundings. On by default, so that the
+    /// interpreter, compiled code and artifacts agree wherever they run. Off: native code does what the machine does best
+    /// (which results depend on it, the specification lists); interpreted functions go on as before.
+    pub relaxed_simd_deterministic: bool,
     /// Bytes of a store's value stack, on which interpreted frames lie. The guest traps with `StackOverflow` past it.
     pub value_stack_bytes: usize,
     /// Bytes of native stack that must be left when guest code calls the host or starts.
@@ -40,6 +45,7 @@ impl Default for Config {
             fuel: false,
             epoch: false,
             canonicalize_nans: false,
+            relaxed_simd_deterministic: true,
             value_stack_bytes: if cfg!(feature = "std") { 8 << 20 } else { 32 << 10 },
             native_stack_reserve: 256 << 10,
             native_stack_bytes: 4 << 20,

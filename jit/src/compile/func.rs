@@ -8,6 +8,7 @@
 use super::call::Sigs;
 use super::lower;
 use super::memory::MemTy;
+use super::simd;
 use super::target::{Target, clif_type};
 use super::{LeftOut, Symbols};
 use crate::key::CodeKey;
@@ -252,7 +253,7 @@ fn wasm_type(ty: wasmparser::ValType) -> Type {
         wasmparser::ValType::I64 | wasmparser::ValType::Ref(_) => types::I64,
         wasmparser::ValType::F32 => types::F32,
         wasmparser::ValType::F64 => types::F64,
-        wasmparser::ValType::V128 => types::I8X16,
+        wasmparser::ValType::V128 => simd::WAITING,
     }
 }
 
@@ -361,10 +362,7 @@ impl<'a> Translation<'a> {
         match ty {
             types::F32 => self.b.ins().f32const(0.0),
             types::F64 => self.b.ins().f64const(0.0),
-            types::I8X16 => {
-                let zero = self.b.ins().iconst(types::I8, 0);
-                self.b.ins().splat(types::I8X16, zero)
-            }
+            simd::WAITING => self.vector(ty, &[0; 16]),
             int => self.b.ins().iconst(int, 0),
         }
     }
@@ -711,7 +709,7 @@ impl<'a> Translation<'a> {
             }
             return Ok(());
         }
-        if let Some(op) = by_row(self, op) {
+        if let Some(op) = by_row(self, op).and_then(|op| simd::by_row(self, op)) {
             self.custom(op)?;
         }
         Ok(())

@@ -67,7 +67,7 @@ impl Translation<'_> {
     }
 
     /// The host address of an access of `bytes` at the index on the stack: base, offset to add in the instruction, flags.
-    fn address(&mut self, memarg: &MemArg, bytes: u32) -> (Value, i32, MemFlagsData) {
+    pub(super) fn address(&mut self, memarg: &MemArg, bytes: u32) -> (Value, i32, MemFlagsData) {
         let MemArgTarget::Memory(memory) = memarg.target else {
             unreachable!("crash: validated without GC arrays, yet one is accessed");
         };

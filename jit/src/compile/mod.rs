@@ -14,8 +14,10 @@ mod gc;
 mod link;
 mod lower;
 mod memory;
+mod simd;
 mod stubs;
 mod target;
+mod vectorless;
 mod wide;
 
 use crate::artifact::{Content, Kind, Seal};
@@ -111,6 +113,8 @@ pub enum LeftOut {
     OutOfTime,
     /// The body could not be read (it was validated before: an engine bug if it happens).
     Malformed,
+    /// It mentions v128, which the target has no registers for.
+    Vectors,
     /// Something that this target or compiler cannot do.
     Unsupported(String),
     /// Cranelift panicked.
@@ -125,6 +129,7 @@ impl std::fmt::Display for LeftOut {
             LeftOut::LargeFrame => f.write_str("its frame takes too much stack"),
             LeftOut::OutOfTime => f.write_str("out of time"),
             LeftOut::Malformed => f.write_str("its body cannot be read"),
+            LeftOut::Vectors => f.write_str("it uses vectors, which the target lacks"),
             LeftOut::Unsupported(what) => write!(f, "not supported: {what}"),
             LeftOut::Panicked => f.write_str("the compiler panicked"),
         }
@@ -295,6 +300,11 @@ impl Worker {
         if env.info.bodies[own].range.len() > options.max_body {
             return Err(LeftOut::TooLarge);
         }
+        if vectorless::is_vectorless(env.target.arch)
+            && vectorless::in_function(env.info, own).ok_or(LeftOut::Malformed)?
+        {
+            return Err(LeftOut::Vectors);
+        }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
             self.run_cranelift(env.target, options.function_budget)?;
@@ -457,8 +467,9 @@ fn assemble(
 
     for (ty, want) in env.stubs_wanted.iter().enumerate() {
         let id = symbols.stubs[ty];
-        if want.load(Ordering::Relaxed) && module.start(id).is_none() {
-            stubs::stub(target, info.signature(TypeIdx(ty as u32)), &mut worker.ctx, &mut worker.frontend);
+        let Some(sig) = info.types[ty].as_func() else { continue };
+        if want.load(Ordering::Relaxed) && module.start(id).is_none() && target.carries(sig) {
+            stubs::stub(target, sig, &mut worker.ctx, &mut worker.frontend);
             let (code, _) = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
             define(&mut module, &mut tables.sites, id, code)?;
         }
@@ -473,13 +484,11 @@ fn assemble(
             Ok(code) => (code, module.start(symbols.entries[ty]).unwrap_or(NONE)),
             Err(why) => {
                 left_out.push((own, why));
-                stubs::fallback(
-                    target,
-                    info.signature(TypeIdx(ty as u32)),
-                    func.0,
-                    &mut worker.ctx,
-                    &mut worker.frontend,
-                );
+                let sig = info.signature(TypeIdx(ty as u32));
+                match target.carries(sig) {
+                    true => stubs::fallback(target, sig, func.0, &mut worker.ctx, &mut worker.frontend),
+                    false => stubs::nothing(target, &mut worker.ctx, &mut worker.frontend),
+                }
                 let (code, _) = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
                 (code, NONE)
             }

@@ -12,9 +12,10 @@ use super::call::{builtin_signature, load_slots, never, slot_area, store_slots};
 use super::target::{Target, clif_type};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{
-    BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Value,
-    types,
+    BlockArg, ExceptionTableData, ExceptionTableItem, InstBuilder, MemFlagsData, Signature, SourceLoc,
+    StackSlot, Value, types,
 };
+use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use mini_wasm_runtime::types::FuncType;
 use mini_wasm_runtime::vm::{VmContext, VmFunc, VmStore};
@@ -164,6 +165,17 @@ pub(super) fn stub(target: &Target, ty: &FuncType, ctx: &mut Context, frontend: 
             (word(b, store, offset_of!(VmStore, builtins)), null)
         },
     );
+}
+
+/// What stands for an own function that the interpreter runs and native code cannot call, since it has no registers for its
+/// parameters or results.
+pub(super) fn nothing(target: &Target, ctx: &mut Context, frontend: &mut FunctionBuilderContext) {
+    ctx.clear();
+    ctx.func.signature = Signature::new(CallConv::Tail);
+    let (mut b, _) = begin(ctx, frontend);
+    never(&mut b);
+    b.seal_all_blocks();
+    b.finalize(target.isa.frontend_config());
 }
 
 /// What stands for own function `func` (index in the module) when the interpreter runs it.

@@ -2,6 +2,7 @@
 //!
 //! Must not know: modules, the operators.
 
+use super::vectorless;
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
 use cranelift_codegen::ir::{AbiParam, Signature, Type, types};
@@ -15,6 +16,8 @@ use mini_wasm_runtime::{Error, ErrorKind, Result};
 pub(crate) struct Target {
     pub(crate) arch: Arch,
     pub(crate) isa: OwnedTargetIsa,
+    /// Multiplies and adds floats in one instruction.
+    pub(crate) has_fma: bool,
 }
 
 impl Target {
@@ -42,7 +45,16 @@ impl Target {
             builder.enable(name).map_err(|e| refuse(&e))?;
         }
         let isa = builder.finish(settings::Flags::new(shared)).map_err(|e| refuse(&e))?;
-        Ok(Target { arch, isa })
+        let has_fma = match arch {
+            Arch::X86_64 => cpu.clif_names(arch).any(|name| name == "has_fma"),
+            Arch::Aarch64 | Arch::Riscv64 => true,
+        };
+        Ok(Target { arch, isa, has_fma })
+    }
+
+    /// Can native code have parameters and results of this type?
+    pub(crate) fn carries(&self, ty: &FuncType) -> bool {
+        !vectorless::is_vectorless(self.arch) || !vectorless::in_type(ty)
     }
 
     /// Do these results fit in the registers of the `tail` convention? Else they go through a hidden result area, whose pointer
@@ -97,6 +109,6 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
         ValType::I64 | ValType::Ref(_) => types::I64,
         ValType::F32 => types::F32,
         ValType::F64 => types::F64,
-        ValType::V128 => types::I8X16,
+        ValType::V128 => super::simd::WAITING,
     }
 }
