@@ -36,6 +36,27 @@ pub struct Config {
     pub gc_stress: bool,
     /// Frames that a backtrace keeps.
     pub max_backtrace: usize,
+    /// What the interpreter's translator may do for speed. Results never depend on it: it is switched to prove that.
+    #[doc(hidden)]
+    pub translator: Liberties,
+}
+
+/// What the interpreter's translator may do for speed.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Liberties {
+    /// Read results from the accumulators where they are still there.
+    pub accumulators: bool,
+    /// Keep the most used integer local of a function in a register.
+    pub pinned_local: bool,
+    /// Merge instructions.
+    pub fusion: bool,
+}
+
+impl Default for Liberties {
+    fn default() -> Liberties {
+        Liberties { accumulators: true, pinned_local: true, fusion: true }
+    }
 }
 
 impl Default for Config {
@@ -54,6 +75,7 @@ impl Default for Config {
             guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
             gc_stress: false,
             max_backtrace: 64,
+            translator: Liberties::default(),
         }
     }
 }

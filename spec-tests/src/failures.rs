@@ -53,6 +53,11 @@ impl Known {
         }
     }
 
+    /// Why a directive is listed.
+    pub fn why(&self, place: &str) -> Option<&str> {
+        self.0.get(place).map(String::as_str)
+    }
+
     /// Entries of scripts that exist no more.
     pub fn strangers(&self, scripts: &BTreeSet<String>) -> Vec<String> {
         let known = |place: &String| place.rsplit_once(':').is_some_and(|(file, _)| scripts.contains(file));

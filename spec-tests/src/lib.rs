@@ -12,6 +12,7 @@
 //! cargo test -p mini-wasm-spec-tests --test component                    the component model's scripts
 //! cargo test -p mini-wasm-spec-tests --test architecture                 who may import whom, where unsafe may stand
 //! cargo test -p mini-wasm-spec-tests --test differential                 random programs: every mode gives the same
+//! cargo run --release -p mini-wasm-spec-tests -- table                   every set in every mode, counted by kind of assertion
 //! CASES=100000 cargo test -p mini-wasm-spec-tests --test malformed       damaged binaries, many more than usual
 //! ```
 //!
@@ -47,17 +48,22 @@
 //! | [`observe`] | what a program does, comparable |
 //! | [`cases`] | how many cases the random tests try |
 //! | [`program`] | random programs that are valid by construction |
+//! | [`table`] | the suites as a table of sets and modes: the command `table` |
 //! | [`verdict`] | a suite in a mode: run, table, report file, lists |
 //! | [`source`] | Rust sources without comments and strings, for the architecture test |
 
+pub mod binary;
 pub mod cases;
+pub mod diff;
 pub mod failures;
 pub mod gate;
 pub mod mode;
 pub mod observe;
 pub mod program;
+pub mod random;
 pub mod source;
 pub mod suites;
+pub mod table;
 pub mod verdict;
 
 pub use mode::Mode;

@@ -90,6 +90,8 @@ pub struct CoreSet {
     /// Files and engine assertions (return, trap, unlinkable, exhaustion, exception, suspension) that the inventory of the official
     /// suites gives for it, where it gives any: held against what is found.
     pub inventory: Option<(usize, usize)>,
+    /// A directive whose binary needs what the engine is without is skipped, not failed ([`gate::gate`]).
+    pub gated: bool,
     /// The scripts.
     pub scripts: Vec<Script>,
 }
@@ -232,7 +234,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
     let version_3 = version(SpecVersion::V3);
     let mut latest = version(SpecVersion::Latest);
     latest.retain(|file| !version_3.contains(file));
-    let set = |name, scripts| CoreSet { name, about: Vec::new(), inventory: None, scripts };
+    let set = |name, scripts| CoreSet { name, about: Vec::new(), inventory: None, gated: false, scripts };
     let mut sets = vec![
         set("wasm-v2", scripts("wasm-v2", version(SpecVersion::V2), core_2)),
         set("wasm-v3", scripts("wasm-v3", version_3, core_3)),
@@ -241,7 +243,13 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
     for (folder, name, about, besides, inventory) in PROPOSALS {
         let files = proposal(folder).map(|file| (file.name().to_owned(), file.contents)).collect();
         let flags = flags(CORE_2.iter().chain(about).chain(besides).copied());
-        sets.push(CoreSet { name, about: about.to_vec(), inventory, scripts: scripts(name, files, flags) });
+        sets.push(CoreSet {
+            name,
+            about: about.to_vec(),
+            inventory,
+            gated: false,
+            scripts: scripts(name, files, flags),
+        });
     }
     let root = tools_folder()?.join("cli");
     for (folder, name, about, inventory) in TOOLS {
@@ -250,7 +258,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
             // Most scripts there are the validator's own; those that only a validator can answer are not for an engine.
             scripts.retain(|script| kinds(&script.text).is_ok_and(|kinds| engine_assertions(&kinds) > 0));
         }
-        sets.push(CoreSet { name, about: about.to_vec(), inventory, scripts });
+        sets.push(CoreSet { name, about: about.to_vec(), inventory, gated: false, scripts });
     }
     let own = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"), false, "own")?;
     sets.push(CoreSet { name: "own", about: Vec::new(), inventory: None, scripts: own });
@@ -264,7 +272,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
 pub fn component_static() -> Result<CoreSet, String> {
     let name = "component-model";
     let scripts = read(&tools_folder()?.join("cli").join(name), false, name)?;
-    Ok(CoreSet { name, about: Vec::new(), inventory: Some((88, 3)), scripts })
+    Ok(CoreSet { name, about: Vec::new(), inventory: Some((88, 3)), gated: false, scripts })
 }
 
 /// The scripts of a folder, and of folders in it unless `flat`, in order.
@@ -362,6 +370,19 @@ pub fn component() -> Result<Vec<Script>, String> {
     read(&tools_folder()?.join("component-model").join("test"), false, "")
 }
 
+/// The same as a set, run with what the engine has on by default.
+///
+/// # Errors
+/// As [`component`].
+pub fn component_set() -> Result<CoreSet, String> {
+    let mut scripts = component()?;
+    for script in &mut scripts {
+        script.flags = Features::default().wasmparser();
+        script.name.insert_str(0, "component/");
+    }
+    Ok(CoreSet { name: "component", about: Vec::new(), inventory: Some((72, 669)), gated: true, scripts })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -394,6 +415,7 @@ mod tests {
             name: "x",
             about: vec!["multi-value", "levitation"],
             inventory: None,
+            gated: false,
             scripts: vec![script],
         };
         let why = set.plan().next().unwrap().1.unwrap_err();

@@ -40,15 +40,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// The options of a configuration, at full speed.
+    /// The options of a configuration.
     pub(crate) fn new(config: &Config) -> Options {
         let options = Options {
             fuel: config.fuel,
             epoch: config.epoch,
             canonicalize_nans: config.canonicalize_nans,
-            accumulators: true,
-            pinned_local: true,
-            fusion: true,
+            accumulators: config.translator.accumulators,
+            pinned_local: config.translator.pinned_local,
+            fusion: config.translator.fusion,
         };
         #[cfg(test)]
         let options = super::tests::with_speed(options);

@@ -1,0 +1,147 @@
+//! What a run of the differential fuzzer reached.
+
+use super::coverage::Counts;
+use crate::observe::Observed;
+use mini_wasm_runtime::ops::Op;
+use mini_wasm_runtime::{ErrorKind, Trap};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Counts of a run.
+#[derive(Debug, Default)]
+pub struct Statistics {
+    /// How long it took.
+    pub time: Duration,
+    /// Modules that a source made.
+    pub made: u64,
+    /// Modules that were instantiated.
+    pub instantiated: u64,
+    /// Modules of which a function was called.
+    pub executed: u64,
+    /// Times that a module was run otherwise than by the reference.
+    pub runs: u64,
+    /// Calls of the reference.
+    pub calls: u64,
+    /// Calls that returned.
+    pub returned: u64,
+    /// Modules that were counted operator by operator.
+    pub counted_modules: u64,
+    /// Modules that differed.
+    pub differences: u64,
+    refused: BTreeMap<String, u64>,
+    traps: BTreeMap<String, u64>,
+    operators: Counts,
+    every: u64,
+}
+
+impl Statistics {
+    pub(super) fn new(every: u64) -> Statistics {
+        Statistics { every, ..Statistics::default() }
+    }
+
+    /// Is this module one of those whose operators are counted?
+    pub(super) fn is_counted(&self) -> bool {
+        self.every > 0 && self.made.is_multiple_of(self.every)
+    }
+
+    pub(super) fn note(&mut self, observed: &Observed) {
+        let calls = match observed {
+            Ok(calls) => calls,
+            Err(kind) => {
+                if matches!(kind, ErrorKind::Trap(_)) {
+                    // The start function or a segment trapped: code was run.
+                    *self.traps.entry(name(*kind)).or_default() += 1;
+                }
+                *self.refused.entry(name(*kind)).or_default() += 1;
+                return;
+            }
+        };
+        self.instantiated += 1;
+        self.executed += u64::from(!calls.is_empty());
+        for call in calls {
+            self.calls += 1;
+            match &call.end {
+                Ok(_) => self.returned += 1,
+                Err(kind) => *self.traps.entry(name(*kind)).or_default() += 1,
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, counts: Option<Counts>) {
+        if let Some(counts) = counts {
+            self.counted_modules += 1;
+            self.operators += counts;
+        }
+    }
+
+    /// How often an operator was executed by the interpreter and by native code, in the modules that were counted.
+    pub fn executions(&self, op: Op) -> (u64, u64) {
+        self.operators.of(op)
+    }
+}
+
+fn name(kind: ErrorKind) -> String {
+    match kind {
+        ErrorKind::Trap(trap) => trap.message().to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        writeln!(
+            f,
+            "{} modules in {seconds:.1} s ({:.1} each second)",
+            self.made,
+            self.made as f64 / seconds
+        )?;
+        writeln!(
+            f,
+            "{} instantiated, {} executed past instantiation, run {} times besides the reference",
+            self.instantiated, self.executed, self.runs
+        )?;
+        writeln!(f, "{} calls of the reference, {} returned", self.calls, self.returned)?;
+        writeln!(f, "not instantiated, by kind: {}", list(&self.refused))?;
+        writeln!(f, "calls that ended in an error, by kind: {}", list(&self.traps))?;
+        let unseen: Vec<&str> = Trap::ALL
+            .iter()
+            .map(|trap| trap.message())
+            .filter(|message| !self.traps.contains_key(*message))
+            .collect();
+        writeln!(f, "traps never seen: {}", unseen.join(", "))?;
+        let total: (u64, u64) = Op::ALL.iter().fold((0, 0), |sum, &op| {
+            let (interpreted, native) = self.operators.of(op);
+            (sum.0 + interpreted, sum.1 + native)
+        });
+        writeln!(
+            f,
+            "operators executed, counted in one module of {}, {} modules: {} interpreted, {} native",
+            self.every, self.counted_modules, total.0, total.1
+        )?;
+        let rare: Vec<String> = Op::ALL
+            .iter()
+            .filter(|&&op| self.operators.of(op).0.min(self.operators.of(op).1) < 1000)
+            .map(|&op| {
+                let (interpreted, native) = self.operators.of(op);
+                format!("{} {interpreted}/{native}", op.mnemonic())
+            })
+            .collect();
+        writeln!(
+            f,
+            "{} of {} operators of the table at least 1000 times in each engine; fewer (interpreted/native): {}",
+            Op::ALL.len() - rare.len(),
+            Op::ALL.len(),
+            rare.join(", ")
+        )?;
+        write!(f, "{} differences", self.differences)
+    }
+}
+
+fn list(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let texts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}

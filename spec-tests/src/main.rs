@@ -1,0 +1,134 @@
+//! The suites as a table, and the fuzzers, as commands. `lib.rs` says what else there is.
+
+use mini_wasm_spec_tests::diff::{self, Source};
+use mini_wasm_spec_tests::{Mode, table};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "\
+cargo run --release -p mini-wasm-spec-tests -- COMMAND [OPTION...]
+
+table      the official suites, counted by set and mode
+    --set NAME       this set only (may be repeated)
+    --mode NAME      this mode only: interp, jit, aot, unguarded (may be repeated)
+    --script PART    only scripts whose name contains PART
+
+diff       random modules do the same in every engine
+    --time SECONDS   ends after that (60)
+    --count N        ends after so many modules
+    --seed N         decides everything (1)
+    --source NAME    smith, typed or both (both)
+    --without NAME   without this feature of the engine (may be repeated)
+    --differences N  ends after so many differences (1)
+    --folder PATH    where differences are kept (spec-tests/found)
+    --counted N      one module in N is counted operator by operator (8)
+";
+
+fn main() -> ExitCode {
+    match command(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command; whether it found everything as it should be.
+fn command(args: &[String]) -> Result<bool, String> {
+    let Some((command, options)) = args.split_first() else { return Err("which command?".into()) };
+    let options = Options::parse(options)?;
+    match command.as_str() {
+        "table" => {
+            let modes = options.all("mode").map(|name| Mode::of(name).ok_or(format!("no mode {name:?}")));
+            let part = table::Part {
+                sets: options.all("set").map(str::to_owned).collect(),
+                modes: modes.collect::<Result<_, _>>()?,
+                script: options.one("script").unwrap_or_default().to_owned(),
+            };
+            options.only(&["set", "mode", "script"])?;
+            table::print(&part)
+        }
+        "diff" => {
+            options.only(&[
+                "time",
+                "count",
+                "seed",
+                "source",
+                "without",
+                "differences",
+                "folder",
+                "counted",
+            ])?;
+            let without: Vec<String> = options.all("without").map(str::to_owned).collect();
+            let source = options.one("source").unwrap_or("both");
+            let folder = options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from);
+            let request = diff::Request {
+                time: Duration::from_secs(options.number("time", 60)?),
+                count: options.number("count", u64::MAX)?,
+                seed: options.number("seed", 1)?,
+                sources: Source::of(source).ok_or_else(|| format!("no source {source:?}"))?,
+                features: diff::features(&without),
+                differences: options.number("differences", 1)?,
+                folder: Some(folder),
+                counted: options.number("counted", 8)?,
+            };
+            let statistics = on_a_large_stack(move || diff::run(&request));
+            println!("{statistics}");
+            Ok(statistics.differences == 0)
+        }
+        other => Err(format!("no command {other:?}")),
+    }
+}
+
+/// Where differences are kept.
+const FOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/found");
+
+/// Guests recurse as far as their fuel goes.
+fn on_a_large_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work).expect("a thread is made");
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// `--name value` pairs.
+struct Options(Vec<(String, String)>);
+
+impl Options {
+    fn parse(args: &[String]) -> Result<Options, String> {
+        let mut pairs = Vec::new();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let name = arg.strip_prefix("--").ok_or_else(|| format!("{arg:?} is no option"))?;
+            let (name, value) = match name.split_once('=') {
+                Some((name, value)) => (name, value.to_owned()),
+                None => (name, args.next().ok_or_else(|| format!("--{name} wants a value"))?.clone()),
+            };
+            pairs.push((name.to_owned(), value));
+        }
+        Ok(Options(pairs))
+    }
+
+    fn all<'o>(&'o self, name: &'o str) -> impl Iterator<Item = &'o str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn one(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, name: &str, otherwise: u64) -> Result<u64, String> {
+        self.one(name).map_or(Ok(otherwise), |text| {
+            let hex = text.strip_prefix("0x").map(|digits| u64::from_str_radix(digits, 16));
+            hex.unwrap_or_else(|| text.parse()).map_err(|_| format!("--{name} wants a number, not {text:?}"))
+        })
+    }
+
+    fn only(&self, names: &[&str]) -> Result<(), String> {
+        match self.0.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+            Some((name, _)) => Err(format!("no option --{name} here")),
+            None => Ok(()),
+        }
+    }
+}
