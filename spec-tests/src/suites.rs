@@ -197,7 +197,8 @@ const PROPOSALS: [ProposalRow; 13] = [
 
 /// The folders of core scripts in `tests/cli` of `wasm-tools`: the folder, the set's name, what it is about, what the inventory
 /// says. Each script's own first lines name its features.
-const TOOLS: [(&str, &str, &[&str], Option<(usize, usize)>); 10] = [
+type ToolsRow = (&'static str, &'static str, &'static [&'static str], Option<(usize, usize)>);
+const TOOLS: [ToolsRow; 10] = [
     ("", "tools", &[], None),
     ("compact-imports", "tools-compact-imports", &["compact-imports"], None),
     ("custom-page-sizes", "tools-custom-page-sizes", &["custom-page-sizes"], Some((2, 24))),
@@ -261,7 +262,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
         sets.push(CoreSet { name, about: about.to_vec(), inventory, gated: false, scripts });
     }
     let own = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"), false, "own")?;
-    sets.push(CoreSet { name: "own", about: Vec::new(), inventory: None, scripts: own });
+    sets.push(CoreSet { name: "own", about: Vec::new(), inventory: None, gated: false, scripts: own });
     Ok(sets)
 }
 

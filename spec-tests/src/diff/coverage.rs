@@ -48,19 +48,16 @@ struct Stretch {
 /// Name under which the memory of the counters is exported.
 const NAME: &str = "executions counted";
 
-/// Counts what a module executes by a plan; `None` when it cannot be rewritten, or when a call ran out of fuel in the first round,
-/// where the rewritten module would go further.
+/// Counts what a module executes in the first round of a plan; `None` when it cannot be rewritten. Counting costs fuel: a module that
+/// ran out of it gets no more than it had, so that it is not counted beyond where it came; the others get plenty.
 pub fn count(features: Features, binary: &[u8], plan: Plan, calls: &[Called]) -> Option<Counts> {
-    let starved = calls.iter().take(calls.len() / plan.rounds.max(1));
-    let out_of_fuel = Err(ErrorKind::Trap(Trap::OutOfFuel));
-    if starved.into_iter().any(|call| call.end == out_of_fuel) {
-        return None;
-    }
+    let mut first = calls.iter().take(calls.len() / plan.rounds.max(1));
+    let starved = first.any(|call| call.end == Err(ErrorKind::Trap(Trap::OutOfFuel)));
     let (rewritten, stretches) = rewrite(binary)?;
     let config = super::config(features, [true; 3]);
     let engine = Mode::Interp.engine(config.clone());
     let module = Module::new(&engine, rewritten).ok()?;
-    let plan = Plan { rounds: 1, fuel: plan.fuel * 16, ..plan };
+    let plan = Plan { rounds: 1, fuel: if starved { plan.fuel } else { plan.fuel * 16 }, ..plan };
     let mut running = Running::new(&module, plan, 8 << 20).ok()?;
     running.calls();
     let memory = running.instance.memory(&mut running.store, NAME)?;
