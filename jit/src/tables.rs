@@ -6,14 +6,16 @@
 //!
 //! | part    | entries          | one entry |
 //! |---------|------------------|-----------|
-//! | head    | 1                | own functions, types, array entries, sites, bytes of text, end of array entries, 0, 0 |
+//! | head    | 1                | own functions, types, array entries, sites, bytes of text, end of array entries, handlers, 0 |
 //! | funcs   | own functions    | start, length, array entry ([`NONE`]: runs in the interpreter; the text is its fallback stub) |
 //! | stubs   | types            | start of the stub that calls a function without native code |
 //! | entries | array entries    | return address, handler, stack pointer below the frame pointer, `VmContext` slot below the frame pointer |
+//! | handlers | handlers        | return address, handler, stack pointer and `VmContext` slot as above, offset of the tag's pointer in the `VmContext` ([`NONE`]: any tag) |
 //! | pcs     | sites            | program counter, ascending |
 //! | offsets | sites            | wasm offset of the operator |
 //! | codes   | sites            | one byte: 0 for the return address of a call, else the trap's code |
 //!
+//! Handlers are those of exceptions, by return address; those of one call stand in the order in which they are tried.
 //! Array entries stand first in the text, so "is this an entry?" is one comparison; functions stand in index order.
 //!
 //! Must not know: Cranelift, files, signals.
@@ -25,6 +27,7 @@ const HEAD: usize = 32;
 const FUNC: usize = 12;
 const STUB: usize = 4;
 const ENTRY: usize = 16;
+const HANDLER: usize = 20;
 
 /// What the compiler fills in. Sites may come in any order.
 #[cfg_attr(not(feature = "compile"), allow(dead_code, reason = "only the compiler writes tables"))]
@@ -33,6 +36,7 @@ pub(crate) struct TablesBuilder {
     pub(crate) funcs: Vec<FuncRow>,
     pub(crate) stubs: Vec<u32>,
     pub(crate) entries: Vec<EntryRow>,
+    pub(crate) handlers: Vec<HandlerRow>,
     pub(crate) sites: Vec<Site>,
     pub(crate) text_len: u32,
     pub(crate) entries_end: u32,
@@ -60,6 +64,21 @@ pub(crate) struct EntryRow {
     pub(crate) vmctx: u32,
 }
 
+/// Where a call inside a function goes on when an exception comes out of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct HandlerRow {
+    /// Return address of the call.
+    pub(crate) ret: u32,
+    /// Where it goes on.
+    pub(crate) handler: u32,
+    /// The function's stack pointer is this far below its frame pointer.
+    pub(crate) sp: u32,
+    /// The word that holds its `VmContext` is this far below the frame pointer.
+    pub(crate) vmctx: u32,
+    /// Where the `VmContext` has the pointer to the tag that is caught; [`NONE`] for any.
+    pub(crate) tag: u32,
+}
+
 /// A program counter with a meaning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Site {
@@ -76,10 +95,13 @@ impl TablesBuilder {
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.sites.sort_unstable();
         self.entries.sort_unstable_by_key(|e| e.ret);
+        // Stable: the order of one call's handlers counts.
+        self.handlers.sort_by_key(|h| h.ret);
         let mut out = Vec::with_capacity(
             HEAD + self.funcs.len() * FUNC
                 + self.stubs.len() * STUB
                 + self.entries.len() * ENTRY
+                + self.handlers.len() * HANDLER
                 + self.sites.len() * 9
                 + 8,
         );
@@ -91,7 +113,7 @@ impl TablesBuilder {
             self.sites.len() as u32,
             self.text_len,
             self.entries_end,
-            0,
+            self.handlers.len() as u32,
             0,
         ] {
             put(n);
@@ -102,6 +124,9 @@ impl TablesBuilder {
         self.stubs.iter().copied().for_each(&mut put);
         for e in &self.entries {
             [e.ret, e.handler, e.sp, e.vmctx].into_iter().for_each(&mut put);
+        }
+        for h in &self.handlers {
+            [h.ret, h.handler, h.sp, h.vmctx, h.tag].into_iter().for_each(&mut put);
         }
         self.sites.iter().for_each(|s| put(s.pc));
         self.sites.iter().for_each(|s| put(s.offset));
@@ -117,6 +142,7 @@ pub(crate) struct Tables {
     funcs: usize,
     stubs: usize,
     entries: usize,
+    handlers: usize,
     sites: usize,
     pub(crate) text_len: u32,
     pub(crate) entries_end: u32,
@@ -138,11 +164,9 @@ impl Tables {
             sites: head(3)? as usize,
             text_len: head(4)?,
             entries_end: head(5)?,
+            handlers: head(6)? as usize,
         };
-        (head(6)? == 0
-            && head(7)? == 0
-            && tables.size()? == bytes.len()
-            && tables.entries_end <= tables.text_len)
+        (head(7)? == 0 && tables.size()? == bytes.len() && tables.entries_end <= tables.text_len)
             .then_some(tables)
     }
 
@@ -154,8 +178,12 @@ impl Tables {
         self.stubs_at() + self.stubs * STUB
     }
 
-    fn pcs_at(&self) -> usize {
+    fn handlers_at(&self) -> usize {
         self.entries_at() + self.entries * ENTRY
+    }
+
+    fn pcs_at(&self) -> usize {
+        self.handlers_at() + self.handlers * HANDLER
     }
 
     fn size(&self) -> Option<usize> {
@@ -185,6 +213,27 @@ impl Tables {
         let row = |k: usize| word(bytes, at(i) + 4 * k);
         let entry = EntryRow { ret, handler: row(1)?, sp: row(2)?, vmctx: row(3)? };
         (entry.handler < self.entries_end).then_some(entry)
+    }
+
+    /// The handlers of the call that returns to `ret`, in order. Those that lead out of the function that holds the call, or have no
+    /// place in its frame, are left out: no table makes anybody jump elsewhere.
+    pub(crate) fn handlers<'t>(&'t self, bytes: &'t [u8], ret: u32) -> impl Iterator<Item = HandlerRow> + 't {
+        let at = |i: usize| self.handlers_at() + i * HANDLER;
+        let first = partition(self.handlers, |i| word(bytes, at(i)).is_some_and(|pc| pc < ret));
+        let row = move |i: usize| {
+            let field = |k: usize| word(bytes, at(i) + 4 * k);
+            let [ret, handler, sp, vmctx, tag] = [field(0)?, field(1)?, field(2)?, field(3)?, field(4)?];
+            Some(HandlerRow { ret, handler, sp, vmctx, tag })
+        };
+        let rows = (first..self.handlers).map_while(row).take_while(move |row| row.ret == ret);
+        let own = self.func_at(bytes, ret.wrapping_sub(1));
+        rows.filter(move |row| {
+            let aligned = row.sp % 8 == 0 && row.vmctx % 8 == 0 && (row.tag == NONE || row.tag % 8 == 0);
+            aligned
+                && (8..=row.sp).contains(&row.vmctx)
+                && own.is_some()
+                && self.func_at(bytes, row.handler) == own
+        })
     }
 
     /// The own function whose text holds `pc`.
@@ -237,6 +286,16 @@ mod tests {
             ],
             stubs: vec![NONE, 48],
             entries: vec![EntryRow { ret: 20, handler: 30, sp: 96, vmctx: 8 }],
+            handlers: vec![
+                HandlerRow { ret: 85, handler: 90, sp: 32, vmctx: 8, tag: 64 },
+                HandlerRow { ret: 70, handler: 74, sp: 32, vmctx: 8, tag: 72 },
+                HandlerRow { ret: 70, handler: 76, sp: 32, vmctx: 8, tag: NONE },
+                // Out of the function, out of the text, out of the frame.
+                HandlerRow { ret: 75, handler: 84, sp: 32, vmctx: 8, tag: NONE },
+                HandlerRow { ret: 75, handler: 200, sp: 32, vmctx: 8, tag: NONE },
+                HandlerRow { ret: 75, handler: 76, sp: 32, vmctx: 40, tag: NONE },
+                HandlerRow { ret: 75, handler: 76, sp: 32, vmctx: 4, tag: NONE },
+            ],
             sites: vec![
                 Site { pc: 90, code: 3, offset: 7 },
                 Site { pc: 70, code: 2, offset: 5 },
@@ -261,6 +320,9 @@ mod tests {
             (t.func_at(&bytes, 63), t.func_at(&bytes, 79), t.func_at(&bytes, 90)),
             (None, Some(0), Some(1))
         );
+        let handlers = |ret| t.handlers(&bytes, ret).map(|h| h.handler).collect::<Vec<u32>>();
+        assert_eq!((handlers(70), handlers(85), handlers(71)), (vec![74, 76], vec![90], vec![]));
+        assert_eq!(handlers(75), []);
         assert_eq!(t.site(&bytes, 70, true).map(|s| s.offset), Some(4));
         assert_eq!(t.site(&bytes, 70, false).map(|s| (s.code, s.offset)), Some((2, 5)));
         assert_eq!(t.site(&bytes, 71, false), None);

@@ -11,7 +11,8 @@ use crate::store::StoreInner;
 use crate::switching::builtins as switching;
 use crate::table::TableData;
 use crate::trap::Trap;
-use crate::vm::{Status, VmBuiltins, VmContext, VmTable};
+use crate::val::RawVal;
+use crate::vm::{Status, VmBuiltins, VmContext, VmTable, VmTag};
 use core::ptr::NonNull;
 
 /// The table of an engine that only interprets.
@@ -28,6 +29,8 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     elem_drop,
     epoch,
     call_own: interp::call_own,
+    throw,
+    throw_ref,
     cont_new: switching::cont_new,
     cont_bind: switching::cont_bind,
     resume: switching::resume,
@@ -235,6 +238,21 @@ unsafe extern "C" fn epoch(ctx: *mut VmContext) -> Status {
     // SAFETY: as above.
     let (store, _) = unsafe { parts(ctx) };
     if store.deadline_reached() { store.park_error(Error::from(Trap::Interrupted)) } else { Status::OK }
+}
+
+unsafe extern "C" fn throw(ctx: *mut VmContext, tag: u32, values: *mut RawVal) -> Status {
+    // SAFETY: as above; the module has this tag, and `values` are what its exceptions carry.
+    unsafe {
+        let (store, instance) = parts(ctx);
+        let tags = instance.module.info().layout.tags;
+        store.throw(*VmContext::entry::<*const VmTag>(ctx, tags, tag), values)
+    }
+}
+
+unsafe extern "C" fn throw_ref(ctx: *mut VmContext, exception: u64) -> Status {
+    // SAFETY: as above.
+    let (store, _) = unsafe { parts(ctx) };
+    store.throw_ref(exception)
 }
 
 /// Without a backend nobody can call this: it exists so that the table is whole.

@@ -190,6 +190,12 @@ impl StoreInner {
         gc::object::object(unsafe { (*self.vm()).exception })
     }
 
+    /// The tag of the exception that is on its way.
+    pub fn thrown_tag(&self) -> Option<*const VmTag> {
+        // SAFETY: it is live: the store's word is a root.
+        self.exception().map(|exception| unsafe { tag_of(exception) })
+    }
+
     /// Takes the exception that is on its way out of the store.
     pub(crate) fn take_exception(&mut self) -> RawVal {
         // SAFETY: V1, V5.

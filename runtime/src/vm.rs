@@ -215,6 +215,7 @@ pub struct VmContext {
 #[macro_export]
 macro_rules! for_each_builtin {
     ($m:ident) => { $m! {
+        raise(ctx, code: u32) -> never "Leaves all native frames up to the innermost entry with this status, or up to one that catches. Provided by the backend.";
         memory_grow(ctx, memory: u32, delta_pages: u64) -> u64 "Grows a memory; the old size in pages or -1.";
         memory_fill(ctx, memory: u32, at: u64, value: u32, len: u64) -> status "`memory.fill`, fuel included.";
         memory_copy(ctx, to_memory: u32, from_memory: u32, to: u64, from: u64, len: u64) -> status "`memory.copy`, fuel included.";
@@ -227,13 +228,14 @@ macro_rules! for_each_builtin {
         elem_drop(ctx, elem: u32) -> status "`elem.drop`";
         epoch(ctx) -> status "The deadline's epoch has come: trap, or go on with a later deadline.";
         call_own(ctx, func: u32, values: slots) -> status "Runs a function of this module in the interpreter (native code's fallback).";
+        throw(ctx, tag: u32, values: slots) -> status "`throw`: what the exception carries.";
+        throw_ref(ctx, exception: u64) -> status "`throw_ref`";
         cont_new(ctx, params: u32, call_slots: u32, values: slots) -> status "`cont.new`: a function in the first slot, where the continuation is left.";
         cont_bind(ctx, given: u32, values: slots) -> status "`cont.bind`: values, then the continuation; the new one is left in the first slot.";
         resume(ctx, given: u32, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume`: values, then the continuation. Status in the upper half, in the lower the handler from 1, or 0.";
         resume_throw_ref(ctx, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw_ref`: an exception, then the continuation. As `resume`.";
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
         switch_to(ctx, tag: u32, given: u32, results: u32, values: slots) -> status "`switch`: values, then the continuation.";
-        raise(ctx, code: u32) -> never "Leaves all native frames up to the innermost entry with this status. Provided by the backend.";
     } };
 }
 

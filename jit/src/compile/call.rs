@@ -9,7 +9,7 @@ use super::target::{Target, clif_type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, FuncRef, Function, Inst, InstBuilder, MemFlagsData, SigRef,
-    Signature, StackSlot, StackSlotData, StackSlotKind, TrapCode, UserExternalName, Value, types,
+    Signature, StackSlot, StackSlotData, StackSlotKind, TrapCode, Type, UserExternalName, Value, types,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
@@ -142,6 +142,13 @@ impl Translation<'_> {
         self.b.ins().load(types::I64, flags, self.vmctx, offset_of!(VmContext, builtins) as i32)
     }
 
+    /// The address of the builtin at `offset` in the table.
+    pub(super) fn builtin_address(&mut self, offset: i32) -> Value {
+        let builtins = self.builtins();
+        let flags = self.regions.fixed();
+        self.b.ins().load(types::I64, flags, builtins, offset)
+    }
+
     fn call_builtin(&mut self, name: &'static str, args: &[Value]) -> Inst {
         let (offset, signature) = builtin_signature(self.env.target, name);
         let sig = match self.sigs.builtins.get(name) {
@@ -152,9 +159,7 @@ impl Translation<'_> {
                 sig
             }
         };
-        let builtins = self.builtins();
-        let flags = self.regions.fixed();
-        let address = self.b.ins().load(types::I64, flags, builtins, offset);
+        let address = self.builtin_address(offset);
         let mut all = vec![self.vmctx];
         all.extend_from_slice(args);
         self.b.ins().call_indirect(sig, address, &all)
@@ -282,22 +287,34 @@ impl Translation<'_> {
         let in_registers = self.env.target.results_in_registers(func_type.results());
         let area = (!in_registers).then(|| self.result_room(func_type.result_slots()));
         let all: Vec<Value> = [context].into_iter().chain(area).chain(args).collect();
-        let call = match callee {
-            Callee::Own(func) => self.b.ins().call(func, &all),
-            Callee::At(address) => {
-                let sig = self.type_sig(ty);
-                self.b.ins().call_indirect(sig, address, &all)
+        let sig = self.type_sig(ty);
+        let returns: Vec<Type> =
+            self.b.func.dfg.signatures[sig].returns.iter().map(|r| r.value_type).collect();
+        let returned = match self.exception_table(sig, &returns) {
+            Some((table, returned)) => {
+                match callee {
+                    Callee::Own(func) => self.b.ins().try_call(func, &all, table),
+                    Callee::At(address) => self.b.ins().try_call_indirect(address, &all, table),
+                };
+                self.behind_try_call(returned)
+            }
+            None => {
+                let call = match callee {
+                    Callee::Own(func) => self.b.ins().call(func, &all),
+                    Callee::At(address) => self.b.ins().call_indirect(sig, address, &all),
+                };
+                self.b.inst_results(call).to_vec()
             }
         };
         let results = match area {
-            None => self.b.inst_results(call).to_vec(),
+            None => returned,
             Some(area) => load_slots(&mut self.b, area, func_type.results()),
         };
         results.into_iter().for_each(|value| self.push(value));
     }
 
     /// The address of the area for results of calls.
-    fn result_room(&mut self, slots: usize) -> Value {
+    pub(super) fn result_room(&mut self, slots: usize) -> Value {
         let area = match self.sigs.area {
             Some(area) => area,
             None => slot_area(&mut self.b, slots),

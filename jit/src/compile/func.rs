@@ -6,6 +6,7 @@
 //! Must not know: how code is linked, loaded or entered.
 
 use super::call::Sigs;
+use super::exception::Exceptions;
 use super::lower;
 use super::memory::MemTy;
 use super::simd;
@@ -17,7 +18,7 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AliasRegion, AliasRegionData, Block, BlockArg, InstBuilder, JumpTableData, MemFlagsData, SourceLoc,
-    TrapCode, Type, UserFuncName, Value, types,
+    StackSlot, TrapCode, Type, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use mini_wasm_runtime::for_each_op;
@@ -140,18 +141,18 @@ impl Regions {
 }
 
 /// A label and what is open around it.
-struct Frame {
-    kind: Kind,
+pub(super) struct Frame {
+    pub(super) kind: Kind,
     /// Where the construct ends; takes the results. Unused by loops.
-    next: Block,
+    pub(super) next: Block,
     /// Operands below the construct's parameters.
-    height: usize,
-    results: usize,
+    pub(super) height: usize,
+    pub(super) results: usize,
     /// Something branches to `next`.
-    branched: bool,
+    pub(super) branched: bool,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Func,
     Block,
     Loop {
@@ -164,6 +165,14 @@ enum Kind {
         params: Vec<Value>,
     },
     Else,
+    TryTable,
+    /// The body of a legacy `try`.
+    Try,
+    /// A clause of a legacy `try`: where the clauses behind it land, the last first, and the reference to what this one has caught.
+    Catch {
+        rest: Vec<Option<Block>>,
+        reference: Option<Value>,
+    },
 }
 
 /// The translation of one function.
@@ -179,22 +188,23 @@ pub(crate) struct Translation<'a> {
     pub(crate) calls: bool,
     /// Parameters and results of wide calls so far.
     wide: usize,
-    stack: Vec<Value>,
-    frames: Vec<Frame>,
+    pub(super) exceptions: Exceptions,
+    pub(super) stack: Vec<Value>,
+    pub(super) frames: Vec<Frame>,
     locals: Vec<Variable>,
     ty: FuncType,
-    reachable: bool,
+    pub(super) reachable: bool,
     /// Constructs opened in unreachable code.
     dead: usize,
 }
 
-/// Translates own function `own` into `ctx.func`.
+/// Translates own function `own` into `ctx.func`. Answers with the stack slot that holds the `VmContext`, if anything can be caught.
 pub(crate) fn translate(
     env: &ModuleEnv<'_>,
     own: usize,
     ctx: &mut Context,
     frontend: &mut FunctionBuilderContext,
-) -> Result<(), LeftOut> {
+) -> Result<Option<StackSlot>, LeftOut> {
     let info = env.info;
     let func_idx = FuncIdx(info.imported_funcs + own as u32);
     let ty = info.func_type(func_idx).clone();
@@ -219,6 +229,7 @@ pub(crate) fn translate(
         sigs: Sigs::default(),
         calls: false,
         wide: 0,
+        exceptions: Exceptions::default(),
         stack: Vec::new(),
         frames: vec![Frame {
             kind: Kind::Func,
@@ -234,9 +245,9 @@ pub(crate) fn translate(
     };
     let done = t.function(own, &params[1 + hidden..], entry);
     match done {
-        Ok(()) => {
+        Ok(kept) => {
             t.b.finalize(env.target.isa.frontend_config());
-            Ok(())
+            Ok(kept)
         }
         Err(why) => {
             // The builder's context must be left empty for the next function; a fresh one is the plain way.
@@ -258,12 +269,13 @@ fn wasm_type(ty: wasmparser::ValType) -> Type {
 }
 
 impl<'a> Translation<'a> {
-    fn function(&mut self, own: usize, params: &[Value], entry: Block) -> Result<(), LeftOut> {
+    fn function(&mut self, own: usize, params: &[Value], entry: Block) -> Result<Option<StackSlot>, LeftOut> {
         let info = self.env.info;
         let body = info.bodies.get(own).ok_or(LeftOut::Malformed)?;
         let bytes = info.wasm.file().get(body.range.clone()).ok_or(LeftOut::Malformed)?;
         let reader = FunctionBody::new(BinaryReader::new(bytes, body.range.start as u64));
 
+        self.look_for_tries(bytes, body.range.start)?;
         for &param in params {
             let var = self.b.declare_var(self.b.func.dfg.value_type(param));
             self.b.def_var(var, param);
@@ -313,18 +325,23 @@ impl<'a> Translation<'a> {
             }
         }
         self.check_size()?;
+        self.b.set_srcloc(begin);
+        let kept = self.keep_context(to_start);
         if self.calls {
-            self.b.set_srcloc(begin);
             self.stack_check(entry, start, to_start);
         }
         self.b.seal_all_blocks();
-        Ok(())
+        Ok(kept)
     }
 
     fn check_size(&self) -> Result<(), LeftOut> {
         let dfg = &self.b.func.dfg;
         let pairs = dfg.num_blocks().saturating_mul(self.locals.len());
-        match dfg.num_values() > MOST_VALUES || pairs > MOST_LOCALS_TIMES_BLOCKS || self.wide > MOST_WIDE {
+        match dfg.num_values() > MOST_VALUES
+            || pairs > MOST_LOCALS_TIMES_BLOCKS
+            || self.wide > MOST_WIDE
+            || self.too_many_clauses()
+        {
             true => Err(LeftOut::TooLarge),
             false => Ok(()),
         }
@@ -491,7 +508,7 @@ impl<'a> Translation<'a> {
 
     // Control
 
-    fn block_type(&self, ty: BlockType) -> (Vec<Type>, Vec<Type>) {
+    pub(super) fn block_type(&self, ty: BlockType) -> (Vec<Type>, Vec<Type>) {
         let list = |types: &[ValType]| types.iter().map(|&t| clif_type(t)).collect();
         match ty {
             BlockType::Empty => (vec![], vec![]),
@@ -515,11 +532,11 @@ impl<'a> Translation<'a> {
         values.iter().map(|&v| BlockArg::Value(v)).collect()
     }
 
-    fn top(&self, count: usize) -> Vec<BlockArg> {
+    pub(super) fn top(&self, count: usize) -> Vec<BlockArg> {
         Self::args(&self.stack[self.stack.len() - count..])
     }
 
-    fn open(&mut self, kind: Kind, params: usize, results: &[Type]) {
+    pub(super) fn open(&mut self, kind: Kind, params: usize, results: &[Type]) {
         let next = self.block_with(results);
         let height = self.stack.len() - params;
         self.frames.push(Frame { kind, next, height, results: results.len(), branched: false });
@@ -563,6 +580,15 @@ impl<'a> Translation<'a> {
         let args = self.top(count);
         self.b.ins().jump(block, &args);
         self.die();
+    }
+
+    /// Goes to a label with these values.
+    pub(super) fn jump_to_label(&mut self, depth: u32, values: &[Value]) {
+        if depth as usize == self.frames.len() - 1 {
+            return self.return_values(values);
+        }
+        let (block, _) = self.label(depth);
+        self.b.ins().jump(block, &Self::args(values));
     }
 
     fn br_if(&mut self, depth: u32) {
@@ -679,13 +705,18 @@ impl<'a> Translation<'a> {
                 }
                 self.die();
             }
-            Kind::Block | Kind::If { .. } | Kind::Else => {
+            Kind::Block | Kind::If { .. } | Kind::Else | Kind::TryTable | Kind::Try | Kind::Catch { .. } => {
                 if self.reachable && !frame.branched && matches!(frame.kind, Kind::Block) {
                     return;
                 }
                 if self.reachable {
                     let args = self.top(frame.results);
                     self.b.ins().jump(frame.next, &args);
+                }
+                match frame.kind {
+                    Kind::TryTable => self.end_try_table(),
+                    Kind::Try => self.end_try(),
+                    _ => {}
                 }
                 self.stack.truncate(frame.height);
                 if self.reachable || frame.branched {
@@ -701,8 +732,18 @@ impl<'a> Translation<'a> {
     fn operator(&mut self, op: Operator<'_>) -> Result<(), LeftOut> {
         if !self.reachable {
             match op {
-                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead += 1,
-                Operator::End if self.dead > 0 => self.dead -= 1,
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::TryTable { .. } => self.dead += 1,
+                Operator::Try { .. } => {
+                    self.dead_try();
+                    self.dead += 1;
+                }
+                Operator::End | Operator::Delegate { .. } if self.dead > 0 => self.dead -= 1,
+                Operator::Catch { tag_index } if self.dead == 0 => self.catch(Some(tag_index)),
+                Operator::CatchAll if self.dead == 0 => self.catch(None),
+                Operator::Delegate { .. } => self.end(),
                 Operator::End => self.end(),
                 Operator::Else if self.dead == 0 => self.else_(),
                 _ => {}
@@ -764,6 +805,23 @@ impl<'a> Translation<'a> {
             }
             O::ReturnCallIndirect { type_index, table_index } => {
                 self.return_call_indirect(type_index, table_index);
+                self.die();
+            }
+            O::TryTable { try_table } => self.try_table(&try_table),
+            O::Throw { tag_index } => {
+                self.throw(tag_index);
+                self.die();
+            }
+            O::ThrowRef => {
+                self.throw_ref();
+                self.die();
+            }
+            O::Try { blockty } => self.try_(blockty),
+            O::Catch { tag_index } => self.catch(Some(tag_index)),
+            O::CatchAll => self.catch(None),
+            O::Delegate { .. } => self.end(),
+            O::Rethrow { relative_depth } => {
+                self.rethrow(relative_depth);
                 self.die();
             }
             O::Drop => {

@@ -9,6 +9,7 @@
 
 mod blame;
 mod call;
+mod exception;
 mod func;
 mod gc;
 mod link;
@@ -23,7 +24,7 @@ mod wide;
 use crate::artifact::{Content, Kind, Seal};
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
-use crate::tables::{EntryRow, FuncRow, NONE, Site, TablesBuilder};
+use crate::tables::{EntryRow, FuncRow, HandlerRow, NONE, Site, TablesBuilder};
 use cranelift_codegen::Context;
 use cranelift_codegen::FinalizedMachExceptionHandler;
 use cranelift_codegen::control::ControlPlane;
@@ -197,6 +198,8 @@ struct Code {
     relocs: Vec<ModuleReloc>,
     /// Relative to the function.
     sites: Vec<Site>,
+    /// Relative to the function.
+    handlers: Vec<HandlerRow>,
 }
 
 /// Compiles a module for an architecture.
@@ -306,9 +309,9 @@ impl Worker {
             return Err(LeftOut::Vectors);
         }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
+            let kept = func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
             self.run_cranelift(env.target, options.function_budget)?;
-            self.finish(env.symbols.own[own], None, LARGEST_FRAME).map(|(code, _)| code)
+            self.finish(env.symbols.own[own], kept, LARGEST_FRAME)
         }));
         attempt.unwrap_or_else(|_panic| {
             // What a panic left behind is not to be trusted.
@@ -342,23 +345,13 @@ impl Worker {
     }
 
     /// Compiles a stub. Its frame is bounded by the most parameters and results that a type may have.
-    fn stub(
-        &mut self,
-        target: &Target,
-        id: FuncId,
-        kept: Option<StackSlot>,
-    ) -> Result<(Code, Option<EntryRow>), LeftOut> {
+    fn stub(&mut self, target: &Target, id: FuncId, kept: Option<StackSlot>) -> Result<Code, LeftOut> {
         run_cranelift(&mut self.ctx, target)?;
         self.finish(id, kept, u32::MAX)
     }
 
-    /// What the compiled function is made of. With the stack slot that keeps the context, the array entry's row as well.
-    fn finish(
-        &mut self,
-        id: FuncId,
-        kept: Option<StackSlot>,
-        largest_frame: u32,
-    ) -> Result<(Code, Option<EntryRow>), LeftOut> {
+    /// What the compiled function is made of; with the stack slot that keeps the context, where its calls are left to.
+    fn finish(&mut self, id: FuncId, kept: Option<StackSlot>, largest_frame: u32) -> Result<Code, LeftOut> {
         let compiled =
             self.ctx.compiled_code().ok_or_else(|| LeftOut::Unsupported("nothing compiled".into()))?;
         let buffer = &compiled.buffer;
@@ -367,15 +360,19 @@ impl Worker {
         if frame.frame_to_fp_offset > largest_frame {
             return Err(LeftOut::LargeFrame);
         }
-        let entry = kept.and_then(|slot| {
-            let site = buffer.call_sites().find(|site| !site.exception_handlers.is_empty())?;
-            let handler = site.exception_handlers.iter().find_map(|handler| match handler {
-                FinalizedMachExceptionHandler::Default(offset) => Some(*offset),
-                _ => None,
-            })?;
+        let mut handlers = Vec::new();
+        for site in kept.iter().flat_map(|_| buffer.call_sites()) {
+            let (Some(sp), Some(slot)) = (site.frame_offset, kept) else { continue };
             let vmctx = frame.frame_to_fp_offset - frame.stackslots[slot].offset;
-            Some(EntryRow { ret: site.ret_addr, handler, sp: site.frame_offset?, vmctx })
-        });
+            for handler in site.exception_handlers {
+                let (tag, handler) = match handler {
+                    FinalizedMachExceptionHandler::Tag(tag, handler) => (tag.as_u32(), *handler),
+                    FinalizedMachExceptionHandler::Default(handler) => (NONE, *handler),
+                    FinalizedMachExceptionHandler::Context(_) => continue,
+                };
+                handlers.push(HandlerRow { ret: site.ret_addr, handler, sp, vmctx, tag });
+            }
+        }
         let srclocs = buffer.get_srclocs_sorted();
         let offset_of = |pc: u32| {
             let after = srclocs.partition_point(|loc| loc.start <= pc);
@@ -403,8 +400,9 @@ impl Worker {
                 .map(|r| ModuleReloc::from_mach_reloc(r, &self.ctx.func, id))
                 .collect(),
             sites: calls.chain(traps).collect(),
+            handlers,
         };
-        Ok((code, entry))
+        Ok(code)
     }
 }
 
@@ -458,10 +456,12 @@ fn assemble(
             &mut worker.ctx,
             &mut worker.frontend,
         );
-        let (code, entry) = worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
-        let entry = entry.ok_or_else(|| failed("array entry", LeftOut::Unsupported("no handler".into())))?;
+        let code = worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
+        let [HandlerRow { ret, handler, sp, vmctx, .. }] = code.handlers[..] else {
+            return Err(failed("array entry", LeftOut::Unsupported("not one handler".into())));
+        };
         let start = define(&mut module, &mut tables.sites, id, code)?;
-        tables.entries.push(EntryRow { ret: start + entry.ret, handler: start + entry.handler, ..entry });
+        tables.entries.push(EntryRow { ret: start + ret, handler: start + handler, sp, vmctx });
     }
     tables.entries_end = module.len();
 
@@ -470,7 +470,7 @@ fn assemble(
         let Some(sig) = info.types[ty].as_func() else { continue };
         if want.load(Ordering::Relaxed) && module.start(id).is_none() && target.carries(sig) {
             stubs::stub(target, sig, &mut worker.ctx, &mut worker.frontend);
-            let (code, _) = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
+            let code = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
             define(&mut module, &mut tables.sites, id, code)?;
         }
     }
@@ -489,12 +489,17 @@ fn assemble(
                     true => stubs::fallback(target, sig, func.0, &mut worker.ctx, &mut worker.frontend),
                     false => stubs::nothing(target, &mut worker.ctx, &mut worker.frontend),
                 }
-                let (code, _) = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
+                let code = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
                 (code, NONE)
             }
         };
-        let len = code.bytes.len() as u32;
+        let (len, handlers) = (code.bytes.len() as u32, code.handlers.clone());
         let start = define(&mut module, &mut tables.sites, id, code)?;
+        tables.handlers.extend(handlers.into_iter().map(|row| HandlerRow {
+            ret: start + row.ret,
+            handler: start + row.handler,
+            ..row
+        }));
         tables.funcs.push(FuncRow { start, len, entry });
     }
     tables.text_len = module.len();
