@@ -67,6 +67,12 @@ pub trait Guest {
         new_size: usize,
     ) -> Result<usize>;
 
+    /// What this side knows a resource by that Rust names by a type: the resource of a guest that
+    /// [`GuestOwn`](crate::typed::GuestOwn) stands for. The host's own resources are what they are.
+    fn resource_type(&self, rt: ResourceType) -> ResourceType {
+        rt
+    }
+
     /// Takes the owned handle `index` of type `rt` out of the handle table (`lift_own`).
     fn lift_own(&mut self, index: u32, rt: ResourceType) -> Result<Resource>;
 

@@ -1,8 +1,8 @@
 //! Rust types as component values: lifted and lowered without a `Val` in between.
 //!
 //! A Rust type that is a component type says so by `ComponentType` and moves by `Lift` and `Lower`: numbers, `bool`, `char`,
-//! `String`, `str`, `Vec`, slices, `Option`, `Result`, tuples up to 12, `Own` and `Borrow`, and the types that `record!`,
-//! `variant!`, `enumeration!` and `flags!` declare. Parameters are tuples (`ValueList`), a result is `()` or a type
+//! `String`, `str`, `Vec`, slices, arrays, maps, `Option`, `Result`, tuples up to 12, `Own` and `Borrow` (resources of the host),
+//! `GuestOwn` and `GuestBorrow` (resources of a guest), and the types that `record!`, `variant!`, `enumeration!` and `flags!` declare. Parameters are tuples (`ValueList`), a result is `()` or a type
 //! (`OptionalType`).
 //!
 //! The results, traps and `realloc` calls are those of load.rs, store.rs, lift.rs and lower.rs: the tests hold the two paths
@@ -10,6 +10,8 @@
 //!
 //! Must not know: functions, linkers.
 
+mod collections;
+mod guest_resource;
 mod macros;
 mod values;
 
@@ -25,6 +27,7 @@ use crate::types::{FuncType, TypeError, ValType};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use guest_resource::{GuestBorrow, GuestOwn};
 pub use values::{Borrow, Own};
 
 /// A Rust type that is a component type.

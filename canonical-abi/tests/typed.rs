@@ -13,6 +13,7 @@ use mini_wasm_canonical_abi::*;
 use plain_guest::{PlainGuest, trap};
 use proptest::prelude::*;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 record! {
@@ -110,6 +111,7 @@ fn of_host(val: Val) -> Val {
         Val::List(List::Vals(vals)) => Val::List(all(vals).into()),
         Val::Record(vals) => Val::Record(all(vals)),
         Val::Tuple(vals) => Val::Tuple(all(vals)),
+        Val::Map(entries) => Val::Map(entries.into_iter().map(|(k, v)| (of_host(k), of_host(v))).collect()),
         Val::Variant { case, payload } => Val::Variant { case, payload: boxed(payload) },
         Val::Option(payload) => Val::Option(boxed(payload)),
         Val::Result(Ok(payload)) => Val::Result(Ok(boxed(payload))),
@@ -140,6 +142,25 @@ fn lists_go_both_ways() {
     both_ways(Vec::<u8>::new());
     both_ways((1u8, vec![u64::MAX, 1, 0], vec![1.5f32, -0.0], vec![true, false], vec!['a', '☃']));
     both_ways(vec![vec![(1u8, 2u32)], vec![], vec![(3, 4), (5, 6)]]);
+}
+
+#[test]
+fn maps_and_arrays_go_both_ways() {
+    both_ways(BTreeMap::from([("one".to_string(), 1_u16), ("two".to_string(), 2), (String::new(), 0)]));
+    both_ways(BTreeMap::<char, bool>::new());
+    both_ways(vec![BTreeMap::from([(1_u8, vec!["é".to_string()])])]);
+    both_ways([1_u16, 2, 3]);
+    both_ways([["a".to_string(), "b".to_string()], ["c".to_string(), "d".to_string()]]);
+    both_ways((7_u8, [(1_u32, false), (2, true)], 9_u64));
+    both_ways([0_u8; 40]);
+}
+
+#[test]
+fn of_two_pairs_with_one_key_the_later_one_counts() {
+    let mut guest = PlainGuest::new(4096);
+    let mut cx = LiftLowerContext::new(&mut guest, Options::default());
+    vec![(5_u32, 1_u32), (6, 2), (5, 3)].store(&mut cx, 8).unwrap();
+    assert_eq!(BTreeMap::<u32, u32>::load(&mut cx, 8).unwrap(), BTreeMap::from([(5, 3), (6, 2)]));
 }
 
 #[test]

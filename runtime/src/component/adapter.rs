@@ -31,6 +31,7 @@ pub(super) fn call(
         store,
         lifted,
         true,
+        &[],
         |store| {
             let mut flat_args = CoreValueIter::new(&flat);
             let mut subtask = Subtask::new();

@@ -13,7 +13,7 @@ use super::abi::{
     PtrType,
 };
 use super::adapter;
-use super::guest::{CanonContext, InstanceGuest, Scope, leaving, raise};
+use super::guest::{CanonContext, InstanceGuest, ResourceNames, Scope, leaving, raise};
 use super::instance::FuncItem;
 use super::resource::ResourceItem;
 use crate::error::{Error, Result};
@@ -94,6 +94,7 @@ pub(super) fn canon_lift<A, R, S>(
     store: &mut StoreInner,
     lifted: &Lifted,
     between: bool,
+    names: &ResourceNames,
     on_start: impl FnOnce(&mut StoreInner) -> Result<A>,
     lower_params: impl FnOnce(&mut Context<'_, '_>, &A, &mut CoreValueSink<'_>) -> abi::Result<()>,
     lift_result: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<R>,
@@ -105,7 +106,7 @@ pub(super) fn canon_lift<A, R, S>(
         let failed = |error| Failed::Call(raise(error, between));
         let args = on_start(store).map_err(Failed::Arguments)?;
         let mut slots = [0; CALL_SLOTS];
-        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
+        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope)).with_names(names);
         lower_params(&mut guest.context(), &args, &mut CoreValueSink::new(&mut slots)).map_err(|error| {
             match error {
                 abi::Error::Type(_) => Failed::Arguments(raise(error, between)),
@@ -113,7 +114,7 @@ pub(super) fn canon_lift<A, R, S>(
             }
         })?;
         lifted.callee.call_raw(store, &mut slots).map_err(Failed::Call)?;
-        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope));
+        let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope)).with_names(names);
         let result = lift_result(&mut guest.context(), &mut CoreValueIter::new(&slots)).map_err(failed)?;
         if let Some(task) = store.task(scope) {
             task.check_return().map_err(|trap| failed(trap.into()))?;

@@ -1,14 +1,19 @@
 //! Component functions as the embedder calls them.
 
 use super::abi::typed::{LiftOptional, LowerList, func_type};
-use super::abi::{FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values, lower_flat_values};
+use super::abi::{
+    FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, ResourceType, Val, ValType, lift_flat_values,
+    lower_flat_values,
+};
 use super::canon::{Lifted, canon_lift};
+use super::guest::ResourceNames;
 use super::instance::{ComponentStore, FuncItem};
 use crate::error::{Error, Result};
 use crate::handle::StoreId;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 /// A component function of a store.
@@ -63,6 +68,7 @@ impl Func {
             store,
             &lifted,
             false,
+            &[],
             |_| Ok(()),
             |cx, (), out| lower_flat_values(cx, MAX_FLAT_PARAMS, args, params, None, out),
             |cx, flat_results| lift_flat_values(cx, MAX_FLAT_RESULTS, flat_results, results),
@@ -83,14 +89,42 @@ impl Func {
         };
         let want = func_type::<P, R>()?;
         let have = &lifted.ty;
-        if want.param_types() != have.param_types() || want.result() != have.result() {
+        let mut names = Vec::new();
+        let types = |func: &FuncType| -> Vec<ValType> {
+            func.param_types().iter().chain(func.result_types()).cloned().collect()
+        };
+        let fits = want.param_types().len() == have.param_types().len()
+            && want.result_types().len() == have.result_types().len()
+            && types(&want)
+                .iter()
+                .zip(&types(have))
+                .all(|(want, have)| want.matches(have, &mut |name, rt| named(&mut names, name, rt)));
+        if !fits {
             return Err(Error::usage(format!(
                 "the function is {}, not {}",
                 Signature(have),
                 Signature(&want)
             )));
         }
-        Ok(TypedFunc { store: self.store, lifted, types: PhantomData })
+        Ok(TypedFunc { store: self.store, lifted, names: names.into(), types: PhantomData })
+    }
+}
+
+/// Whether the Rust type `name` can stand for the resource `rt`: a resource of the host is itself, one of a guest is named by
+/// whatever type it meets first, and each by one only.
+fn named(names: &mut Vec<(ResourceType, ResourceType)>, name: ResourceType, rt: ResourceType) -> bool {
+    if name == rt {
+        return true;
+    }
+    if matches!(rt, ResourceType::Host(_)) {
+        return false;
+    }
+    match names.iter().find(|(known, named)| *known == name || *named == rt) {
+        Some(pair) => *pair == (name, rt),
+        None => {
+            names.push((name, rt));
+            true
+        }
     }
 }
 
@@ -115,12 +149,19 @@ impl core::fmt::Display for Signature<'_> {
 pub struct TypedFunc<P, R> {
     store: StoreId,
     lifted: Arc<Lifted>,
+    /// What the types of guests' resources stand for in this store.
+    names: Arc<ResourceNames>,
     types: PhantomData<fn(P) -> R>,
 }
 
 impl<P, R> Clone for TypedFunc<P, R> {
     fn clone(&self) -> TypedFunc<P, R> {
-        TypedFunc { store: self.store, lifted: self.lifted.clone(), types: PhantomData }
+        TypedFunc {
+            store: self.store,
+            lifted: self.lifted.clone(),
+            names: self.names.clone(),
+            types: PhantomData,
+        }
     }
 }
 
@@ -136,6 +177,7 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
             store,
             &self.lifted,
             false,
+            &self.names,
             |_| Ok(()),
             |cx, (), out| params.lower_flat_values(cx, MAX_FLAT_PARAMS, None, out),
             |cx, flat_results| R::lift_flat_result(cx, flat_results),

@@ -36,7 +36,11 @@ pub(super) struct InstanceGuest<'a> {
     store: &'a mut StoreInner,
     cx: &'a CanonContext,
     scope: Scope<'a>,
+    names: &'a ResourceNames,
 }
+
+/// Which resource of a store each Rust type names that stands for a guest's resource (`GuestOwn`).
+pub(super) type ResourceNames = [(ResourceType, ResourceType)];
 
 impl<'a> InstanceGuest<'a> {
     pub(super) fn new(
@@ -44,7 +48,12 @@ impl<'a> InstanceGuest<'a> {
         cx: &'a CanonContext,
         scope: Scope<'a>,
     ) -> InstanceGuest<'a> {
-        InstanceGuest { store, cx, scope }
+        InstanceGuest { store, cx, scope, names: &[] }
+    }
+
+    /// The same, for a host that names resources of guests.
+    pub(super) fn with_names(self, names: &'a ResourceNames) -> InstanceGuest<'a> {
+        InstanceGuest { names, ..self }
     }
 
     /// The context that lifts and lowers with it.
@@ -99,6 +108,10 @@ impl Guest for InstanceGuest<'_> {
         leaving(self.store, self.cx.instance, |store| realloc.call_raw(store, &mut slots))
             .map_err(AbiError::guest)?;
         Ok(slots[0] as u32 as usize)
+    }
+
+    fn resource_type(&self, rt: ResourceType) -> ResourceType {
+        self.names.iter().find(|(name, _)| *name == rt).map_or(rt, |&(_, rt)| rt)
     }
 
     fn lift_own(&mut self, index: u32, rt: ResourceType) -> abi::Result<Resource> {
