@@ -1,7 +1,7 @@
 //! Rust types as component values: lifted and lowered without a `Val` in between.
 //!
 //! A Rust type that is a component type says so by `ComponentType` and moves by `Lift` and `Lower`: numbers, `bool`, `char`,
-//! `String`, `str`, `Vec`, slices, arrays, maps, `Option`, `Result`, tuples up to 12, `Own` and `Borrow` (resources of the host),
+//! `String`, `str`, `Vec`, slices, arrays, maps, `Option`, `Result`, tuples up to 16, `Own` and `Borrow` (resources of the host),
 //! `GuestOwn` and `GuestBorrow` (resources of a guest), and the types that `record!`, `variant!`, `enumeration!` and `flags!` declare. Parameters are tuples (`ValueList`), a result is `()` or a type
 //! (`OptionalType`).
 //!
@@ -295,6 +295,20 @@ impl LowerList for () {
     }
 }
 
+/// A Rust type that lowers as `T` does, so that what a caller only lends need not be owned first: `&str` for `String`, `&[E]` for
+/// `Vec<E>`, `&T` and `T` itself.
+pub trait LowerAs<T: ComponentType>: Lower {}
+
+impl<T: Lower> LowerAs<T> for T {}
+impl<T: Lower> LowerAs<T> for &T {}
+impl LowerAs<String> for &str {}
+impl<T: Lower> LowerAs<Vec<T>> for &[T] {}
+
+/// Parameters that lower as `P` do, one by one.
+pub trait LowerListAs<P>: LowerList {}
+
+impl LowerListAs<()> for () {}
+
 /// The type of a function with the parameters `P` and the result `R`. Rust types have no parameter names: they are empty.
 pub fn func_type<P: ValueList, R: OptionalType>() -> Result<FuncType, TypeError> {
     Ok(FuncType::new(P::val_types()?.into_iter().map(|t| ("", t)), R::payload_type()?))
@@ -312,7 +326,7 @@ fn spilled<G: Guest + ?Sized>(
 }
 
 macro_rules! tuples {
-    ($($($name:ident $i:tt)*;)*) => {$(
+    ($($($name:ident $as:ident $i:tt)*;)*) => {$(
         impl<$($name: ComponentType),*> ComponentType for ($($name,)*) {
             const LAYOUT: Layout = RecordLayout::new()$(.field($name::LAYOUT))*.finish();
 
@@ -393,21 +407,27 @@ macro_rules! tuples {
                 }
             }
         }
+
+        impl<$($as: ComponentType, $name: LowerAs<$as>),*> LowerListAs<($($as,)*)> for ($($name,)*) {}
     )*};
 }
 tuples! {
-    A 0;
-    A 0 B 1;
-    A 0 B 1 C 2;
-    A 0 B 1 C 2 D 3;
-    A 0 B 1 C 2 D 3 E 4;
-    A 0 B 1 C 2 D 3 E 4 F 5;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6 I 7;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6 I 7 J 8;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6 I 7 J 8 K 9;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6 I 7 J 8 K 9 L 10;
-    A 0 B 1 C 2 D 3 E 4 F 5 H 6 I 7 J 8 K 9 L 10 M 11;
+    A AAs 0;
+    A AAs 0 B BAs 1;
+    A AAs 0 B BAs 1 C CAs 2;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10 M MAs 11;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10 M MAs 11 N NAs 12;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10 M MAs 11 N NAs 12 O OAs 13;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10 M MAs 11 N NAs 12 O OAs 13 P PAs 14;
+    A AAs 0 B BAs 1 C CAs 2 D DAs 3 E EAs 4 F FAs 5 H HAs 6 I IAs 7 J JAs 8 K KAs 9 L LAs 10 M MAs 11 N NAs 12 O OAs 13 P PAs 14 Q QAs 15;
 }
 
 /// Goes over the fields of a record in memory (`load_record`, `store_record`).

@@ -26,3 +26,9 @@ fn component_runs_a_command_with_its_arguments() {
 fn artifact_computes_what_the_module_says() {
     assert_eq!(stdout(env!("CARGO_BIN_EXE_artifact"), &[]), "fib(30) = 832040\n");
 }
+
+#[test]
+fn bindings_calls_what_the_component_exports() {
+    let text = stdout(env!("CARGO_BIN_EXE_bindings"), &[]);
+    assert_eq!(text, "area: Ok(9.0)\narea of nothing: Err(\"empty shape\")\ncounted to 42\n");
+}

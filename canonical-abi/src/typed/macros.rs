@@ -39,55 +39,9 @@ macro_rules! record {
             $vis const WIT_NAME: &'static str = $wit;
         }
 
-        impl $crate::typed::ComponentType for $name {
-            const LAYOUT: $crate::layout::Layout = $crate::layout::RecordLayout::new()
-                $(.field(<$ty as $crate::typed::ComponentType>::LAYOUT))+
-                .finish();
-
-            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
-                $crate::types::ValType::record([
-                    $(($crate::__label!($field $($label)?), <$ty as $crate::typed::ComponentType>::val_type()?),)+
-                ])
-            }
-        }
-
-        impl $crate::typed::Lift for $name {
-            fn load<G: $crate::context::Guest + ?Sized>(
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<Self> {
-                let mut fields = $crate::typed::Fields::at(ptr);
-                Ok($name { $($field: fields.load(cx)?,)+ })
-            }
-
-            fn lift_flat<G: $crate::context::Guest + ?Sized>(
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                vi: &mut $crate::lift::CoreValueIter<'_>,
-            ) -> $crate::error::Result<Self> {
-                Ok($name { $($field: <$ty as $crate::typed::Lift>::lift_flat(cx, vi)?,)+ })
-            }
-        }
-
-        impl $crate::typed::Lower for $name {
-            fn store<G: $crate::context::Guest + ?Sized>(
-                &self,
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<()> {
-                let mut fields = $crate::typed::Fields::at(ptr);
-                $(fields.store(cx, &self.$field)?;)+
-                Ok(())
-            }
-
-            fn lower_flat<G: $crate::context::Guest + ?Sized>(
-                &self,
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                out: &mut $crate::lower::CoreValueSink<'_>,
-            ) -> $crate::error::Result<()> {
-                $($crate::typed::Lower::lower_flat(&self.$field, cx, out)?;)+
-                Ok(())
-            }
-        }
+        $crate::__record! { @type $name { $($field: $ty $(= $label)?,)+ } }
+        $crate::__record! { @lift $name { $($field: $ty $(= $label)?,)+ } }
+        $crate::__record! { @lower $name { $($field: $ty $(= $label)?,)+ } }
     };
 }
 
@@ -127,95 +81,10 @@ macro_rules! variant {
             $vis const WIT_NAME: &'static str = $wit;
         }
 
-        impl $crate::typed::VariantType for $name {
-            const CASES: u32 = [$(stringify!($case)),+].len() as u32;
-            const VARIANT: $crate::layout::VariantLayout = $crate::layout::VariantLayoutBuilder::new()
-                $(.case(<$crate::__payload_type!($($ty)?) as $crate::typed::OptionalType>::PAYLOAD))+
-                .finish();
-        }
-
-        impl $crate::typed::ComponentType for $name {
-            const LAYOUT: $crate::layout::Layout = <$name as $crate::typed::VariantType>::VARIANT.layout;
-
-            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
-                $crate::types::ValType::variant([$((
-                    $crate::__label!($case $($label)?),
-                    <$crate::__payload_type!($($ty)?) as $crate::typed::OptionalType>::payload_type()?,
-                ),)+])
-            }
-        }
-
-        impl $crate::typed::Lift for $name {
-            fn load<G: $crate::context::Guest + ?Sized>(
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<Self> {
-                #[allow(clippy::enum_variant_names)]
-                enum CaseIndex { $($case),+ }
-                let (case, _payload) = <$name as $crate::typed::VariantType>::load_case(cx, ptr)?;
-                $(if case == CaseIndex::$case as u32 {
-                    return Ok($name::$case $((<$ty as $crate::typed::Lift>::load(cx, _payload)?))?);
-                })+
-                Err($crate::typed::no_such_case::<$name>(case))
-            }
-
-            fn lift_flat<G: $crate::context::Guest + ?Sized>(
-                _cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                vi: &mut $crate::lift::CoreValueIter<'_>,
-            ) -> $crate::error::Result<Self> {
-                #[allow(clippy::enum_variant_names)]
-                enum CaseIndex { $($case),+ }
-                let (case, end) = <$name as $crate::typed::VariantType>::lift_flat_case(vi)?;
-                $(if case == CaseIndex::$case as u32 {
-                    let value = $name::$case $((<$ty as $crate::typed::Lift>::lift_flat(_cx, vi)?))?;
-                    vi.skip_to(end);
-                    return Ok(value);
-                })+
-                Err($crate::typed::no_such_case::<$name>(case))
-            }
-        }
-
-        impl $crate::typed::Lower for $name {
-            fn store<G: $crate::context::Guest + ?Sized>(
-                &self,
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<()> {
-                #[allow(clippy::enum_variant_names)]
-                enum CaseIndex { $($case),+ }
-                match self {
-                    $($name::$case $(($crate::__payload!(payload $ty)))? => {
-                        let _ptr = <$name as $crate::typed::VariantType>::store_case(
-                            cx,
-                            ptr,
-                            CaseIndex::$case as u32,
-                        )?;
-                        $(<$ty as $crate::typed::Lower>::store(payload, cx, _ptr)?;)?
-                    })+
-                }
-                Ok(())
-            }
-
-            fn lower_flat<G: $crate::context::Guest + ?Sized>(
-                &self,
-                _cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                out: &mut $crate::lower::CoreValueSink<'_>,
-            ) -> $crate::error::Result<()> {
-                #[allow(clippy::enum_variant_names)]
-                enum CaseIndex { $($case),+ }
-                let end = match self {
-                    $($name::$case $(($crate::__payload!(payload $ty)))? => {
-                        let end = <$name as $crate::typed::VariantType>::lower_flat_case(
-                            out,
-                            CaseIndex::$case as u32,
-                        )?;
-                        $(<$ty as $crate::typed::Lower>::lower_flat(payload, _cx, out)?;)?
-                        end
-                    })+
-                };
-                out.pad_to(end)
-            }
-        }
+        $crate::__variant! { @cases $name { $($case $(($ty))? $(= $label)?,)+ } }
+        $crate::__variant! { @type $name { $($case $(($ty))? $(= $label)?,)+ } }
+        $crate::__variant! { @lift $name { $($case $(($ty))? $(= $label)?,)+ } }
+        $crate::__variant! { @lower $name { $($case $(($ty))? $(= $label)?,)+ } }
     };
 }
 
@@ -254,55 +123,10 @@ macro_rules! enumeration {
             $vis const ALL: &'static [$name] = &[$($name::$case),+];
         }
 
-        impl $crate::typed::VariantType for $name {
-            const CASES: u32 = $name::ALL.len() as u32;
-            const VARIANT: $crate::layout::VariantLayout =
-                $crate::layout::VariantLayoutBuilder::new().cases($name::ALL.len() as u32).finish();
-        }
-
-        impl $crate::typed::ComponentType for $name {
-            const LAYOUT: $crate::layout::Layout = <$name as $crate::typed::VariantType>::VARIANT.layout;
-
-            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
-                $crate::types::ValType::enumeration([$($crate::__label!($case $($label)?)),+])
-            }
-        }
-
-        impl $crate::typed::Lift for $name {
-            fn load<G: $crate::context::Guest + ?Sized>(
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<Self> {
-                let (case, _) = <$name as $crate::typed::VariantType>::load_case(cx, ptr)?;
-                $name::ALL.get(case as usize).copied().ok_or_else(|| $crate::typed::no_such_case::<$name>(case))
-            }
-
-            fn lift_flat<G: $crate::context::Guest + ?Sized>(
-                _: &mut $crate::context::LiftLowerContext<'_, G>,
-                vi: &mut $crate::lift::CoreValueIter<'_>,
-            ) -> $crate::error::Result<Self> {
-                let (case, _) = <$name as $crate::typed::VariantType>::lift_flat_case(vi)?;
-                $name::ALL.get(case as usize).copied().ok_or_else(|| $crate::typed::no_such_case::<$name>(case))
-            }
-        }
-
-        impl $crate::typed::Lower for $name {
-            fn store<G: $crate::context::Guest + ?Sized>(
-                &self,
-                cx: &mut $crate::context::LiftLowerContext<'_, G>,
-                ptr: usize,
-            ) -> $crate::error::Result<()> {
-                <$name as $crate::typed::VariantType>::store_case(cx, ptr, *self as u32).map(|_| ())
-            }
-
-            fn lower_flat<G: $crate::context::Guest + ?Sized>(
-                &self,
-                _: &mut $crate::context::LiftLowerContext<'_, G>,
-                out: &mut $crate::lower::CoreValueSink<'_>,
-            ) -> $crate::error::Result<()> {
-                <$name as $crate::typed::VariantType>::lower_flat_case(out, *self as u32).map(|_| ())
-            }
-        }
+        $crate::__variant! { @cases $name { $($case $(= $label)?,)+ } }
+        $crate::__variant! { @enumeration $name { $($case $(= $label)?,)+ } }
+        $crate::__variant! { @lift $name { $($case $(= $label)?,)+ } }
+        $crate::__variant! { @lower $name { $($case $(= $label)?,)+ } }
     };
 }
 
@@ -458,6 +282,174 @@ macro_rules! flags {
                 out: &mut $crate::lower::CoreValueSink<'_>,
             ) -> $crate::error::Result<()> {
                 out.push(u64::from(self.bits & $name::all().bits))
+            }
+        }
+    };
+}
+
+/// What makes a struct a record: `@type`, `@lift`, `@lower` each give one trait. For `record!` and for derives.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __record {
+    (@type $name:ident { $($field:ident: $ty:ty $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::ComponentType for $name {
+            const LAYOUT: $crate::layout::Layout = $crate::layout::RecordLayout::new()
+                $(.field(<$ty as $crate::typed::ComponentType>::LAYOUT))+
+                .finish();
+
+            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
+                $crate::types::ValType::record([
+                    $(($crate::__label!($field $($label)?), <$ty as $crate::typed::ComponentType>::val_type()?),)+
+                ])
+            }
+        }
+    };
+    (@lift $name:ident { $($field:ident: $ty:ty $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::Lift for $name {
+            fn load<G: $crate::context::Guest + ?Sized>(
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                ptr: usize,
+            ) -> $crate::error::Result<Self> {
+                let mut fields = $crate::typed::Fields::at(ptr);
+                Ok($name { $($field: fields.load(cx)?,)+ })
+            }
+
+            fn lift_flat<G: $crate::context::Guest + ?Sized>(
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                vi: &mut $crate::lift::CoreValueIter<'_>,
+            ) -> $crate::error::Result<Self> {
+                Ok($name { $($field: <$ty as $crate::typed::Lift>::lift_flat(cx, vi)?,)+ })
+            }
+        }
+    };
+    (@lower $name:ident { $($field:ident: $ty:ty $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::Lower for $name {
+            fn store<G: $crate::context::Guest + ?Sized>(
+                &self,
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                ptr: usize,
+            ) -> $crate::error::Result<()> {
+                let mut fields = $crate::typed::Fields::at(ptr);
+                $(fields.store(cx, &self.$field)?;)+
+                Ok(())
+            }
+
+            fn lower_flat<G: $crate::context::Guest + ?Sized>(
+                &self,
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                out: &mut $crate::lower::CoreValueSink<'_>,
+            ) -> $crate::error::Result<()> {
+                $($crate::typed::Lower::lower_flat(&self.$field, cx, out)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+/// What makes a Rust enum a variant or (`@enumeration` for `@type`) an enum, which moves as a variant without payloads does.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __variant {
+    (@cases $name:ident { $($case:ident $(($ty:ty))? $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::VariantType for $name {
+            const CASES: u32 = [$(stringify!($case)),+].len() as u32;
+            const VARIANT: $crate::layout::VariantLayout = $crate::layout::VariantLayoutBuilder::new()
+                $(.case(<$crate::__payload_type!($($ty)?) as $crate::typed::OptionalType>::PAYLOAD))+
+                .finish();
+        }
+    };
+    (@type $name:ident { $($case:ident $(($ty:ty))? $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::ComponentType for $name {
+            const LAYOUT: $crate::layout::Layout = <$name as $crate::typed::VariantType>::VARIANT.layout;
+
+            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
+                $crate::types::ValType::variant([$((
+                    $crate::__label!($case $($label)?),
+                    <$crate::__payload_type!($($ty)?) as $crate::typed::OptionalType>::payload_type()?,
+                ),)+])
+            }
+        }
+    };
+    (@enumeration $name:ident { $($case:ident $(($ty:ty))? $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::ComponentType for $name {
+            const LAYOUT: $crate::layout::Layout = <$name as $crate::typed::VariantType>::VARIANT.layout;
+
+            fn val_type() -> ::core::result::Result<$crate::types::ValType, $crate::types::TypeError> {
+                $crate::types::ValType::enumeration([$($crate::__label!($case $($label)?)),+])
+            }
+        }
+    };
+    (@lift $name:ident { $($case:ident $(($ty:ty))? $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::Lift for $name {
+            fn load<G: $crate::context::Guest + ?Sized>(
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                ptr: usize,
+            ) -> $crate::error::Result<Self> {
+                #[allow(clippy::enum_variant_names)]
+                enum CaseIndex { $($case),+ }
+                let (case, _payload) = <$name as $crate::typed::VariantType>::load_case(cx, ptr)?;
+                $(if case == CaseIndex::$case as u32 {
+                    return Ok($name::$case $((<$ty as $crate::typed::Lift>::load(cx, _payload)?))?);
+                })+
+                Err($crate::typed::no_such_case::<$name>(case))
+            }
+
+            fn lift_flat<G: $crate::context::Guest + ?Sized>(
+                _cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                vi: &mut $crate::lift::CoreValueIter<'_>,
+            ) -> $crate::error::Result<Self> {
+                #[allow(clippy::enum_variant_names)]
+                enum CaseIndex { $($case),+ }
+                let (case, end) = <$name as $crate::typed::VariantType>::lift_flat_case(vi)?;
+                $(if case == CaseIndex::$case as u32 {
+                    let value = $name::$case $((<$ty as $crate::typed::Lift>::lift_flat(_cx, vi)?))?;
+                    vi.skip_to(end);
+                    return Ok(value);
+                })+
+                Err($crate::typed::no_such_case::<$name>(case))
+            }
+        }
+    };
+    (@lower $name:ident { $($case:ident $(($ty:ty))? $(= $label:literal)?,)+ }) => {
+        impl $crate::typed::Lower for $name {
+            fn store<G: $crate::context::Guest + ?Sized>(
+                &self,
+                cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                ptr: usize,
+            ) -> $crate::error::Result<()> {
+                #[allow(clippy::enum_variant_names)]
+                enum CaseIndex { $($case),+ }
+                match self {
+                    $($name::$case $(($crate::__payload!(payload $ty)))? => {
+                        let _ptr = <$name as $crate::typed::VariantType>::store_case(
+                            cx,
+                            ptr,
+                            CaseIndex::$case as u32,
+                        )?;
+                        $(<$ty as $crate::typed::Lower>::store(payload, cx, _ptr)?;)?
+                    })+
+                }
+                Ok(())
+            }
+
+            fn lower_flat<G: $crate::context::Guest + ?Sized>(
+                &self,
+                _cx: &mut $crate::context::LiftLowerContext<'_, G>,
+                out: &mut $crate::lower::CoreValueSink<'_>,
+            ) -> $crate::error::Result<()> {
+                #[allow(clippy::enum_variant_names)]
+                enum CaseIndex { $($case),+ }
+                let end = match self {
+                    $($name::$case $(($crate::__payload!(payload $ty)))? => {
+                        let end = <$name as $crate::typed::VariantType>::lower_flat_case(
+                            out,
+                            CaseIndex::$case as u32,
+                        )?;
+                        $(<$ty as $crate::typed::Lower>::lower_flat(payload, _cx, out)?;)?
+                        end
+                    })+
+                };
+                out.pad_to(end)
             }
         }
     };

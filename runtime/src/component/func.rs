@@ -1,6 +1,6 @@
 //! Component functions as the embedder calls them.
 
-use super::abi::typed::{LiftOptional, LowerList, func_type};
+use super::abi::typed::{LiftOptional, LowerList, LowerListAs, func_type};
 use super::abi::{
     FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, ResourceType, Val, ValType, lift_flat_values,
     lower_flat_values,
@@ -171,7 +171,18 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
     /// # Errors
     /// As for [`Func::call`].
     pub fn call(&self, mut store: impl AsStoreMut, params: P) -> Result<R> {
-        let store = store.as_store_mut();
+        self.call_raw(store.as_store_mut(), &params)
+    }
+
+    /// Calls it with parameters that lower as `P` does without being it: `("text", &[1, 2][..])` for `(String, Vec<u32>)`.
+    ///
+    /// # Errors
+    /// As for [`Func::call`].
+    pub fn call_lent<Q: LowerListAs<P>>(&self, mut store: impl AsStoreMut, params: Q) -> Result<R> {
+        self.call_raw(store.as_store_mut(), &params)
+    }
+
+    fn call_raw(&self, store: &mut StoreInner, params: &impl LowerList) -> Result<R> {
         store.check(self.store)?;
         canon_lift(
             store,

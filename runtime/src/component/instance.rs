@@ -150,6 +150,20 @@ impl Instance {
         self.exports(store).ok()?.func(store, name)
     }
 
+    /// The same with Rust types.
+    ///
+    /// # Errors
+    /// `Usage` when there is no such export or it has another type; the message says what is exported instead.
+    pub fn typed<P: LowerList, R: LiftOptional>(
+        self,
+        store: &mut (impl AsStoreMut + ?Sized),
+        name: &str,
+    ) -> Result<TypedFunc<P, R>> {
+        let exports = self.exports(store)?;
+        let func = exports.func(store, name).ok_or_else(|| missing(&exports, "the component", name))?;
+        func.typed(store).map_err(|error| error.context(format!("`{name}`")))
+    }
+
     /// A function of an exported instance, such as `run` of `wasi:cli/run@0.2.0`; both names as for [`Instance::func`].
     pub fn func_of(self, store: &mut (impl AsStoreMut + ?Sized), instance: &str, name: &str) -> Option<Func> {
         self.exports(store).ok()?.instance(instance)?.func(store, name)
@@ -167,18 +181,16 @@ impl Instance {
         name: &str,
     ) -> Result<TypedFunc<P, R>> {
         let exports = self.exports(store)?;
-        let Some(inner) = exports.instance(instance) else {
-            let names: Vec<&str> = exports.iter().map(|(name, _)| name).collect();
-            let found = if names.is_empty() { String::from("nothing") } else { names.join(", ") };
-            return Err(Error::usage(format!(
-                "the component does not export `{instance}`; it exports {found}"
-            )));
-        };
-        let func = inner.func(store, name);
-        let func =
-            func.ok_or_else(|| Error::usage(format!("`{instance}` does not export the function `{name}`")))?;
+        let inner = exports.instance(instance).ok_or_else(|| missing(&exports, "the component", instance))?;
+        let func = inner.func(store, name).ok_or_else(|| missing(&inner, &format!("`{instance}`"), name))?;
         func.typed(store).map_err(|error| error.context(format!("`{instance}#{name}`")))
     }
+}
+
+fn missing(exports: &Exports, who: &str, name: &str) -> Error {
+    let names: Vec<&str> = exports.iter().map(|(name, _)| name).collect();
+    let found = if names.is_empty() { String::from("nothing") } else { names.join(", ") };
+    Error::usage(format!("{who} does not export `{name}`; it exports {found}"))
 }
 
 /// The exports of an instance, or of an instance that it exports.
