@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("jit", 2),
     ("wasi", 2),
     ("wast", 2),
+    ("bindgen", 2),
     ("cli", 3),
     ("spec-tests", 4),
     ("benches", 4),

@@ -10,7 +10,7 @@ use super::abi::handle::Subtask;
 use super::abi::{
     CoreValueIter, CoreValueSink, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values, lower_flat_values,
 };
-use super::canon::{CALL_SLOTS, Lifted, canon_lift, out_param};
+use super::canon::{CALL_SLOTS, CalledBy, Lifted, canon_lift, out_param};
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};
 use crate::error::Result;
 use crate::store::StoreInner;
@@ -30,8 +30,7 @@ pub(super) fn call(
     let started = canon_lift(
         store,
         lifted,
-        true,
-        &[],
+        CalledBy::Component,
         |store| {
             let mut flat_args = CoreValueIter::new(&flat);
             let mut subtask = Subtask::new();

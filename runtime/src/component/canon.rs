@@ -79,6 +79,15 @@ fn poison(store: &mut StoreInner, instance: u32) {
     }
 }
 
+/// Who calls a lifted function.
+#[derive(Clone, Copy)]
+pub(super) enum CalledBy<'n> {
+    /// Another component.
+    Component,
+    /// The host, whose Rust types name resources so.
+    Host(&'n ResourceNames),
+}
+
 /// Why a call did not return.
 enum Failed {
     /// The arguments are not there or do not fit; the instance has done nothing but allocate.
@@ -89,18 +98,20 @@ enum Failed {
 
 /// `canon lift`: calls the core function. `on_start` gets the arguments once the instance is entered, `lower_params` puts them
 /// into core values, `lift_result` takes the result out of them; `on_resolve` hands the result on before `post-return` runs.
-/// `between`: the caller is a component.
 pub(super) fn canon_lift<A, R, S>(
     store: &mut StoreInner,
     lifted: &Lifted,
-    between: bool,
-    names: &ResourceNames,
+    caller: CalledBy<'_>,
     on_start: impl FnOnce(&mut StoreInner) -> Result<A>,
     lower_params: impl FnOnce(&mut Context<'_, '_>, &A, &mut CoreValueSink<'_>) -> abi::Result<()>,
     lift_result: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<R>,
     on_resolve: impl FnOnce(&mut StoreInner, A, R) -> Result<S>,
 ) -> Result<S> {
     let instance = lifted.cx.instance;
+    let (between, names): (bool, &ResourceNames) = match caller {
+        CalledBy::Component => (true, &[]),
+        CalledBy::Host(names) => (false, names),
+    };
     let scope = enter(store, instance)?;
     let call = || {
         let failed = |error| Failed::Call(raise(error, between));

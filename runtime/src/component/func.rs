@@ -5,7 +5,7 @@ use super::abi::{
     FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, ResourceType, Val, ValType, lift_flat_values,
     lower_flat_values,
 };
-use super::canon::{Lifted, canon_lift};
+use super::canon::{CalledBy, Lifted, canon_lift};
 use super::guest::ResourceNames;
 use super::instance::{ComponentStore, FuncItem};
 use crate::error::{Error, Result};
@@ -67,8 +67,7 @@ impl Func {
         canon_lift(
             store,
             &lifted,
-            false,
-            &[],
+            CalledBy::Host(&[]),
             |_| Ok(()),
             |cx, (), out| lower_flat_values(cx, MAX_FLAT_PARAMS, args, params, None, out),
             |cx, flat_results| lift_flat_values(cx, MAX_FLAT_RESULTS, flat_results, results),
@@ -187,8 +186,7 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
         canon_lift(
             store,
             &self.lifted,
-            false,
-            &self.names,
+            CalledBy::Host(&self.names),
             |_| Ok(()),
             |cx, (), out| params.lower_flat_values(cx, MAX_FLAT_PARAMS, None, out),
             |cx, flat_results| R::lift_flat_result(cx, flat_results),
