@@ -13,6 +13,8 @@
 //! cargo test -p mini-wasm-spec-tests --test architecture                 who may import whom, where unsafe may stand
 //! cargo test -p mini-wasm-spec-tests --test differential                 random programs: every mode gives the same
 //! cargo run --release -p mini-wasm-spec-tests -- table                   every set in every mode, counted by kind of assertion
+//! cargo run --release -p mini-wasm-spec-tests -- diff --time 3600 --seed 1        the differential fuzzer
+//! cargo run --release -p mini-wasm-spec-tests -- malformed --count 10000000       damaged binaries
 //! CASES=100000 cargo test -p mini-wasm-spec-tests --test malformed       damaged binaries, many more than usual
 //! ```
 //!
@@ -43,6 +45,11 @@
 //! |---|---|
 //! | [`suites`] | which scripts there are, and the features each set of them needs |
 //! | [`gate`] | which feature a refused binary needs that the engine does not have yet |
+//! | [`binary`] | a module's binary taken apart and put together again |
+//! | [`diff`] | the differential fuzzer: the command `diff` |
+//! | [`malformed`] | the fuzzer of damaged binaries: the command `malformed` |
+//! | [`panics`] | panics that somebody caught |
+//! | [`random`] | numbers from a seed |
 //! | [`mode`] | the modes, as engines and ways from bytes to code |
 //! | [`failures`] | the lists, and holding them against what happened |
 //! | [`observe`] | what a program does, comparable |
@@ -57,8 +64,10 @@ pub mod cases;
 pub mod diff;
 pub mod failures;
 pub mod gate;
+pub mod malformed;
 pub mod mode;
 pub mod observe;
+pub mod panics;
 pub mod program;
 pub mod random;
 pub mod source;

@@ -1,7 +1,7 @@
 //! The suites as a table, and the fuzzers, as commands. `lib.rs` says what else there is.
 
 use mini_wasm_spec_tests::diff::{self, Source};
-use mini_wasm_spec_tests::{Mode, table};
+use mini_wasm_spec_tests::{Mode, malformed, panics, table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,6 +23,11 @@ diff       random modules do the same in every engine
     --differences N  ends after so many differences (1)
     --folder PATH    where differences are kept (spec-tests/found)
     --counted N      one module in N is counted operator by operator (8)
+
+malformed  mutations of valid modules, components and artifacts
+    --count N        inputs (100000)
+    --seed N         decides them (1)
+    --folder PATH    where inputs that bring something down are kept (spec-tests/found)
 ";
 
 fn main() -> ExitCode {
@@ -79,6 +84,17 @@ fn command(args: &[String]) -> Result<bool, String> {
             println!("{statistics}");
             Ok(statistics.differences == 0)
         }
+        "malformed" => {
+            options.only(&["count", "seed", "folder"])?;
+            let request = malformed::Request {
+                count: options.number("count", 100_000)?,
+                seed: options.number("seed", 1)?,
+                folder: Some(options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from)),
+            };
+            let found = on_a_large_stack(move || malformed::run(&request));
+            println!("{found}");
+            Ok(found.panics == 0)
+        }
         other => Err(format!("no command {other:?}")),
     }
 }
@@ -88,8 +104,9 @@ const FOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/found");
 
 /// Guests recurse as far as their fuel goes.
 fn on_a_large_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    panics::watch();
     let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(work).expect("a thread is made");
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread.join().unwrap_or_else(|_| panic!("{:?}", panics::take()))
 }
 
 /// `--name value` pairs.

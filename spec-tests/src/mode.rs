@@ -1,6 +1,6 @@
 //! The modes in which everything must give the same.
 
-use mini_wasm_jit::artifact::{Artifact, Kind, Seal, Trust};
+use mini_wasm_jit::artifact::{Artifact, Kind, Refused, Seal, Trust};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::SealKey;
 use mini_wasm_jit::{Jit, LoadOnly};
@@ -106,11 +106,26 @@ impl fmt::Display for Mode {
 
 /// Compiles into an artifact and loads that.
 fn reload(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) -> Result<Artifact> {
+    load(engine, &artifact(engine, bytes, kind, modules)?)?
+        .map_err(|refused| Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason)))
+}
+
+/// The artifact of a module or component, sealed with the key of this process.
+///
+/// # Errors
+/// As [`compile_artifact`].
+pub fn artifact(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) -> Result<Vec<u8>> {
     let seal = Seal::Key(key()?.clone());
     let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
-    let made = compile_artifact(engine.config(), bytes, kind, modules, &options)?;
-    Artifact::load_bytes(engine.config(), &made.bytes, &Trust::key(key()?.clone()))?
-        .map_err(|refused| Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason)))
+    Ok(compile_artifact(engine.config(), bytes, kind, modules, &options)?.bytes)
+}
+
+/// Loads an artifact that was sealed with the key of this process.
+///
+/// # Errors
+/// As [`Artifact::load_bytes`].
+pub fn load(engine: &Engine, artifact: &[u8]) -> Result<std::result::Result<Artifact, Refused>> {
+    Artifact::load_bytes(engine.config(), artifact, &Trust::key(key()?.clone()))
 }
 
 /// The key of this process.

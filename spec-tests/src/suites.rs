@@ -371,6 +371,24 @@ pub fn component() -> Result<Vec<Script>, String> {
     read(&tools_folder()?.join("component-model").join("test"), false, "")
 }
 
+/// The components of those scripts, as binaries.
+///
+/// # Errors
+/// As [`component`].
+pub fn component_binaries() -> Result<Vec<Vec<u8>>, String> {
+    let mut binaries = Vec::new();
+    for script in component()? {
+        let Ok(buffer) = ParseBuffer::new(&script.text) else { continue };
+        let Ok(script) = parser::parse::<Wast<'_>>(&buffer) else { continue };
+        for directive in script.directives {
+            if let WastDirective::Module(mut wat) | WastDirective::ModuleDefinition(mut wat) = directive {
+                binaries.extend(wat.encode());
+            }
+        }
+    }
+    Ok(binaries)
+}
+
 /// The same as a set, run with what the engine has on by default.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
 //! Damaged binaries are refused or run, and nothing else: no panic, no endless loop, no memory past the limits.
 
-use mini_wasm_runtime::component::{Component, Linker};
-use mini_wasm_runtime::{Config, Engine, Module, Store, StoreLimits};
+use mini_wasm_runtime::component::Component;
+use mini_wasm_runtime::{Config, Engine, Module};
 use mini_wasm_spec_tests::cases::cases;
+use mini_wasm_spec_tests::malformed::{self, COMPONENTS, run_component};
 use mini_wasm_spec_tests::observe::{Plan, observe_module};
 use mini_wasm_spec_tests::program::{Choices, Program};
 use proptest::prelude::*;
@@ -48,74 +49,6 @@ proptest! {
             let _ = observe_module(&module, Plan::new(bytes.len() as u64));
         }
     }
-}
-
-/// Small components whose `run` goes through strings, lists, resources, nested components and aliases.
-const COMPONENTS: [&str; 3] = [
-    r#"(component
-        (component $inner
-            (core module $m
-                (memory (export "memory") 1)
-                (global $next (mut i32) (i32.const 64))
-                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-                    (global.get $next)
-                    (global.set $next (i32.add (global.get $next) (i32.add (local.get 3) (i32.const 8)))))
-                (func (export "length") (param i32 i32) (result i32) (local.get 1)))
-            (core instance $i (instantiate $m))
-            (func (export "length") (param "text" string) (result u32)
-                (canon lift (core func $i "length") (memory (core memory $i "memory"))
-                    (realloc (core func $i "realloc")))))
-        (instance $inner (instantiate $inner))
-        (core module $memory (memory (export "memory") 1) (data (i32.const 8) "text"))
-        (core instance $memory (instantiate $memory))
-        (core func $length (canon lower (func $inner "length") (memory (core memory $memory "memory"))))
-        (core module $main
-            (import "" "length" (func $length (param i32 i32) (result i32)))
-            (func (export "run") (result i32) (call $length (i32.const 8) (i32.const 4))))
-        (core instance $main
-            (instantiate $main (with "" (instance (export "length" (func $length))))))
-        (func (export "run") (result u32) (canon lift (core func $main "run"))))"#,
-    r#"(component
-        (type $r (resource (rep i32)))
-        (core func $new (canon resource.new $r))
-        (core func $rep (canon resource.rep $r))
-        (core func $drop (canon resource.drop $r))
-        (core module $main
-            (import "" "new" (func $new (param i32) (result i32)))
-            (import "" "rep" (func $rep (param i32) (result i32)))
-            (import "" "drop" (func $drop (param i32)))
-            (func (export "run") (result i32) (local $handle i32)
-                (local.set $handle (call $new (i32.const 7)))
-                (call $rep (local.get $handle))
-                (call $drop (local.get $handle))))
-        (core instance $main (instantiate $main (with "" (instance
-            (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))))))
-        (func (export "run") (result u32) (canon lift (core func $main "run"))))"#,
-    r#"(component
-        (type $shape (variant (case "none") (case "some" (list u8)) (case "many" (tuple u8 string))))
-        (type $all (record (field "a" $shape) (field "b" (option char)) (field "c" (flags "x" "y"))))
-        (export $shape' "shape" (type $shape))
-        (core module $m
-            (memory (export "memory") 1)
-            (func (export "run") (result i32)
-                (i32.store (i32.const 16) (i32.const 1))
-                (i32.store offset=4 (i32.const 16) (i32.const 40))
-                (i32.store offset=8 (i32.const 16) (i32.const 3))
-                (i32.const 16)))
-        (core instance $i (instantiate $m))
-        (func (export "run") (result $shape')
-            (canon lift (core func $i "run") (memory (core memory $i "memory")))))"#,
-];
-
-/// Instantiates a component and calls `run`; whether it got that far.
-fn run_component(component: &Component) -> bool {
-    let mut store = Store::new(component.engine(), ());
-    store.set_limits(StoreLimits { memory_bytes: 1 << 20, table_elements: 1000, ..StoreLimits::default() });
-    store.set_fuel(100_000);
-    let linker = Linker::<()>::new(component.engine());
-    let Ok(instance) = linker.instantiate(&mut store, component) else { return false };
-    let Some(run) = instance.func(&mut store, "run") else { return false };
-    run.call(&mut store, &[]).is_ok()
 }
 
 proptest! {
@@ -170,4 +103,13 @@ fn every_truncation_of_a_module_is_refused_unless_it_is_one_too() {
             assert!(wasmparser::validate(&binary[..length]).is_ok(), "{length} of {} bytes", binary.len());
         }
     }
+}
+
+/// The command `malformed` (src/main.rs), in small.
+#[test]
+fn mutated_modules_components_and_artifacts_bring_nothing_down() {
+    let request = malformed::Request { count: 3000, seed: 7, folder: None };
+    let found = malformed::run(&request);
+    assert_eq!((found.panics, found.inputs), (0, 3000), "{found}");
+    assert!(found.bodies * 5 >= found.modules_looked_at, "{found}");
 }

@@ -15,8 +15,8 @@ pub mod reduce;
 pub mod source;
 mod statistics;
 
-use crate::Mode;
 use crate::observe::{Observed, Plan, difference, observe};
+use crate::{Mode, panics};
 use mini_wasm_runtime::features::Features;
 use mini_wasm_runtime::{Config, ErrorKind};
 pub use source::Source;
@@ -67,11 +67,13 @@ impl Way {
     /// As [`observe`]; the outer error is a panic's message.
     pub fn run(self, features: Features, binary: &[u8], plan: Plan) -> Result<Observed, String> {
         let config = config(features, self.translator);
-        catch_unwind(AssertUnwindSafe(|| observe(self.mode, config, binary, plan))).map_err(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            format!("a panic: {}", text.unwrap_or_default())
-        })
+        let answer = catch_unwind(AssertUnwindSafe(|| observe(self.mode, config, binary, plan)));
+        // A panic that the engine itself caught, in its compiler, is a fault as well.
+        match (answer, panics::take().first()) {
+            (Ok(observed), None) => Ok(observed),
+            (_, Some(panic)) => Err(format!("a panic: {panic}")),
+            (Err(_), None) => Err("a panic".to_owned()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where random modules come from.
 
-use crate::program::{Choices, Program};
+use crate::program::{Abilities, Choices, Program};
 use crate::random::Random;
 use arbitrary::Unstructured;
 use mini_wasm_runtime::features::Features;
@@ -32,7 +32,7 @@ impl Source {
             Source::Typed => {
                 let length = 200 + random.below(2000);
                 let bytes = random.bytes(length);
-                let program = Program::grow(&mut Choices::new(&bytes));
+                let program = Program::grow_with(&mut Choices::new(&bytes), Abilities::of(features));
                 Some(
                     wat::parse_str(&program.text).unwrap_or_else(|error| panic!("{error}\n{}", program.text)),
                 )
