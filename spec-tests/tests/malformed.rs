@@ -3,6 +3,7 @@
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::{Config, Engine, Module};
 use mini_wasm_spec_tests::cases::cases;
+use mini_wasm_spec_tests::diff::features;
 use mini_wasm_spec_tests::malformed::{self, COMPONENTS, run_component};
 use mini_wasm_spec_tests::observe::{Plan, observe_module};
 use mini_wasm_spec_tests::program::{Choices, Program};
@@ -44,7 +45,7 @@ proptest! {
         let program = Program::grow(&mut Choices::new(&bytes));
         let mut binary = wat::parse_str(&program.text).expect("a generated program is valid text");
         damage(&mut binary, &damages);
-        let engine = Engine::new(Config { fuel: true, ..Config::default() });
+        let engine = Engine::new(Config { fuel: true, features: features(&[]), ..Config::default() });
         if let Ok(module) = Module::new(&engine, binary) {
             let _ = observe_module(&module, Plan::new(bytes.len() as u64));
         }
@@ -61,7 +62,7 @@ proptest! {
     ) {
         let mut binary = wat::parse_str(COMPONENTS[which]).expect("text of a component");
         damage(&mut binary, &damages);
-        let engine = Engine::new(Config { fuel: true, ..Config::default() });
+        let engine = Engine::new(Config { fuel: true, features: features(&[]), ..Config::default() });
         if let Ok(component) = Component::new(&engine, binary) {
             run_component(&component);
         }
@@ -70,7 +71,7 @@ proptest! {
 
 #[test]
 fn every_truncation_of_a_component_is_refused_unless_it_is_one_too() {
-    let engine = Engine::new(Config { fuel: true, ..Config::default() });
+    let engine = Engine::new(Config { fuel: true, features: features(&[]), ..Config::default() });
     for text in COMPONENTS {
         let binary = wat::parse_str(text).expect("text of a component");
         for length in 0..binary.len() {
@@ -94,13 +95,13 @@ fn every_truncation_of_a_module_is_refused_unless_it_is_one_too() {
     let entropy: Vec<u8> = (0..600u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let program = Program::grow(&mut Choices::new(&entropy));
     let binary = wat::parse_str(&program.text).expect("a generated program is valid text");
-    let engine = Engine::new(Config::default());
+    let engine = Engine::new(Config { features: features(&[]), ..Config::default() });
     assert!(Module::new(&engine, binary.clone()).is_ok());
     for length in 0..binary.len() {
         let cut = Module::new(&engine, &binary[..length]);
         // Behind a whole section a module may end, if what it declared is there.
         if cut.is_ok() {
-            assert!(wasmparser::validate(&binary[..length]).is_ok(), "{length} of {} bytes", binary.len());
+            assert!(is_valid(&binary[..length]), "{length} of {} bytes", binary.len());
         }
     }
 }
@@ -112,4 +113,8 @@ fn mutated_modules_components_and_artifacts_bring_nothing_down() {
     let found = malformed::run(&request);
     assert_eq!((found.panics, found.inputs), (0, 3000), "{found}");
     assert!(found.bodies * 5 >= found.modules_looked_at, "{found}");
+}
+
+fn is_valid(binary: &[u8]) -> bool {
+    wasmparser::Validator::new_with_features(features(&[]).wasmparser()).validate_all(binary).is_ok()
 }
