@@ -1,8 +1,8 @@
 //! Core values on the command line, as the text format writes them (core specification 6.3 "Values"): what `run --invoke`
 //! reads and prints.
 
-use mini_wasm_runtime::Val;
 use mini_wasm_runtime::types::{HeapType, RefType, ValType};
+use mini_wasm_runtime::{AnyRef, Val};
 
 /// Reads a value of a type.
 pub(crate) fn parse(ty: ValType, text: &str) -> Result<Val, String> {
@@ -86,7 +86,14 @@ pub(crate) fn format(val: &Val) -> String {
         Val::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
         Val::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
         Val::V128(v) => format!("{v:#034x}"),
-        Val::FuncRef(None) | Val::ExternRef(None) => "null".into(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) => "null".into(),
+        Val::AnyRef(Some(any)) | Val::Externalized(any) => match any {
+            AnyRef::I31(value) => format!("{} {value}", HeapType::I31),
+            AnyRef::Host(host) => format!("{} {}", HeapType::Any, host.0),
+            AnyRef::Struct(_) => HeapType::Struct.to_string(),
+            AnyRef::Array(_) => HeapType::Array.to_string(),
+            AnyRef::Other(_) => HeapType::Any.to_string(),
+        },
         Val::FuncRef(Some(_)) => HeapType::Func.to_string(),
         Val::ExternRef(Some(host)) => format!("{} {}", HeapType::Extern, host.0),
     }
@@ -111,7 +118,7 @@ mod tests {
             Val::F32(v) => u128::from(v),
             Val::F64(v) => u128::from(v),
             Val::V128(v) => v,
-            Val::FuncRef(_) | Val::ExternRef(_) => return None,
+            Val::FuncRef(_) | Val::ExternRef(_) | Val::AnyRef(_) | Val::Externalized(_) => return None,
         })
     }
 

@@ -1,6 +1,8 @@
 //! Bodies of the functions that guest code calls by pointer ([`crate::vm::VmBuiltins`]): what is too big or too rare to be
 //! done inline by an engine. Each takes its fuel by length before it does the work.
 
+pub(crate) mod gc;
+
 use crate::error::Error;
 use crate::instance::InstanceData;
 use crate::interp;
@@ -27,6 +29,14 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     table_copy,
     table_init,
     elem_drop,
+    struct_new: gc::struct_new,
+    array_new: gc::array_new,
+    array_new_data: gc::array_new_data,
+    array_new_elem: gc::array_new_elem,
+    array_fill: gc::array_fill,
+    array_copy: gc::array_copy,
+    array_init_data: gc::array_init_data,
+    array_init_elem: gc::array_init_elem,
     epoch,
     call_own: interp::call_own,
     throw,
@@ -218,19 +228,16 @@ unsafe extern "C" fn table_init(
     // SAFETY: as above.
     let (store, instance) = unsafe { parts(ctx) };
     let number = instance.index;
-    if let Err(trap) = store.consume_fuel(u64::from(len) / BULK_ELEMS_PER_FUEL) {
-        return Status::trap(trap);
-    }
-    match store.table_init(number, index, ElemIdx(elem), to, u64::from(from), u64::from(len)) {
-        Ok(()) => Status::OK,
-        Err(error) => store.park_error(error),
-    }
+    status((|| {
+        store.consume_fuel(u64::from(len) / BULK_ELEMS_PER_FUEL)?;
+        store.table_init(number, index, ElemIdx(elem), to, u64::from(from), u64::from(len))
+    })())
 }
 
 unsafe extern "C" fn elem_drop(ctx: *mut VmContext, elem: u32) -> Status {
     // SAFETY: as above.
     let (_, instance) = unsafe { parts(ctx) };
-    instance.dropped_elems[elem as usize] = true;
+    instance.drop_elem(elem);
     Status::OK
 }
 

@@ -53,6 +53,8 @@ features! {
     relaxed_simd "relaxed-simd" RELAXED_SIMD true "vector operators whose results may depend on the machine";
     exceptions "exceptions" EXCEPTIONS true "exceptions: tags, throw, try_table, exnref";
     legacy_exceptions "legacy-exceptions" LEGACY_EXCEPTIONS false "exceptions as they were first: try, catch, delegate, rethrow";
+    function_references "function-references" FUNCTION_REFERENCES true "typed function references, call_ref, tables with initialisers";
+    gc "gc" GC true "structures, arrays, i31, casts, subtypes, recursive types";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
 }

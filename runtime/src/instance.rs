@@ -1,12 +1,21 @@
 //! Instances (core specification 4.2.5): the immovable context that guest code runs in, and what the engine keeps beside it.
 
 use crate::handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
-use crate::module::{ExternIdx, FuncIdx, Module};
+use crate::module::{ElemItems, ExternIdx, FuncIdx, Module};
 use crate::store::{AsStore, AsStoreMut, StoreInner};
+use crate::val::RawVal;
 use crate::vm::{VmContext, VmFunc, VmImport};
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::ptr::NonNull;
+
+/// Elements of a segment, evaluated.
+#[derive(Default)]
+pub(crate) struct ElemValues {
+    pub(crate) values: Box<[RawVal]>,
+    /// May they be objects? Then the segment is a root.
+    pub(crate) traced: bool,
+}
 
 /// An instance, on the engine's side. Its index in the store never changes.
 pub(crate) struct InstanceData {
@@ -19,7 +28,9 @@ pub(crate) struct InstanceData {
     pub(crate) tables: Box<[u32]>,
     pub(crate) globals: Box<[u32]>,
     pub(crate) tags: Box<[u32]>,
-    pub(crate) dropped_elems: Vec<bool>,
+    dropped_elems: Vec<bool>,
+    /// Elements of segments that are expressions, by segment; empty for the others, and when dropped.
+    pub(crate) elems: Vec<ElemValues>,
     pub(crate) dropped_data: Vec<bool>,
 }
 
@@ -44,6 +55,7 @@ impl InstanceData {
             globals: Box::default(),
             tags: Box::default(),
             dropped_elems: alloc::vec![false; elems],
+            elems: (0..elems).map(|_| ElemValues::default()).collect(),
             dropped_data: alloc::vec![false; data],
         }
     }
@@ -60,6 +72,30 @@ impl InstanceData {
         // SAFETY: the caller vouches.
         let instance = unsafe { context.as_ref()?.instance };
         NonNull::new(instance.cast())
+    }
+
+    /// How many elements a segment has; none when it was dropped.
+    pub(crate) fn elem_len(&self, elem: u32) -> usize {
+        match self.dropped_elems[elem as usize] {
+            true => 0,
+            false => self.module.info().elems[elem as usize].items.len(),
+        }
+    }
+
+    /// An element of a segment that was not dropped.
+    pub(crate) fn elem(&self, elem: u32, index: u32) -> RawVal {
+        match &self.module.info().elems[elem as usize].items {
+            ElemItems::Funcs(funcs) => {
+                self.func(funcs[index as usize]).unwrap_or(core::ptr::null()) as usize as RawVal
+            }
+            ElemItems::Exprs(_) => self.elems[elem as usize].values[index as usize],
+        }
+    }
+
+    /// `elem.drop`
+    pub(crate) fn drop_elem(&mut self, elem: u32) {
+        self.dropped_elems[elem as usize] = true;
+        self.elems[elem as usize] = ElemValues::default();
     }
 
     /// A function of the instance that something may refer to: an import or an escaping one.

@@ -1,14 +1,15 @@
 //! Instantiation (core specification 4.7.6): imports are matched, the context is filled, segments are written, `start` runs.
 
 use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
 use crate::handle::{Extern, Instance};
-use crate::instance::InstanceData;
+use crate::instance::{ElemValues, InstanceData};
 use crate::interp;
 use crate::memory::MemoryData;
-use crate::module::{ConstExpr, ConstOp, DataIdx, ElemIdx, ElemItems, ElemMode, GlobalIdx, Import, Module};
+use crate::module::{ConstExpr, DataIdx, ElemIdx, ElemItems, ElemMode, Import, Module};
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
-use crate::types::{ExternType, MemoryType, TableType, TypeId};
+use crate::types::{ExternType, HeapType, MemoryType, TableType, TypeId};
 use crate::val::RawVal;
 use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
@@ -288,6 +289,13 @@ fn import_entry(module: &Module, index: u32, func: *const VmFunc) -> VmImport {
 fn initialize(store: &mut StoreInner, index: u32, module: &Module) -> Result<()> {
     let info = module.info().clone();
     for (i, elem) in info.elems.iter().enumerate() {
+        if let (ElemItems::Exprs(exprs), false) = (&elem.items, matches!(elem.mode, ElemMode::Declared)) {
+            let values = elem_values(store, index, exprs)?;
+            let traced = !store.engine().types().heap_matches(elem.ty.heap, HeapType::Func);
+            store.instances[index as usize].elems[i] = ElemValues { values, traced };
+        }
+    }
+    for (i, elem) in info.elems.iter().enumerate() {
         match &elem.mode {
             ElemMode::Passive => continue,
             ElemMode::Declared => {}
@@ -297,7 +305,7 @@ fn initialize(store: &mut StoreInner, index: u32, module: &Module) -> Result<()>
                 store.table_init(index, table.0, ElemIdx(i as u32), at, 0, len)?;
             }
         }
-        store.instances[index as usize].dropped_elems[i] = true;
+        store.instances[index as usize].drop_elem(i as u32);
     }
     for (i, data) in info.data.iter().enumerate() {
         let Some((memory, offset)) = &data.active else { continue };
@@ -309,61 +317,25 @@ fn initialize(store: &mut StoreInner, index: u32, module: &Module) -> Result<()>
     Ok(())
 }
 
+/// The elements of a segment, which from now on is a root. Each is evaluated once.
+fn elem_values(store: &mut StoreInner, index: u32, exprs: &[ConstExpr]) -> Result<Box<[RawVal]>> {
+    let base = store.gc.scratch.len();
+    let mut result = Ok(());
+    for expr in exprs {
+        match evaluate(store, index, expr) {
+            Ok(value) => store.gc.scratch.push(value[0]),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    let values = store.gc.scratch.split_off(base);
+    result.map(|()| values.into())
+}
+
 fn offset_of(slot: RawVal, wide: bool) -> u64 {
     if wide { slot } else { u64::from(slot as u32) }
-}
-
-/// The value of a constant expression.
-pub(crate) fn evaluate(store: &StoreInner, instance: u32, expr: &ConstExpr) -> Result<[RawVal; 2]> {
-    let data = &store.instances[instance as usize];
-    let mut stack: Vec<[RawVal; 2]> = Vec::new();
-    let malformed = || Error::malformed("constant expression");
-    for op in &expr.0 {
-        let one = |v: RawVal| [v, 0];
-        let value = match *op {
-            ConstOp::I32(v) => one(u64::from(v as u32)),
-            ConstOp::I64(v) => one(v as u64),
-            ConstOp::F32(bits) => one(u64::from(bits)),
-            ConstOp::F64(bits) => one(bits),
-            ConstOp::V128(v) => [v as u64, (v >> 64) as u64],
-            ConstOp::RefNull => one(0),
-            ConstOp::RefFunc(func) => one(data.func(func).ok_or_else(malformed)? as usize as u64),
-            ConstOp::GlobalGet(global) => global_slots(data, global).ok_or_else(malformed)?,
-            ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => {
-                let (b, a) = (
-                    stack.pop().ok_or_else(malformed)?[0] as u32,
-                    stack.pop().ok_or_else(malformed)?[0] as u32,
-                );
-                one(u64::from(match op {
-                    ConstOp::I32Add => a.wrapping_add(b),
-                    ConstOp::I32Sub => a.wrapping_sub(b),
-                    _ => a.wrapping_mul(b),
-                }))
-            }
-            ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => {
-                let (b, a) = (stack.pop().ok_or_else(malformed)?[0], stack.pop().ok_or_else(malformed)?[0]);
-                one(match op {
-                    ConstOp::I64Add => a.wrapping_add(b),
-                    ConstOp::I64Sub => a.wrapping_sub(b),
-                    _ => a.wrapping_mul(b),
-                })
-            }
-        };
-        stack.push(value);
-    }
-    stack.pop().ok_or_else(malformed)
-}
-
-fn global_slots(data: &InstanceData, global: GlobalIdx) -> Option<[RawVal; 2]> {
-    let info = data.module.info();
-    if global.index() >= info.globals.len() {
-        return None;
-    }
-    // SAFETY: V1; the index is within the globals. An entry that is not filled in yet is null.
-    unsafe {
-        let vm = *VmContext::entry::<*mut VmGlobal>(data.context(), info.layout.globals, global.0);
-        Some(vm.as_ref()?.slots)
-    }
 }
 
 impl ElemItems {
@@ -419,31 +391,16 @@ impl StoreInner {
         to: u64,
         from: u64,
         len: u64,
-    ) -> Result<()> {
+    ) -> Result<(), Trap> {
         let data = &self.instances[instance as usize];
-        let info = data.module.info().clone();
-        let items = &info.elems[elem.index()].items;
-        let count = if data.dropped_elems[elem.index()] { 0 } else { items.len() as u64 };
         let mut table = self.tables[data.tables[table as usize] as usize];
         // SAFETY: V1, V5.
         let to = unsafe { table.as_ref() }.range(to, len)?;
+        let count = data.elem_len(elem.0) as u64;
         let end = from.checked_add(len).filter(|&end| end <= count).ok_or(Trap::TableOutOfBounds)?;
-        let from = from as usize..end as usize;
-        match items {
-            ElemItems::Funcs(funcs) => {
-                for (place, &func) in to.zip(&funcs[from]) {
-                    let func = self.instances[instance as usize].func(func).unwrap_or(ptr::null());
-                    // SAFETY: V1, V5; the range was checked.
-                    unsafe { table.as_mut() }.elements_mut()[place] = func as usize as u64;
-                }
-            }
-            ElemItems::Exprs(exprs) => {
-                for (place, expr) in to.zip(&exprs[from]) {
-                    let value = evaluate(self, instance, expr)?[0];
-                    // SAFETY: V1, V5; the range was checked.
-                    unsafe { table.as_mut() }.elements_mut()[place] = value;
-                }
-            }
+        for (place, from) in to.zip(from as u32..end as u32) {
+            // SAFETY: V1, V5; the range was checked.
+            unsafe { table.as_mut() }.elements_mut()[place] = data.elem(elem.0, from);
         }
         Ok(())
     }

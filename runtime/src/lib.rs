@@ -50,10 +50,14 @@ pub mod types;
 pub mod val;
 
 // The register of unsafe code. Each block in these modules cites an invariant of `vm` (V1 to V5).
+#[expect(unsafe_code, reason = "reads objects that a handle keeps alive")]
+pub mod any_ref;
 #[expect(unsafe_code, reason = "guest code calls in with pointers into a store")]
 mod builtins;
 #[expect(unsafe_code, reason = "an exception's payload lies behind its header")]
 pub mod exception;
+#[expect(unsafe_code, reason = "constant expressions make objects")]
+mod evaluate;
 #[expect(unsafe_code, reason = "calls functions by pointer after their types were compared")]
 pub mod func;
 #[expect(unsafe_code, reason = "objects behind pointers; roots are found in raw memory")]
@@ -71,6 +75,8 @@ mod instantiate;
 mod interp;
 #[expect(unsafe_code, reason = "linear memory is bytes behind a pointer")]
 mod memory;
+#[expect(unsafe_code, reason = "asks an object for its type")]
+pub mod reference;
 #[expect(unsafe_code, reason = "types point at each other and are shared by threads")]
 pub mod registry;
 mod stack;
@@ -97,6 +103,7 @@ pub mod linker;
 
 pub mod component;
 
+pub use any_ref::{AnyRef, ArrayRef, StructRef};
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

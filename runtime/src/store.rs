@@ -3,6 +3,7 @@
 //! Three faces, and no more: [`Store<T>`] for the embedder, [`Caller<'_, T>`](crate::host::Caller) for host functions,
 //! [`StoreInner`] for the engine, where `T` is erased. Guest code reaches the store through [`VmStore`].
 
+use crate::any_ref::{self, AnyRef};
 use crate::engine::Engine;
 use crate::error::{Backtrace, Error, Frame, Result};
 use crate::exception::{ExnRef, Landing};
@@ -12,6 +13,7 @@ use crate::host::HostFunc;
 use crate::instance::InstanceData;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
+use crate::reference;
 use crate::stack::{NativeStack, ValueStack};
 use crate::switching::Switching;
 use crate::table::TableData;
@@ -469,7 +471,7 @@ impl StoreInner {
     /// Writes a value into its slots. The value must have this type.
     pub(crate) fn lower_val(&self, val: &Val, slots: &mut [RawVal]) -> Result<()> {
         let (slot, rest) = slots.split_first_mut().ok_or_else(|| Error::usage("too few slots"))?;
-        *slot = match *val {
+        *slot = match val.clone() {
             Val::I32(v) => u64::from(v as u32),
             Val::I64(v) => v as u64,
             Val::F32(bits) => u64::from(bits),
@@ -478,9 +480,10 @@ impl StoreInner {
                 *rest.first_mut().ok_or_else(|| Error::usage("too few slots"))? = (v >> 64) as u64;
                 v as u64
             }
-            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) => 0,
+            Val::AnyRef(Some(any)) | Val::Externalized(any) => self.lower_any(&any)?,
             Val::FuncRef(Some(func)) => self.func_ptr(func)? as usize as u64,
-            Val::ExternRef(Some(ExternRef(n))) => u64::from(n) + 1,
+            Val::ExternRef(Some(ExternRef(n))) => reference::host(n),
         };
         Ok(())
     }
@@ -496,12 +499,15 @@ impl StoreInner {
             ValType::V128 => {
                 Val::V128(u128::from(slot) | u128::from(slots.get(1).copied().unwrap_or(0)) << 64)
             }
-            ValType::Ref(r) => match r.heap {
-                HeapType::Extern | HeapType::NoExtern => {
-                    Val::ExternRef(slot.checked_sub(1).map(|n| ExternRef(n as u32)))
-                }
-                _ if slot == 0 => Val::FuncRef(None),
-                _ => Val::FuncRef(Some(self.func_handle(slot as usize as *const VmFunc))),
+            ValType::Ref(r) => match any_ref::top(self.engine.types(), r.heap) {
+                HeapType::Func if slot == 0 => Val::FuncRef(None),
+                HeapType::Func => Val::FuncRef(Some(self.func_handle(slot as usize as *const VmFunc))),
+                HeapType::Extern => match self.lift_any(slot) {
+                    None => Val::ExternRef(None),
+                    Some(AnyRef::Host(host)) => Val::ExternRef(Some(host)),
+                    Some(any) => Val::Externalized(any),
+                },
+                _ => Val::AnyRef(self.lift_any(slot)),
             },
         }
     }
@@ -510,7 +516,9 @@ impl StoreInner {
     pub(crate) fn val_matches(&self, val: &Val, ty: ValType) -> bool {
         match (val, ty) {
             (Val::FuncRef(func), ValType::Ref(r)) => match (func, r.heap) {
-                (None, HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_)) => r.nullable,
+                (None, HeapType::Func | HeapType::NoFunc | HeapType::Concrete(_) | HeapType::Exact(_)) => {
+                    r.nullable
+                }
                 (Some(func), HeapType::Func) => self.func_ptr(*func).is_ok(),
                 (Some(func), HeapType::Concrete(id)) => {
                     let want = self.engine.types().vm(id);
@@ -525,6 +533,8 @@ impl StoreInner {
                 HeapType::NoExtern => r.is_none() && ty.nullable,
                 _ => false,
             },
+            (Val::AnyRef(any), ValType::Ref(ty)) => self.any_matches(any.as_ref(), ty),
+            (Val::Externalized(_), ValType::Ref(ty)) => ty.heap == HeapType::Extern,
             (val, ty) => val.ty() == ty,
         }
     }

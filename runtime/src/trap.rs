@@ -24,6 +24,9 @@ macro_rules! for_each_trap {
             Interrupted "deadline reached";
             UnalignedAtomic "unaligned atomic";
             NullFunctionReference "null function reference";
+            NullStructReference "null structure reference";
+            NullArrayReference "null array reference";
+            NullI31Reference "null i31 reference";
             ArrayOutOfBounds "out of bounds array access";
             CastFailure "cast failure";
             UnhandledException "unhandled exception";

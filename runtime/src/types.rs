@@ -51,6 +51,8 @@ impl RefType {
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
     /// `(ref null extern)`
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
+    /// `(ref null any)`
+    pub const ANYREF: RefType = RefType { nullable: true, heap: HeapType::Any };
 }
 
 /// Type of a value.

@@ -1,5 +1,6 @@
 //! Values of core WebAssembly at the edge of the engine, and the raw slots that frames, arguments and results are made of.
 
+use crate::any_ref::AnyRef;
 use crate::handle::Func;
 use crate::types::{HeapType, RefType, ValType};
 
@@ -12,7 +13,7 @@ pub type RawVal = u64;
 pub struct ExternRef(pub u32);
 
 /// A value, typed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub enum Val {
     I32(i32),
@@ -24,6 +25,9 @@ pub enum Val {
     V128(u128),
     FuncRef(Option<Func>),
     ExternRef(Option<ExternRef>),
+    AnyRef(Option<AnyRef>),
+    /// An `externref` that is no value of the host, but one of the `any` hierarchy seen from outside.
+    Externalized(AnyRef),
 }
 
 impl Val {
@@ -36,7 +40,8 @@ impl Val {
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
             Val::FuncRef(_) => ValType::Ref(RefType::FUNCREF),
-            Val::ExternRef(_) => ValType::Ref(RefType::EXTERNREF),
+            Val::ExternRef(_) | Val::Externalized(_) => ValType::Ref(RefType::EXTERNREF),
+            Val::AnyRef(_) => ValType::Ref(RefType::ANYREF),
         }
     }
 
@@ -50,7 +55,8 @@ impl Val {
             ValType::V128 => Val::V128(0),
             ValType::Ref(RefType { nullable: false, .. }) => return None,
             ValType::Ref(RefType { heap: HeapType::Extern | HeapType::NoExtern, .. }) => Val::ExternRef(None),
-            ValType::Ref(_) => Val::FuncRef(None),
+            ValType::Ref(RefType { heap: HeapType::Func | HeapType::NoFunc, .. }) => Val::FuncRef(None),
+            ValType::Ref(_) => Val::AnyRef(None),
         })
     }
 

@@ -10,7 +10,7 @@
 //! * V2. `VmMemory::base .. base + len` is mapped and writable. In the guarded layout `base` never changes and every address
 //!   up to `base + GUARDED_BYTES` beyond `len` faults rather than touch foreign memory.
 //! * V3. `VmTable::base .. base + len` holds references of the table's type: null or a live `*const VmFunc` for functions,
-//!   an opaque nonzero word for externs.
+//!   what [`crate::reference`] says for the others.
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
 //! * V5. One thread at a time runs in a store.
 //! * V6. A `VmType`, its display and what that points to live as long as the engine, which every store holds, and never change.
@@ -226,6 +226,14 @@ macro_rules! for_each_builtin {
         table_copy(ctx, to_table: u32, from_table: u32, to: u64, from: u64, len: u64) -> status "`table.copy`, fuel included.";
         table_init(ctx, table: u32, elem: u32, to: u64, from: u32, len: u32) -> status "`table.init`, fuel included.";
         elem_drop(ctx, elem: u32) -> status "`elem.drop`";
+        struct_new(ctx, ty: u32) -> u64 "A structure of zeros and nulls, or a status below `LEAST_REFERENCE`.";
+        array_new(ctx, ty: u32, len: u32, low: u64, high: u64) -> u64 "An array of one value, or a status; fuel included.";
+        array_new_data(ctx, ty: u32, data: u32, from: u32, len: u32) -> u64 "`array.new_data`: an array or a status, fuel included.";
+        array_new_elem(ctx, ty: u32, elem: u32, from: u32, len: u32) -> u64 "`array.new_elem`: an array or a status, fuel included.";
+        array_fill(ctx, ty: u32, array: u64, at: u32, low: u64, high: u64, len: u32) -> status "`array.fill`, fuel included.";
+        array_copy(ctx, ty: u32, to: u64, to_at: u32, from: u64, from_at: u32, len: u32) -> status "`array.copy`, fuel included.";
+        array_init_data(ctx, ty: u32, data: u32, array: u64, at: u32, from: u32, len: u32) -> status "`array.init_data`, fuel included.";
+        array_init_elem(ctx, elem: u32, array: u64, at: u32, from: u32, len: u32) -> status "`array.init_elem`, fuel included.";
         epoch(ctx) -> status "The deadline's epoch has come: trap, or go on with a later deadline.";
         call_own(ctx, func: u32, values: slots) -> status "Runs a function of this module in the interpreter (native code's fallback).";
         throw(ctx, tag: u32, values: slots) -> status "`throw`: what the exception carries.";

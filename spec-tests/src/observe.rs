@@ -9,7 +9,7 @@ use crate::random::Random;
 
 use mini_wasm_runtime::types::{ExternType, RefType, ValType};
 use mini_wasm_runtime::{
-    Caller, Config, Error, ErrorKind, Extern, ExternRef, Func, Global, Instance, Linker, Memory, Module,
+    AnyRef, Caller, Config, Error, ErrorKind, Extern, ExternRef, Func, Global, Instance, Linker, Memory, Module,
     Result, Store, StoreLimits, Table, Tag, Trap, Val,
 };
 
@@ -23,13 +23,14 @@ pub enum Seen {
     Func {
         null: bool,
     },
-    /// Another reference.
-    Reference,
+    I31(i32),
+    /// An object is compared by its kind: where it lies differs.
+    Object(&'static str),
 }
 
 impl From<&Val> for Seen {
     fn from(val: &Val) -> Seen {
-        match *val {
+        match val.clone() {
             Val::I32(v) => Seen::Number(u64::from(v as u32)),
             Val::I64(v) => Seen::Number(v as u64),
             Val::F32(bits) => Seen::Number(u64::from(bits)),
@@ -37,8 +38,14 @@ impl From<&Val> for Seen {
             Val::V128(bits) => Seen::Vector(bits),
             Val::ExternRef(r) => Seen::Extern(r.map(|ExternRef(n)| n)),
             Val::FuncRef(f) => Seen::Func { null: f.is_none() },
-            #[allow(unreachable_patterns, reason = "references of proposals that are being built")]
-            _ => Seen::Reference,
+            Val::AnyRef(None) => Seen::Object("null"),
+            Val::AnyRef(Some(any)) | Val::Externalized(any) => match any {
+                AnyRef::I31(value) => Seen::I31(value),
+                AnyRef::Host(ExternRef(n)) => Seen::Extern(Some(n)),
+                AnyRef::Struct(_) => Seen::Object("struct"),
+                AnyRef::Array(_) => Seen::Object("array"),
+                AnyRef::Other(_) => Seen::Object("other"),
+            },
         }
     }
 }

@@ -45,6 +45,9 @@ const LADDER: &[&[&str]] = &[
     &[
         "engine",
         "gc",
+        "reference",
+        "any_ref",
+        "evaluate",
         "tag",
         "exception",
         "store",
@@ -67,6 +70,7 @@ const LADDER_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("error", "exception", "an error carries the exception that has reached the host"),
     ("module", "vm", "the layout of an instance is a fact of its module"),
     ("module", "registry", "a module's types are matched with the engine's"),
+    ("val", "any_ref", "a value may be a reference to an object"),
     ("vm", "gc", "a type begins with the shape of its objects"),
     ("registry", "gc", "a type begins with the shape of its objects"),
     ("module", "engine", "a module belongs to an engine, whose types its own are matched with"),

@@ -1,6 +1,7 @@
 //! Values of core scripts: the arguments that they give, and the patterns that they hold results against (the reference
 //! interpreter's README, "Scripts": `const`, `result_pat`, `num_pat`).
 
+use mini_wasm_runtime::AnyRef;
 use mini_wasm_runtime::val::{ExternRef, Val};
 use std::fmt::Write;
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
@@ -18,9 +19,15 @@ pub(crate) fn argument(arg: &WastArgCore<'_>) -> Result<Val, String> {
         WastArgCore::RefNull(heap) => match abstract_heap(heap) {
             Some(AbstractHeapType::Func | AbstractHeapType::NoFunc) => Val::FuncRef(None),
             Some(AbstractHeapType::Extern | AbstractHeapType::NoExtern) => Val::ExternRef(None),
-            _ => return Err(format!("a null of {heap:?}")),
+            Some(AbstractHeapType::Exn | AbstractHeapType::NoExn) => {
+                return Err(format!("a null of {heap:?}"));
+            }
+            Some(AbstractHeapType::Cont | AbstractHeapType::NoCont) => {
+                return Err(format!("a null of {heap:?}"));
+            }
+            _ => Val::AnyRef(None),
         },
-        WastArgCore::RefHost(_) => return Err("ref.host".into()),
+        WastArgCore::RefHost(n) => Val::AnyRef(Some(AnyRef::Host(ExternRef(*n)))),
     })
 }
 
@@ -39,7 +46,25 @@ pub(crate) fn fits(found: &Val, pattern: &WastRetCore<'_>) -> bool {
         (WastRetCore::F32(want), Val::F32(have)) => f32_fits(*have, want),
         (WastRetCore::F64(want), Val::F64(have)) => f64_fits(*have, want),
         (WastRetCore::V128(want), Val::V128(have)) => v128_fits(*have, want),
-        (WastRetCore::RefNull(None), Val::FuncRef(None) | Val::ExternRef(None)) => true,
+        (WastRetCore::RefNull(None), Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None)) => true,
+        (WastRetCore::RefNull(Some(heap)), Val::AnyRef(None)) => !matches!(
+            abstract_heap(heap),
+            Some(
+                AbstractHeapType::Func
+                    | AbstractHeapType::NoFunc
+                    | AbstractHeapType::Extern
+                    | AbstractHeapType::NoExtern
+            )
+        ),
+        (WastRetCore::RefExtern(None), Val::Externalized(_)) => true,
+        (WastRetCore::RefAny, Val::AnyRef(Some(_))) => true,
+        (WastRetCore::RefEq, Val::AnyRef(Some(any))) => {
+            matches!(any, AnyRef::I31(_) | AnyRef::Struct(_) | AnyRef::Array(_))
+        }
+        (WastRetCore::RefStruct, Val::AnyRef(Some(any))) => matches!(any, AnyRef::Struct(_)),
+        (WastRetCore::RefArray, Val::AnyRef(Some(any))) => matches!(any, AnyRef::Array(_)),
+        (WastRetCore::RefI31, Val::AnyRef(Some(any))) => matches!(any, AnyRef::I31(_)),
+        (WastRetCore::RefHost(want), Val::AnyRef(Some(any))) => *any == AnyRef::Host(ExternRef(*want)),
         (WastRetCore::RefNull(Some(heap)), Val::FuncRef(None)) => {
             matches!(abstract_heap(heap), None | Some(AbstractHeapType::Func | AbstractHeapType::NoFunc))
         }
@@ -101,6 +126,9 @@ pub(crate) fn show(values: &[Val]) -> String {
             Val::FuncRef(Some(_)) => write!(text, "a funcref"),
             Val::ExternRef(None) => write!(text, "null externref"),
             Val::ExternRef(Some(ExternRef(n))) => write!(text, "externref {n}"),
+            Val::AnyRef(None) => write!(text, "null anyref"),
+            Val::AnyRef(Some(any)) => write!(text, "{any:?}"),
+            Val::Externalized(any) => write!(text, "externref of {any:?}"),
         };
     })
 }

@@ -238,9 +238,31 @@ impl Translation<'_> {
         let field = self.regions.field().with_readonly();
         let have = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, ty) as i32);
         self.check_signature(have, ty);
+        self.through(func, ty)
+    }
+
+    /// The function that a reference of a type leads to, which is not null.
+    fn through(&mut self, func: Value, ty: u32) -> (Callee, Value, u32) {
+        let field = self.regions.field().with_readonly();
         let native = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, native) as i32);
         let context = self.b.ins().load(types::I64, field, func, offset_of!(VmFunc, context) as i32);
         (Callee::At(self.entry_of(native, ty)), context, ty)
+    }
+
+    fn by_reference(&mut self, ty: u32) -> (Callee, Value, u32) {
+        let func = self.pop();
+        self.trap_unless(func, Trap::NullFunctionReference);
+        self.through(func, ty)
+    }
+
+    pub(super) fn call_ref(&mut self, ty: u32) {
+        let target = self.by_reference(ty);
+        self.invoke(target);
+    }
+
+    pub(super) fn return_call_ref(&mut self, ty: u32) {
+        let target = self.by_reference(ty);
+        self.return_invoke(target);
     }
 
     /// Traps unless a function's type matches: equal as a rule, so the look into the display stands apart.

@@ -99,6 +99,8 @@ pub(crate) struct Regions {
     heap: AliasRegion,
     table: AliasRegion,
     global: AliasRegion,
+    /// Fields and elements of objects; declared when the first is reached.
+    pub(super) objects: Option<AliasRegion>,
 }
 
 impl Regions {
@@ -111,6 +113,7 @@ impl Regions {
             heap: region(1, "heap"),
             table: region(2, "table"),
             global: region(3, "global"),
+            objects: None,
         }
     }
 
@@ -593,6 +596,11 @@ impl<'a> Translation<'a> {
 
     fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
+        self.branch_if(condition, depth);
+    }
+
+    /// A branch taken when `condition` is not zero.
+    pub(super) fn branch_if(&mut self, condition: Value, depth: u32) {
         let (block, count) = self.label(depth);
         self.widen_by(count);
         let args = self.top(count);
@@ -913,7 +921,11 @@ impl<'a> Translation<'a> {
             O::I64Sub128 => self.sub128(),
             O::I64MulWideS => self.mul_wide(true),
             O::I64MulWideU => self.mul_wide(false),
-            other => return Err(LeftOut::Unsupported(format!("{other:?}"))),
+            O::ReturnCallRef { .. } => {
+                self.gc(op)?;
+                self.die();
+            }
+            other => self.gc(other)?,
         }
         Ok(())
     }

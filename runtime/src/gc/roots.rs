@@ -37,6 +37,10 @@ impl StoreInner {
                 table.elements().iter().for_each(|&element| marker.reference(element));
             }
         }
+        let segments = self.instances.iter().flat_map(|instance| &instance.elems).filter(|elem| elem.traced);
+        for value in segments.flat_map(|elem| &elem.values) {
+            marker.reference(*value);
+        }
         let values = self.value_stack_base();
         let innermost = self.switching.values().unwrap_or(values);
         // SAFETY: slots of a value stack up to its top belong to frames, and whole pages of it can be read.

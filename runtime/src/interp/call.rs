@@ -34,6 +34,8 @@ pub(super) const INDEX: usize = 24;
 pub(super) const OWN_HEADER: usize = 26;
 /// Offset in the instance of the table of an indirect call.
 pub(super) const TABLE: usize = 28;
+/// Slot of the pinned local in a call of 32 bytes.
+pub(super) const L0_OF_32: usize = 30;
 /// Slot of the pinned local in a call of 40 bytes.
 pub(super) const L0_OF_40: usize = 38;
 
@@ -244,7 +246,7 @@ impl Exec for ReturnCross {
 
 /// Calls a function through a `VmFunc`: at once if it is interpreted in this instance, which is the common case.
 #[inline(always)]
-unsafe fn call_func<const SIZE: usize>(s: &mut State, func: *const VmFunc) -> Flow {
+pub(super) unsafe fn call_func<const SIZE: usize>(s: &mut State, func: *const VmFunc) -> Flow {
     // SAFETY: V1, V4, I2, I4.
     unsafe {
         if super::is_interpreted(func) && (*func).instance == s.ctx {
@@ -452,7 +454,7 @@ unsafe fn tail_returned(
 
 /// A tail call through a `VmFunc`.
 #[inline(always)]
-unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
+pub(super) unsafe fn tail_func(s: &mut State, func: *const VmFunc) -> Flow {
     // SAFETY: V1, V4, I2, I4.
     unsafe {
         let (ip, sp) = read_header(s.slot_at(OWN_HEADER));

@@ -347,18 +347,28 @@ impl Translator<'_> {
         let control = self.control_at(depth)?;
         let condition = self.pop()?;
         let condition = self.condition(condition);
+        self.branch_to(condition, true, control)
+    }
+
+    /// A branch taken when the outcome of `condition` is `sense`.
+    pub(super) fn branch_on(&mut self, condition: Condition, sense: bool, depth: u32) -> Result<()> {
+        let control = self.control_at(depth)?;
+        self.branch_to(condition, sense, control)
+    }
+
+    fn branch_to(&mut self, condition: Condition, sense: bool, control: usize) -> Result<()> {
         if self.controls[control].kind != Kind::Function && self.in_place(control) {
-            if let Some(field) = self.emit_branch(condition, true) {
+            if let Some(field) = self.emit_branch(condition, sense) {
                 self.target(control, field);
             }
             return Ok(());
         }
-        self.branch_around(condition, control)
+        self.branch_around(condition, sense, control)
     }
 
     /// A conditional branch that has values to move or returns: around the code that does so.
-    fn branch_around(&mut self, condition: Condition, control: usize) -> Result<()> {
-        let around = self.emit_branch(condition, false);
+    fn branch_around(&mut self, condition: Condition, sense: bool, control: usize) -> Result<()> {
+        let around = self.emit_branch(condition, !sense);
         let caches = self.caches;
         self.jump(control)?;
         // Behind it everything is as before the moves.

@@ -235,7 +235,7 @@ fn the_host_throws_catches_and_throws_again() {
     linker.define("h", "tag", tag).unwrap();
     let one = FuncType::new([ValType::I32], []);
     let throw = Func::new(&mut store, one.clone(), move |mut caller: crate::Caller<'_, ()>, args, _| {
-        let values = [args[0], Val::from(0.5)];
+        let values = [args[0].clone(), Val::from(0.5)];
         Err(Error::throw(ExnRef::new(&mut caller, tag, &values)?))
     });
     linker.define("h", "throw", throw).unwrap();

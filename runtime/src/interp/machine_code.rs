@@ -5,7 +5,7 @@
 
 use super::dispatch::{Handler, cold, handler};
 use super::operand::{Acc, Class, Pinned, Slot};
-use super::{arith, bulk, call, flow, rows};
+use super::{arith, bulk, call, flow, gc, rows};
 use crate::ops::Op;
 use crate::{AsStoreMut, Config, Engine, Func, Linker, Module, Store};
 use alloc::format;
@@ -85,6 +85,17 @@ fn hot() -> Vec<(String, Handler)> {
         call::ReturnCall,
         bulk::TableGet,
         bulk::MemorySize,
+        gc::CallRef,
+        gc::RefAsNonNull,
+        gc::RefI31,
+        gc::I31GetS,
+        gc::ArrayLen,
+        gc::Get<gc::InStruct, u64>,
+        gc::Get<gc::InArray, i8>,
+        gc::Set<gc::InStruct, u8>,
+        gc::Set<gc::InArray, u64>,
+        gc::GetWide<gc::InArray>,
+        gc::SetWide<gc::InStruct>,
     ])
 }
 
@@ -105,6 +116,17 @@ fn slow() -> Vec<(String, Handler)> {
         bulk::TableCopy,
         bulk::TableInit,
         bulk::ElemDrop,
+        gc::StructNew,
+        gc::StructNewDefault,
+        gc::ArrayNew,
+        gc::ArrayNewFixed,
+        gc::ArrayNewData,
+        gc::ArrayFill,
+        gc::ArrayCopy,
+        gc::ArrayInitData,
+        gc::RefTest,
+        gc::RefCast,
+        gc::ReturnCallRef,
     ]);
     slow.push((String::from("calls that leave the instance"), cold::<call::CallOther<24>>()));
     slow.push((String::from("indirect calls that leave the instance"), cold::<call::CallOther<32>>()));

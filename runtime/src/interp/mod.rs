@@ -6,7 +6,7 @@
 //! | `survey`, `translate`, `control`, `emit` | wasm to instructions: a first look, operators, blocks, the choice of instruction |
 //! | `rows`, `select` | the operator table as types; which handlers exist |
 //! | `state`, `operand` | what a handler works on; operand classes |
-//! | `arith`, `wide`, `memory`, `far`, `flow`, `call`, `bulk`, `unwind` | the handlers |
+//! | `arith`, `wide`, `memory`, `far`, `flow`, `call`, `bulk`, `gc`, `unwind` | the handlers |
 //! | `vector` | all of that for vectors: rows, translation, handlers |
 //! | `exception` | catch clauses: translated, kept by function, found; `throw` |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
@@ -25,6 +25,7 @@ mod emit;
 mod exception;
 mod far;
 mod flow;
+mod gc;
 mod memory;
 mod operand;
 mod rows;

@@ -262,7 +262,7 @@ impl Translator<'_> {
         self.push_local_slot(slot)
     }
 
-    fn push_local_slot(&mut self, slot: u32) -> Result<()> {
+    pub(super) fn push_local_slot(&mut self, slot: u32) -> Result<()> {
         let entry = self.stack.len() as u32;
         let pending = self.pending.get_mut(slot as usize).ok_or_else(|| impossible("an unknown local"))?;
         let below = core::mem::replace(pending, entry);
@@ -604,13 +604,13 @@ impl Translator<'_> {
             Operator::I64Sub128 => self.bulk::<wide::Sub128>(4, 2, 0, None)?,
             Operator::I64MulWideS => self.bulk::<wide::MulWideS>(2, 2, 0, None)?,
             Operator::I64MulWideU => self.bulk::<wide::MulWideU>(2, 2, 0, None)?,
-            _ => return Err(impossible("an operator without translation")),
+            _ => self.gc(operator)?,
         }
         Ok(())
     }
 
     /// An operation done by bulk.rs: operands in a row, the result in the first one's place.
-    fn bulk<E: super::state::Exec>(
+    pub(super) fn bulk<E: super::state::Exec>(
         &mut self,
         operands: usize,
         results: usize,
@@ -697,7 +697,7 @@ impl Translator<'_> {
     // ---- calls ------------------------------------------------------------------------------------------------------
 
     /// Arguments into their own slots, off the stack; where they begin.
-    fn arguments(&mut self, ty: &FuncType) -> Result<u16> {
+    pub(super) fn arguments(&mut self, ty: &FuncType) -> Result<u16> {
         let height =
             self.stack.len().checked_sub(ty.param_slots()).ok_or_else(|| impossible("an empty stack"))?;
         self.settle(height, true);
@@ -768,7 +768,14 @@ impl Translator<'_> {
         self.finish_call(at, args, &ty, tail, call::L0_OF_40)
     }
 
-    fn finish_call(&mut self, at: u32, args: u16, ty: &FuncType, tail: bool, l0: usize) -> Result<()> {
+    pub(super) fn finish_call(
+        &mut self,
+        at: u32,
+        args: u16,
+        ty: &FuncType,
+        tail: bool,
+        l0: usize,
+    ) -> Result<()> {
         self.out.set(at, call::ARGS, args);
         self.out.set(at, call::PARAMS, ty.param_slots() as u16);
         self.out.set(at, call::RESULTS, ty.result_slots() as u16);

@@ -148,7 +148,7 @@ impl Translator<'_> {
         Ok(self.wide_in_slots(lower, upper))
     }
 
-    fn wide_in_slots(&mut self, lower: Source, upper: Source) -> u16 {
+    pub(super) fn wide_in_slots(&mut self, lower: Source, upper: Source) -> u16 {
         match (lower, upper) {
             (Source::Const(lower, slot), Source::Const(upper, _)) => {
                 self.emit_vector(Vector::Const(lower, upper), slot);

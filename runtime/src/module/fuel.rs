@@ -79,5 +79,10 @@ fn ends_block(op: Op) -> bool {
             | Op::Delegate
             | Op::ReturnCall
             | Op::ReturnCallIndirect
+            | Op::ReturnCallRef
+            | Op::BrOnNull
+            | Op::BrOnNonNull
+            | Op::BrOnCast
+            | Op::BrOnCastFail
     )
 }

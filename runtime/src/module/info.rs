@@ -158,6 +158,12 @@ pub enum ConstOp {
     I64Add,
     I64Sub,
     I64Mul,
+    RefI31,
+    StructNew(TypeIdx),
+    StructNewDefault(TypeIdx),
+    ArrayNew(TypeIdx),
+    ArrayNewDefault(TypeIdx),
+    ArrayNewFixed(TypeIdx, u32),
 }
 
 /// An element segment.

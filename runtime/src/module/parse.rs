@@ -303,6 +303,18 @@ impl<'a> Builder<'a> {
                 Operator::I64Add => ConstOp::I64Add,
                 Operator::I64Sub => ConstOp::I64Sub,
                 Operator::I64Mul => ConstOp::I64Mul,
+                Operator::RefI31 => ConstOp::RefI31,
+                Operator::StructNew { struct_type_index: ty } => ConstOp::StructNew(TypeIdx(ty)),
+                Operator::StructNewDefault { struct_type_index: ty } => {
+                    ConstOp::StructNewDefault(TypeIdx(ty))
+                }
+                Operator::ArrayNew { array_type_index: ty } => ConstOp::ArrayNew(TypeIdx(ty)),
+                Operator::ArrayNewDefault { array_type_index: ty } => ConstOp::ArrayNewDefault(TypeIdx(ty)),
+                Operator::ArrayNewFixed { array_type_index: ty, array_size } => {
+                    ConstOp::ArrayNewFixed(TypeIdx(ty), array_size)
+                }
+                // Both hierarchies share one encoding.
+                Operator::AnyConvertExtern | Operator::ExternConvertAny => continue,
                 Operator::End => break,
                 _ => return Err(unsupported("this operator in a constant expression")),
             });
