@@ -54,10 +54,10 @@ pub mod val;
 pub mod any_ref;
 #[expect(unsafe_code, reason = "guest code calls in with pointers into a store")]
 mod builtins;
-#[expect(unsafe_code, reason = "an exception's payload lies behind its header")]
-pub mod exception;
 #[expect(unsafe_code, reason = "constant expressions make objects")]
 mod evaluate;
+#[expect(unsafe_code, reason = "an exception's payload lies behind its header")]
+pub mod exception;
 #[expect(unsafe_code, reason = "calls functions by pointer after their types were compared")]
 pub mod func;
 #[expect(unsafe_code, reason = "objects behind pointers; roots are found in raw memory")]

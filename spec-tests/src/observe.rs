@@ -9,8 +9,8 @@ use crate::random::Random;
 
 use mini_wasm_runtime::types::{ExternType, RefType, ValType};
 use mini_wasm_runtime::{
-    AnyRef, Caller, Config, Error, ErrorKind, Extern, ExternRef, Func, Global, Instance, Linker, Memory, Module,
-    Result, Store, StoreLimits, Table, Tag, Trap, Val,
+    AnyRef, Caller, Config, Error, ErrorKind, Extern, ExternRef, Func, Global, Instance, Linker, Memory,
+    Module, Result, Store, StoreLimits, Table, Tag, Trap, Val,
 };
 
 /// A value, comparable; the identity of a reference is not.
@@ -313,7 +313,8 @@ fn mix(told: u64, seen: &Seen) -> u64 {
         Seen::Vector(bits) => bits as u64 ^ (bits >> 64) as u64,
         Seen::Extern(n) => n.map_or(3, |n| u64::from(n) << 2),
         Seen::Func { null } => u64::from(null),
-        Seen::Reference => 5,
+        Seen::I31(value) => 5 ^ (value as u64) << 8,
+        Seen::Object(kind) => 6 ^ (kind.len() as u64) << 8,
     };
     (told ^ bits).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
 }

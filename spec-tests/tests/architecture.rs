@@ -48,6 +48,7 @@ const LADDER: &[&[&str]] = &[
         "reference",
         "any_ref",
         "evaluate",
+        "switching",
         "tag",
         "exception",
         "store",
