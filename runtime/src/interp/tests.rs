@@ -80,19 +80,24 @@ struct Program {
     loops: u32,
 }
 
-const TYPES: [&str; 4] = ["i32", "i64", "f32", "f64"];
+const TYPES: [&str; 5] = ["i32", "i64", "f32", "f64", "v128"];
+/// First of the three locals of type v128, among the others.
+const VECTORS: u64 = 12;
+/// First of the four locals that count loops.
+const COUNTERS: u32 = 15;
 
 impl Program {
     fn text(seed: u64) -> String {
         let mut program = Program { seed: seed | 1, text: String::new(), depth: 0, loops: 0 };
-        // Loop counters are locals 12 to 15.
         program.text.push_str(
             "(module (memory 1) (global $g0 (mut i32) (i32.const 7)) (global $g1 (mut i64) (i64.const -3))
-             (func $callee (param i32 i64 f32 f64) (result i64)
+             (global $g4 (mut v128) (v128.const i32x4 1 2 3 4))
+             (func $callee (param i32 i64 f32 f64 v128) (result i64)
+               (global.set $g4 (i64x2.add (local.get 4) (i64x2.splat (local.get 1))))
                (local.set 1 (i64.add (local.get 1) (i64.extend_i32_s (local.get 0))))
                (i64.xor (local.get 1) (i64.reinterpret_f64 (local.get 3))))
              (func (export \"run\") (param i32 i64 f32 f64) (result i64)
-               (local i32 i32 i64 i64 f32 f32 f64 f64 i32 i32 i32 i32)",
+               (local i32 i32 i64 i64 f32 f32 f64 f64 v128 v128 v128 i32 i32 i32 i32)",
         );
         for _ in 0..12 {
             program.statement();
@@ -108,6 +113,12 @@ impl Program {
                 _ => format!("(i64.reinterpret_f64 (local.get {local}))"),
             });
             program.text.push_str("(i64.add) (i64.const 1000003) (i64.mul)");
+        }
+        for vector in ["(global.get $g4)", "(local.get 12)", "(local.get 13)", "(local.get 14)"] {
+            for lane in 0..2 {
+                program.text.push_str(&format!("(i64x2.extract_lane {lane} {vector})"));
+                program.text.push_str("(i64.add) (i64.const 1000003) (i64.mul)");
+            }
         }
         program.text.push_str("))");
         program.text
@@ -130,6 +141,7 @@ impl Program {
 
     fn local(&mut self, ty: u64) -> u64 {
         match self.random(3) {
+            n if ty == 4 => VECTORS + n,
             0 => ty,
             n => 4 + 2 * ty + n - 1,
         }
@@ -140,14 +152,14 @@ impl Program {
         let choice = if self.depth > 3 { self.random(4) } else { self.random(9) };
         match choice {
             0..=2 => {
-                let ty = self.random(4);
+                let ty = self.random(5);
                 let local = self.local(ty);
                 self.text.push_str(&format!("(local.set {local} "));
                 self.expression(ty, 3);
                 self.text.push(')');
             }
             3 => {
-                let store = self.random(4);
+                let store = self.random(5);
                 let width = ["", "", "8", "16"][self.random(4) as usize];
                 let width = if store > 1 { "" } else { width };
                 self.text.push_str(&format!(
@@ -169,7 +181,7 @@ impl Program {
                 self.text.push_str("))");
             }
             5 if self.loops < 4 => {
-                let counter = 12 + self.loops;
+                let counter = COUNTERS + self.loops;
                 self.loops += 1;
                 self.text
                     .push_str(&format!("(local.set {counter} (i32.const {})) (loop ", 1 + self.seed % 9));
@@ -198,7 +210,7 @@ impl Program {
                 self.text.push(')');
             }
             _ => {
-                let ty = self.random(2);
+                let ty = [0, 1, 4][self.random(3) as usize];
                 self.text.push_str(&format!("(global.set $g{ty} "));
                 self.expression(ty, 2);
                 self.text.push(')');
@@ -232,6 +244,9 @@ impl Program {
             1 => -(self.random(300) as i64),
             _ => self.seed as i64,
         };
+        if ty == 4 {
+            return self.text.push_str(&format!("(v128.const i64x2 {value} {})", self.seed as i64));
+        }
         let value = if ty == 0 || ty == 2 { i64::from(value as i32) } else { value };
         self.text.push_str(&format!("({}.const {value})", TYPES[ty as usize]));
     }
@@ -297,11 +312,19 @@ impl Program {
             6 if ty == 0 => self.unary("i32.eqz", 0, depth),
             6 if ty == 1 => {
                 self.text.push_str("(call $callee ");
-                (0..4).for_each(|ty| self.expression(ty, depth));
+                (0..5).for_each(|ty| self.expression(ty, depth));
                 self.text.push(')');
             }
             7 => {
                 let (op, from) = match (ty, self.random(3)) {
+                    (4, 0) => ("i32x4.splat", 0),
+                    (4, 1) => ("f64x2.splat", 3),
+                    (4, _) => ("f32x4.abs", 4),
+                    (0, 0) if depth > 1 => ("i32x4.extract_lane 2", 4),
+                    (1, 0) if depth > 1 => ("i64x2.extract_lane 1", 4),
+                    (2, 0) if depth > 1 => ("f32x4.extract_lane 3", 4),
+                    (3, 0) if depth > 1 => ("f64x2.extract_lane 0", 4),
+                    (0, 1) if depth > 1 => ("i8x16.bitmask", 4),
                     (0, 0) => ("i32.wrap_i64", 1),
                     (0, 1) => ("i32.reinterpret_f32", 2),
                     (0, _) => ("i32.trunc_sat_f64_s", 3),
@@ -323,8 +346,35 @@ impl Program {
                 self.address();
                 self.text.push(')');
             }
-            9 if ty < 2 => {
+            9 if ty < 2 || ty == 4 => {
                 self.text.push_str(&format!("(global.get $g{ty})"));
+            }
+            8 if ty == 4 => {
+                self.text.push_str("(i16x8.shl ");
+                self.expression(4, depth);
+                self.expression(0, depth);
+                self.text.push(')');
+            }
+            10 if ty == 4 => {
+                self.text.push_str("(v128.bitselect ");
+                (0..3).for_each(|_| self.expression(4, depth));
+                self.text.push(')');
+            }
+            _ if ty == 4 => {
+                let op = self.pick(&[
+                    "i8x16.add",
+                    "i16x8.mul",
+                    "i32x4.sub",
+                    "i64x2.mul",
+                    "v128.xor",
+                    "v128.andnot",
+                    "f32x4.add",
+                    "f64x2.mul",
+                    "f32x4.lt",
+                    "i8x16.swizzle",
+                    "i8x16.shuffle 0 17 2 19 4 21 6 23 8 25 10 27 12 29 14 31",
+                ]);
+                self.binary(op, 4, depth);
             }
             _ if ty < 2 => {
                 let op = self.pick(&[
