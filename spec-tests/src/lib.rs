@@ -14,6 +14,8 @@
 //! cargo test -p mini-wasm-spec-tests --test differential                 random programs: every mode gives the same
 //! cargo run --release -p mini-wasm-spec-tests -- table                   every set in every mode, counted by kind of assertion
 //! cargo run --release -p mini-wasm-spec-tests -- diff --time 3600 --seed 1        the differential fuzzer
+//! ... --features mini-wasm-runtime/loop-dispatch -- diff                          the same with the other dispatcher
+//! spec-tests/faults/run.sh                                                        does it find faults that were put in?
 //! cargo run --release -p mini-wasm-spec-tests -- malformed --count 10000000       damaged binaries
 //! CASES=100000 cargo test -p mini-wasm-spec-tests --test malformed       damaged binaries, many more than usual
 //! ```

@@ -23,11 +23,13 @@ pub enum Mode {
     Aot,
     /// As [`Mode::Jit`], by an engine that installs no signal handlers: every bound is checked in code.
     Unguarded,
+    /// As [`Mode::Jit`], by an engine that collects its heap whenever it allocates.
+    Stress,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: &'static [Mode] = &[Mode::Interp, Mode::Jit, Mode::Aot, Mode::Unguarded];
+    pub const ALL: &'static [Mode] = &[Mode::Interp, Mode::Jit, Mode::Aot, Mode::Unguarded, Mode::Stress];
 
     /// The mode of a name.
     pub fn of(name: &str) -> Option<Mode> {
@@ -41,16 +43,18 @@ impl Mode {
             Mode::Jit => "jit",
             Mode::Aot => "aot",
             Mode::Unguarded => "unguarded",
+            Mode::Stress => "stress",
         }
     }
 
     /// An engine of this mode.
     pub fn engine(self, config: Config) -> Engine {
         let guard_pages = config.guard_pages && self != Mode::Unguarded;
-        let config = Config { guard_pages, ..config };
+        let gc_stress = config.gc_stress || self == Mode::Stress;
+        let config = Config { guard_pages, gc_stress, ..config };
         match self {
             Mode::Interp => Engine::new(config),
-            Mode::Jit | Mode::Unguarded => Engine::with_backend(config, Arc::new(Jit::default())),
+            Mode::Jit | Mode::Unguarded | Mode::Stress => Engine::with_backend(config, Arc::new(Jit::default())),
             Mode::Aot => Engine::with_runtime(config, &LoadOnly),
         }
     }
@@ -60,9 +64,18 @@ impl Mode {
     /// # Errors
     /// As [`Binary::new`]; `Artifact` when an artifact that was just made is refused.
     pub fn binary(self, engine: &Engine, bytes: &[u8]) -> Result<Binary> {
+        let made = self.made(engine, bytes)?;
+        match &made {
+            Binary::Module(module) => tiers::note(module),
+            Binary::Component(component) => component.core_modules().iter().for_each(tiers::note),
+        }
+        Ok(made)
+    }
+
+    fn made(self, engine: &Engine, bytes: &[u8]) -> Result<Binary> {
         let parsed = Binary::new(engine, bytes)?;
         match (self, &parsed) {
-            (Mode::Interp | Mode::Jit | Mode::Unguarded, _) => Ok(parsed),
+            (Mode::Interp | Mode::Jit | Mode::Unguarded | Mode::Stress, _) => Ok(parsed),
             (Mode::Aot, Binary::Module(module)) => {
                 let artifact = reload(engine, bytes, Kind::Module, &[module.info()])?;
                 let native = artifact.native.into_iter().next();
@@ -136,4 +149,27 @@ fn key() -> Result<&'static SealKey> {
     }
     let key = SealKey::random()?;
     Ok(KEY.get_or_init(|| key))
+}
+
+/// How many functions the modules of a run have, and how many of those native code: on a machine without vectors not all of them.
+pub mod tiers {
+    use mini_wasm_runtime::Module;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    static NATIVE: AtomicU64 = AtomicU64::new(0);
+
+    pub(super) fn note(module: &Module) {
+        let functions = module.info().bodies.len();
+        ALL.fetch_add(functions as u64, Ordering::Relaxed);
+        if let Some(code) = module.native() {
+            let native = (0..functions).filter(|&own| code.func(own).is_some()).count();
+            NATIVE.fetch_add(native as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// All functions and those with native code, of the modules that were made since the last time.
+    pub fn take() -> (u64, u64) {
+        (ALL.swap(0, Ordering::Relaxed), NATIVE.swap(0, Ordering::Relaxed))
+    }
 }

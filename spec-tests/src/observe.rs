@@ -166,9 +166,9 @@ impl Running {
             let functions = exports.iter().rev().filter_map(|(name, item)| Some((name, item.func()?)));
             for (name, func) in functions.take(FUNCTIONS) {
                 let fuel = match round {
-                    0 => self.plan.fuel,
                     // From nothing to plenty.
-                    _ => random.bits() >> (50 + random.below(14)),
+                    1.. if random.one_in(3) => random.bits() >> (50 + random.below(14)),
+                    _ => self.plan.fuel,
                 };
                 let Some(args) = self.arguments(func, &mut random) else { continue };
                 self.store.set_fuel(fuel);

@@ -3,6 +3,7 @@
 
 use crate::failures::Known;
 use crate::suites::{self, CoreSet};
+use crate::mode::tiers;
 use crate::{Mode, gate};
 use mini_wasm_wast::{Class, Counts, Kind, Options, Tally, run};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ struct Cell {
     files: usize,
     left_out: BTreeMap<String, Vec<String>>,
     tally: Tally,
+    /// Functions of the modules, and those of them that have native code.
+    tiers: (u64, u64),
     failures: Vec<(String, String)>,
 }
 
@@ -54,24 +57,24 @@ pub fn print(part: &Part) -> Result<bool, String> {
     for (_, word) in COLUMNS {
         let _ = write!(header, "{word:>15}");
     }
-    println!("{header}{:>16}{:>9}{:>7}   {:>16}", "engine", "counted", "study", "static");
+    println!("{header}{:>16}{:>9}{:>7}   {:>16}{:>17}", "engine", "counted", "study", "static", "native/functions");
     let mut good = true;
-    let mut totals: BTreeMap<&str, (usize, Tally, usize)> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, (Cell, usize)> = BTreeMap::new();
     let mut notes = String::new();
     for set in &sets {
         let counted = set.engine_assertions();
         for &mode in &modes {
             let cell = run_set(set, mode, &part.script);
             println!("{}", row(set.name, mode.name(), &cell, counted, set.inventory));
-            let (files, tally, all) = totals.entry(mode.name()).or_default();
-            *files += cell.files;
-            *tally += &cell.tally;
+            let (sum, all) = totals.entry(mode.name()).or_default();
+            sum.files += cell.files;
+            sum.tally += &cell.tally;
+            sum.tiers = (sum.tiers.0 + cell.tiers.0, sum.tiers.1 + cell.tiers.1);
             *all += counted;
             good &= note(&mut notes, set, mode, &cell)?;
         }
     }
-    for (mode, (files, tally, counted)) in totals {
-        let cell = Cell { files, tally, ..Cell::default() };
+    for (mode, (cell, counted)) in totals {
         println!("{}", row("together", mode, &cell, counted, None));
     }
     println!(
@@ -80,12 +83,14 @@ pub fn print(part: &Part) -> Result<bool, String> {
     println!(
         "the texts counts, those of files left out too; study: what the inventory of the official suites gives."
     );
+    println!("native/functions: functions of the scripts' modules that have native code, of all; the others run interpreted.");
     println!("{notes}");
     Ok(good)
 }
 
 fn run_set(set: &CoreSet, mode: Mode, part: &str) -> Cell {
     let mut cell = Cell::default();
+    tiers::take();
     for (script, features) in set.plan().filter(|(script, _)| script.name.contains(part)) {
         match features {
             Err(why) => cell.left_out.entry(why).or_default().push(script.name.clone()),
@@ -103,6 +108,7 @@ fn run_set(set: &CoreSet, mode: Mode, part: &str) -> Cell {
             }
         }
     }
+    cell.tiers = tiers::take();
     cell
 }
 
@@ -119,6 +125,7 @@ fn row(name: &str, mode: &str, cell: &Cell, counted: usize, inventory: Option<(u
     let study = inventory.map_or_else(|| "-".to_owned(), |(_, engine)| engine.to_string());
     let (engine, fixed) = (cell.tally.class(Class::Engine), cell.tally.class(Class::Static));
     let _ = write!(text, "{:>16}{counted:>9}{study:>7}   {:>16}", show(engine), show(fixed));
+    let _ = write!(text, "{:>17}", format!("{}/{}", cell.tiers.1, cell.tiers.0));
     text
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Modules come from two sources ([`source`]): `wasm-smith`, which knows the binary format, and the typed generator
 //! ([`crate::program`]), whose programs run far. Each is run interpreted, and held against that: interpreted with some of the
-//! translator's liberties taken away, compiled, compiled without guard pages, and reloaded from an artifact. What is compared
+//! translator's liberties taken away, compiled, compiled without guard pages, compiled with a heap that is collected at every
+//! allocation, and reloaded from an artifact. What is compared
 //! stands in [`crate::observe`]. Fuel bounds every run and a store's limits its memory, so no run hangs and none differs because
 //! time passed. Everything follows from the seed.
 //!
@@ -39,7 +40,7 @@ impl Way {
     pub const REFERENCE: Way = Way { mode: Mode::Interp, translator: [true; 3] };
 
     /// What the reference is held against for this seed. Artifacts take another compilation, so they are made for one module in
-    /// four, as is native code without guard pages.
+    /// four, as are native code without guard pages and a heap that is always being collected.
     pub fn others(seed: u64) -> Vec<Way> {
         let bits = seed % 7;
         let translator = [bits & 1 != 0, bits & 2 != 0, bits & 4 != 0];
@@ -48,6 +49,7 @@ impl Way {
         match (seed >> 8) % 4 {
             0 => ways.push(Way { mode: Mode::Aot, translator: [true; 3] }),
             1 => ways.push(Way { mode: Mode::Unguarded, translator: [true; 3] }),
+            2 => ways.push(Way { mode: Mode::Stress, translator: [true; 3] }),
             _ => {}
         }
         ways
@@ -57,7 +59,7 @@ impl Way {
     pub fn all() -> Vec<Way> {
         let plain = (0..7u8).map(|bits| [bits & 1 != 0, bits & 2 != 0, bits & 4 != 0]);
         let interpreted = plain.map(|translator| Way { mode: Mode::Interp, translator });
-        let native = [Mode::Jit, Mode::Aot, Mode::Unguarded];
+        let native = [Mode::Jit, Mode::Aot, Mode::Unguarded, Mode::Stress];
         interpreted.chain(native.map(|mode| Way { mode, translator: [true; 3] })).collect()
     }
 

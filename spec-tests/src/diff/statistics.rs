@@ -111,6 +111,9 @@ impl fmt::Display for Statistics {
             .filter(|message| !self.traps.contains_key(*message))
             .collect();
         writeln!(f, "traps never seen: {}", unseen.join(", "))?;
+        if self.every == 0 {
+            return write!(f, "{} differences", self.differences);
+        }
         let total: (u64, u64) = Op::ALL.iter().fold((0, 0), |sum, &op| {
             let (interpreted, native) = self.operators.of(op);
             (sum.0 + interpreted, sum.1 + native)
