@@ -54,7 +54,9 @@ impl Mode {
         let config = Config { guard_pages, gc_stress, ..config };
         match self {
             Mode::Interp => Engine::new(config),
-            Mode::Jit | Mode::Unguarded | Mode::Stress => Engine::with_backend(config, Arc::new(Jit::default())),
+            Mode::Jit | Mode::Unguarded | Mode::Stress => {
+                Engine::with_backend(config, Arc::new(Jit::default()))
+            }
             Mode::Aot => Engine::with_runtime(config, &LoadOnly),
         }
     }

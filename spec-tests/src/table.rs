@@ -2,8 +2,8 @@
 //! a reader of the text give for it.
 
 use crate::failures::Known;
-use crate::suites::{self, CoreSet};
 use crate::mode::tiers;
+use crate::suites::{self, CoreSet};
 use crate::{Mode, gate};
 use mini_wasm_wast::{Class, Counts, Kind, Options, Tally, run};
 use std::collections::BTreeMap;
@@ -57,7 +57,10 @@ pub fn print(part: &Part) -> Result<bool, String> {
     for (_, word) in COLUMNS {
         let _ = write!(header, "{word:>15}");
     }
-    println!("{header}{:>16}{:>9}{:>7}   {:>16}{:>17}", "engine", "counted", "study", "static", "native/functions");
+    println!(
+        "{header}{:>16}{:>9}{:>7}   {:>16}{:>17}",
+        "engine", "counted", "study", "static", "native/functions"
+    );
     let mut good = true;
     let mut totals: BTreeMap<&str, (Cell, usize)> = BTreeMap::new();
     let mut notes = String::new();
@@ -83,7 +86,9 @@ pub fn print(part: &Part) -> Result<bool, String> {
     println!(
         "the texts counts, those of files left out too; study: what the inventory of the official suites gives."
     );
-    println!("native/functions: functions of the scripts' modules that have native code, of all; the others run interpreted.");
+    println!(
+        "native/functions: functions of the scripts' modules that have native code, of all; the others run interpreted."
+    );
     println!("{notes}");
     Ok(good)
 }

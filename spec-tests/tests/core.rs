@@ -36,7 +36,20 @@ fn every_core_script_goes_as_it_says_from_an_artifact() {
 /// Where something lies on the heap: each allocation collects what nothing leads to.
 #[test]
 fn every_core_script_of_the_heap_goes_as_it_says_when_each_allocation_collects() {
-    let parts = ["gc/", "array", "struct", "i31", "cast", "extern", "exceptions", "throw", "try", "type-", "cont", "descriptors"];
+    let parts = [
+        "gc/",
+        "array",
+        "struct",
+        "i31",
+        "cast",
+        "extern",
+        "exceptions",
+        "throw",
+        "try",
+        "type-",
+        "cont",
+        "descriptors",
+    ];
     suite(Mode::Stress, |name| parts.iter().any(|part| name.contains(part)));
 }
 
