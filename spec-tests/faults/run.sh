@@ -2,14 +2,18 @@
 # Does the differential fuzzer find what is wrong? Each patch here is a fault put into the engine; a copy of the tree gets it, is built,
 # and the fuzzer has five minutes to see a difference. Prints for each fault how long that took.
 #   spec-tests/faults/run.sh [PART_OF_A_NAME...]
-# The copy is the committed state, under a folder of its own in the target directory; builds share their packages.
+# The copy is the committed state, in a folder of its own under the target directory, which it builds into as well. PROFILE=dev takes
+# the profile of tests instead of the one of releases; SECONDS_EACH is how long the fuzzer has.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(git -C "$here" rev-parse --show-toplevel)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/faults
-export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
-copy=$CARGO_TARGET_DIR/tree
-mkdir -p "$CARGO_TARGET_DIR"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+export CARGO_TERM_COLOR=never
+PROFILE=${PROFILE:-release}
+built=$CARGO_TARGET_DIR/${PROFILE/dev/debug}/mini-wasm-spec-tests
+work=$CARGO_TARGET_DIR/faults
+copy=$work/tree
+mkdir -p "$work"
 git -C "$root" worktree remove --force "$copy" 2>/dev/null
 git -C "$root" worktree prune
 git -C "$root" worktree add -q --force --detach "$copy" HEAD || exit 2
@@ -30,16 +34,17 @@ for patch in "$here"/*.patch; do
     missed=1
     continue
   fi
-  if ! (cd "$copy" && cargo build -q --release -p mini-wasm-spec-tests) >"$CARGO_TARGET_DIR/$name.log" 2>&1; then
-    printf '%-22s %10s  it does not build: see %s\n' "$name" - "$CARGO_TARGET_DIR/$name.log"
+  if ! (cd "$copy" && cargo build -q --profile "$PROFILE" -p mini-wasm-spec-tests) >"$work/$name.log" 2>&1; then
+    printf '%-22s %10s  it does not build: see %s\n' "$name" - "$work/$name.log"
     missed=1
     continue
   fi
+  cp "$built" "$work/fuzzer"
   begin=$(date +%s.%N)
-  timeout $((SECONDS_EACH + 120)) "$CARGO_TARGET_DIR/release/mini-wasm-spec-tests" diff --time "$SECONDS_EACH" --seed 1 --counted 0 \
-    --folder "$CARGO_TARGET_DIR/found-$name" >"$CARGO_TARGET_DIR/$name.log" 2>&1
+  timeout $((SECONDS_EACH + 120)) "$work/fuzzer" diff --time "$SECONDS_EACH" --seed 1 --counted 0 \
+    --folder "$work/found-$name" >"$work/$name.log" 2>&1
   status=$?
-  took=$(sed -n 's/^difference after \([0-9.]*\) s.*/\1/p' "$CARGO_TARGET_DIR/$name.log" | head -1)
+  took=$(sed -n 's/^difference after \([0-9.]*\) s.*/\1/p' "$work/$name.log" | head -1)
   case $status in
     0) found=- how='NOT FOUND'; missed=1 ;;
     1) found="$took s" how=$(head -1 "$patch") ;;

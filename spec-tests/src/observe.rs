@@ -6,7 +6,6 @@
 
 use crate::Mode;
 use crate::random::Random;
-
 use mini_wasm_runtime::types::{ExternType, RefType, ValType};
 use mini_wasm_runtime::{
     AnyRef, Caller, Config, Error, ErrorKind, Extern, ExternRef, Func, Global, Instance, Linker, Memory,
@@ -26,6 +25,8 @@ pub enum Seen {
     I31(i32),
     /// An object is compared by its kind: where it lies differs.
     Object(&'static str),
+    /// A structure or an array that was looked into: what it and those near it hold hashes to.
+    Held(u64),
 }
 
 impl From<&Val> for Seen {
@@ -48,6 +49,37 @@ impl From<&Val> for Seen {
             },
         }
     }
+}
+
+/// How far objects are followed, and elements of an array that are looked at.
+const DEPTH: usize = 3;
+const FIRST: u32 = 16;
+
+/// A value with what lies behind a reference.
+fn look_into(store: &mut Store<Vec<u64>>, val: &Val, depth: usize) -> Seen {
+    let mut hash = 0;
+    match val {
+        Val::AnyRef(Some(AnyRef::Struct(object))) | Val::Externalized(AnyRef::Struct(object))
+            if depth > 0 =>
+        {
+            for index in 0..object.fields(&*store).unwrap_or_default() {
+                if let Ok(Some(field)) = object.field(&mut *store, index) {
+                    hash = mix(hash, &look_into(store, &field, depth - 1));
+                }
+            }
+        }
+        Val::AnyRef(Some(AnyRef::Array(object))) | Val::Externalized(AnyRef::Array(object)) if depth > 0 => {
+            let length = object.len(&*store).unwrap_or_default();
+            hash = mix(1, &Seen::Number(u64::from(length)));
+            for index in 0..length.min(FIRST) {
+                if let Ok(Some(element)) = object.get(&mut *store, index) {
+                    hash = mix(hash, &look_into(store, &element, depth - 1));
+                }
+            }
+        }
+        _ => return Seen::from(val),
+    }
+    Seen::Held(hash)
 }
 
 /// How one call ended, and what was left.
@@ -200,7 +232,8 @@ impl Running {
         for (_, item) in exports {
             match item {
                 Extern::Global(global) => {
-                    globals.push(global.get(&mut self.store).ok().map(|val| Seen::from(&val)));
+                    let val = global.get(&mut self.store).ok();
+                    globals.push(val.map(|val| look_into(&mut self.store, &val, DEPTH)));
                 }
                 Extern::Memory(memory) => {
                     let bytes = memory.data(&self.store).unwrap_or_default();
@@ -208,7 +241,10 @@ impl Running {
                 }
                 Extern::Table(table) => {
                     let size = table.size(&self.store).unwrap_or_default();
-                    let element = |index| table.get(&mut self.store, index).ok()?.map(|val| Seen::from(&val));
+                    let element = |index| {
+                        let val = table.get(&mut self.store, index).ok()??;
+                        Some(look_into(&mut self.store, &val, DEPTH))
+                    };
                     tables.push((size, (0..size.min(ELEMENTS)).map(element).collect()));
                 }
                 _ => {}
@@ -216,7 +252,9 @@ impl Running {
         }
         Called {
             function: name.to_owned(),
-            end: end.map(|vals| vals.iter().map(Seen::from).collect()).map_err(|error| error.kind()),
+            end: end
+                .map(|vals| vals.iter().map(|val| look_into(&mut self.store, val, DEPTH)).collect())
+                .map_err(|error| error.kind()),
             backtrace,
             fuel: self.store.fuel(),
             log: self.store.data().clone(),
@@ -254,6 +292,9 @@ fn value(ty: ValType, random: &mut Random, func: Option<Func>) -> Option<Val> {
             Val::FuncRef(None) => Val::FuncRef(func.filter(|_| bits & 1 == 1 && is_funcref(ty))),
             Val::ExternRef(None) if is_externref(ty) && bits & 1 == 1 => {
                 Val::ExternRef(Some(ExternRef((bits >> 1) as u32 & 0xffff)))
+            }
+            Val::AnyRef(None) if ty == ValType::Ref(RefType::ANYREF) && bits & 1 == 1 => {
+                Val::AnyRef(Some(AnyRef::I31((bits >> 1) as i32)))
             }
             null => null,
         },
@@ -314,6 +355,7 @@ fn mix(told: u64, seen: &Seen) -> u64 {
         Seen::Extern(n) => n.map_or(3, |n| u64::from(n) << 2),
         Seen::Func { null } => u64::from(null),
         Seen::I31(value) => 5 ^ (value as u64) << 8,
+        Seen::Held(hash) => hash,
         Seen::Object(kind) => 6 ^ (kind.len() as u64) << 8,
     };
     (told ^ bits).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
