@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::handle::Func;
 use crate::host::{Caller, HostCall, with_caller};
+use crate::simd::V128;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::{FuncType, TypeId, ValType};
 use crate::val::{RawVal, Val};
@@ -126,7 +127,7 @@ const MAX_TYPED: usize = 16;
 impl<P: WasmTypes, R: WasmTypes> TypedFunc<P, R> {
     /// Calls it.
     pub fn call(self, mut store: impl AsStoreMut, params: P) -> Result<R> {
-        const { assert!(P::COUNT <= MAX_TYPED && R::COUNT <= MAX_TYPED) };
+        const { assert!(P::SLOTS <= MAX_TYPED && R::SLOTS <= MAX_TYPED) };
         let store = store.as_store_mut();
         let mut slots = [0; MAX_TYPED];
         params.store(&mut slots);
@@ -146,18 +147,20 @@ impl<P: WasmTypes, R: WasmTypes> TypedFunc<P, R> {
 pub trait WasmType: Sized + 'static {
     /// The value's type.
     const TYPE: ValType;
-    /// Into a slot.
-    fn into_slot(self) -> RawVal;
-    /// Out of a slot.
-    fn from_slot(slot: RawVal) -> Self;
+    /// Into its slots, the first ones.
+    fn into_slots(self, slots: &mut [RawVal]);
+    /// Out of its slots, the first ones.
+    fn from_slots(slots: &[RawVal]) -> Self;
 }
 
 macro_rules! wasm_types {
     ($($rust:ty, $wasm:ident, |$v:ident| $into:expr, |$s:ident| $from:expr;)*) => { $(
         impl WasmType for $rust {
             const TYPE: ValType = ValType::$wasm;
-            fn into_slot(self) -> RawVal { let $v = self; $into }
-            fn from_slot($s: RawVal) -> Self { $from }
+            #[inline(always)]
+            fn into_slots(self, slots: &mut [RawVal]) { let $v = self; slots[0] = $into; }
+            #[inline(always)]
+            fn from_slots(slots: &[RawVal]) -> Self { let $s = slots[0]; $from }
         }
     )* };
 }
@@ -170,10 +173,22 @@ wasm_types! {
     f64, F64, |v| v.to_bits(), |s| f64::from_bits(s);
 }
 
+impl WasmType for V128 {
+    const TYPE: ValType = ValType::V128;
+    #[inline(always)]
+    fn into_slots(self, slots: &mut [RawVal]) {
+        slots[..2].copy_from_slice(&self.u64x2());
+    }
+    #[inline(always)]
+    fn from_slots(slots: &[RawVal]) -> Self {
+        V128::from([slots[0], slots[1]])
+    }
+}
+
 /// Parameters or results of a function, as Rust types: `()`, one type, or a tuple.
 pub trait WasmTypes: Sized + 'static {
-    /// How many values.
-    const COUNT: usize;
+    /// How many slots they take.
+    const SLOTS: usize;
     /// Their types.
     fn types() -> Vec<ValType>;
     /// Writes them into slots.
@@ -183,15 +198,15 @@ pub trait WasmTypes: Sized + 'static {
 }
 
 impl<A: WasmType> WasmTypes for A {
-    const COUNT: usize = 1;
+    const SLOTS: usize = A::TYPE.slots();
     fn types() -> Vec<ValType> {
         vec![A::TYPE]
     }
     fn store(self, slots: &mut [RawVal]) {
-        slots[0] = self.into_slot();
+        self.into_slots(slots);
     }
     fn load(slots: &[RawVal]) -> Self {
-        A::from_slot(slots[0])
+        A::from_slots(slots)
     }
 }
 
@@ -220,12 +235,25 @@ pub trait IntoFunc<T, P, R> {
 macro_rules! tuples {
     ($(($($name:ident $index:tt),*))*) => { $(
         impl<$($name: WasmType),*> WasmTypes for ($($name,)*) {
-            const COUNT: usize = <[u8]>::len(&[$($index),*]);
+            const SLOTS: usize = 0 $(+ $name::TYPE.slots())*;
             fn types() -> Vec<ValType> { vec![$($name::TYPE),*] }
-            #[allow(unused_variables, reason = "the empty tuple")]
-            fn store(self, slots: &mut [RawVal]) { $(slots[$index] = self.$index.into_slot();)* }
-            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple")]
-            fn load(slots: &[RawVal]) -> Self { ($($name::from_slot(slots[$index]),)*) }
+            #[allow(unused_variables, unused_mut, unused_assignments, reason = "the empty tuple; the last offset")]
+            fn store(self, slots: &mut [RawVal]) {
+                let mut at = 0;
+                $(
+                    self.$index.into_slots(&mut slots[at..]);
+                    at += $name::TYPE.slots();
+                )*
+            }
+            #[allow(unused_variables, unused_mut, unused_assignments, clippy::unused_unit, reason = "likewise")]
+            fn load(slots: &[RawVal]) -> Self {
+                let mut at = 0;
+                ($({
+                    let value = $name::from_slots(&slots[at..]);
+                    at += $name::TYPE.slots();
+                    value
+                },)*)
+            }
         }
 
         impl<T, Fun, Ret, R, $($name: WasmType),*> IntoFunc<T, ($($name,)*), R> for Fun
@@ -234,11 +262,12 @@ macro_rules! tuples {
             Ret: IntoResult<R>,
             R: WasmTypes,
         {
-            #[allow(unused_variables, reason = "the empty tuple")]
+            #[allow(unused_variables, non_snake_case, reason = "the empty tuple; values named as their types")]
             fn into_func(self) -> (FuncType, Arc<HostCall>) {
                 let ty = FuncType::new([$($name::TYPE),*], R::types());
                 (ty, Arc::new(move |_: &mut StoreInner, slots: &mut [RawVal]| {
-                    self($($name::from_slot(slots[$index])),*).into_result()?.store(slots);
+                    let ($($name,)*) = <($($name,)*)>::load(slots);
+                    self($($name),*).into_result()?.store(slots);
                     Ok(())
                 }))
             }
@@ -250,10 +279,12 @@ macro_rules! tuples {
             Ret: IntoResult<R>,
             R: WasmTypes,
         {
+            #[allow(unused_variables, non_snake_case, reason = "the empty tuple; values named as their types")]
             fn into_func(self) -> (FuncType, Arc<HostCall>) {
                 let ty = FuncType::new([$($name::TYPE),*], R::types());
                 (ty, with_caller(move |caller: Caller<'_, T>, slots: &mut [RawVal]| {
-                    self(caller, $($name::from_slot(slots[$index])),*).into_result()?.store(slots);
+                    let ($($name,)*) = <($($name,)*)>::load(slots);
+                    self(caller, $($name),*).into_result()?.store(slots);
                     Ok(())
                 }))
             }

@@ -114,6 +114,7 @@ pub use handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
 pub use host::Caller;
 pub use linker::{InstancePre, Linker};
 pub use module::Module;
+pub use simd::V128;
 pub use store::{AsStore, AsStoreMut, Store, StoreInner, StoreLimits};
 pub use trap::Trap;
 pub use val::{ExternRef, Val};

@@ -4,7 +4,7 @@ use mini_wasm_runtime::store::StoreLimits;
 use mini_wasm_runtime::types::{FuncType, GlobalType, Limits, MemoryType, RefType, TableType, ValType};
 use mini_wasm_runtime::{
     Caller, Config, Engine, Error, ErrorKind, Extern, Func, Global, Instance, Linker, Memory, Module, Store,
-    Table, Trap, Val,
+    Table, Trap, V128, Val,
 };
 use std::sync::Arc;
 
@@ -330,4 +330,41 @@ fn a_host_function_for_another_type_of_data_is_an_error_not_a_panic() {
     let mut store = Store::new(&engine, 5u32);
     let func = Func::wrap::<String, (Caller<'_, String>,), ()>(&mut store, |_: Caller<'_, String>| ());
     assert_eq!(func.call(&mut store, &[]).unwrap_err().kind(), ErrorKind::Usage);
+}
+
+#[test]
+fn vectors_go_through_every_door_beside_other_values() {
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let lanes = |a: u32| V128::from([a, a + 1, a + 2, a + 3]);
+    let mut linker = Linker::<()>::new();
+    linker.func_wrap("host", "turn", |a: i32, v: V128, b: i64, w: V128| (w, a + 1, v, b + 1)).unwrap();
+    let ty = FuncType::new([ValType::V128, ValType::I32], [ValType::I32, ValType::V128]);
+    let swap = Func::new(&mut store, ty, |_: Caller<'_, ()>, params, results| {
+        (results[0], results[1]) = (params[1].clone(), params[0].clone());
+        Ok(())
+    });
+    linker.define("host", "swap", swap).unwrap();
+    let ty = GlobalType { content: ValType::V128, mutable: true };
+    let global = Global::new(&mut store, ty, Val::V128(lanes(20).bits())).unwrap();
+    linker.define("host", "g", global).unwrap();
+    let module = module(
+        &engine,
+        r#"(module
+            (import "host" "turn" (func $turn (param i32 v128 i64 v128) (result v128 i32 v128 i64)))
+            (import "host" "swap" (func $swap (param v128 i32) (result i32 v128)))
+            (import "host" "g" (global $g (mut v128)))
+            (func (export "f") (param v128 i32 i64) (result v128 i32 v128 i64)
+                (global.set $g (i32x4.add (global.get $g) (local.get 0)))
+                (call $turn (call $swap (local.get 0) (local.get 1)) (local.get 2) (v128.const i32x4 9 8 7 6))))"#,
+    );
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let f = instance.func(&mut store, "f").unwrap();
+    let typed = f.typed::<(V128, i32, i64), (V128, i32, V128, i64)>(&store).unwrap();
+    let found = typed.call(&mut store, (lanes(1), 40, -1)).unwrap();
+    assert_eq!(found, (V128::from([9u32, 8, 7, 6]), 41, lanes(1), 0));
+    let Val::V128(bits) = global.get(&mut store).unwrap() else { panic!("a vector") };
+    assert_eq!(V128::from_bits(bits).u32x4(), [21, 23, 25, 27]);
+    let found = f.call(&mut store, &[Val::V128(5), Val::I32(6), Val::I64(7)]).unwrap();
+    assert!(matches!(found[..], [Val::V128(_), Val::I32(7), Val::V128(5), Val::I64(8)]), "{found:?}");
 }
