@@ -203,6 +203,8 @@ fn nothing_is_writable_and_executable_at_once() {
     let loaded = load(&config, &bytes, &Trust::key(key)).unwrap();
     let code = loaded.native[0].func(0).unwrap().native as usize;
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    // An emulator does not tell what its guests may execute: not even this program's own text looks it.
+    let told = maps.lines().any(|line| line.contains(" r-xp "));
     let mut found = false;
     for line in maps.lines() {
         let mut fields = line.split_whitespace();
@@ -211,7 +213,7 @@ fn nothing_is_writable_and_executable_at_once() {
         let (start, end) = range.split_once('-').unwrap();
         let bound = |hex| usize::from_str_radix(hex, 16).unwrap();
         if (bound(start)..bound(end)).contains(&code) {
-            assert_eq!(rights, "r-xp", "{line}");
+            assert_eq!(rights, if told { "r-xp" } else { "r--p" }, "{line}");
             found = true;
         }
     }

@@ -6,6 +6,7 @@ use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::engine::Engine;
 use mini_wasm_runtime::for_each_op;
 use mini_wasm_runtime::module::{Module, WasmBytes};
+use std::time::Duration;
 
 /// A function in the text format for each plain row, and for memory accesses.
 macro_rules! functions {
@@ -108,7 +109,11 @@ fn every_operator_compiles_for_every_architecture() {
                 };
                 let engine = Engine::new(config.clone());
                 let info = Module::parse_only(&engine, WasmBytes::new(wasm.clone().into())).unwrap();
-                let options = CompileOptions { verifier: true, ..CompileOptions::default() };
+                let options = CompileOptions {
+                    verifier: true,
+                    time_budget: Some(Duration::MAX),
+                    ..CompileOptions::default()
+                };
                 let done = compile(&info, &config, arch, CpuFeatures::baseline(arch), &options).unwrap();
                 assert_eq!(done.left_out, [], "{arch:?}, guard pages {guard_pages}, metered {metered}");
             }
@@ -149,8 +154,7 @@ fn what_cannot_be_compiled_is_left_out_and_the_rest_is_not() {
     let options = CompileOptions { max_body: 0, ..CompileOptions::default() };
     let done = compile(&info, &config, arch, CpuFeatures::baseline(arch), &options).unwrap();
     assert_eq!(done.left_out.len(), 3);
-    let options =
-        CompileOptions { time_budget: Some(std::time::Duration::ZERO), ..CompileOptions::default() };
+    let options = CompileOptions { time_budget: Some(Duration::ZERO), ..CompileOptions::default() };
     let done = compile(&info, &config, arch, CpuFeatures::baseline(arch), &options).unwrap();
     assert_eq!(done.left_out.len(), 3);
 }

@@ -192,9 +192,44 @@ impl From<wasmparser::BinaryReaderError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for context in self.0.context.iter().rev() {
-            write!(f, "{context}: ")?;
+            write!(f, "{}: ", Said { text: context, most: usize::MAX, lines: true })?;
         }
-        f.write_str(&self.0.message)
+        write!(f, "{}", Said { text: &self.0.message, most: usize::MAX, lines: true })
+    }
+}
+
+/// A guest's own words in a message: control characters escaped, so that they can neither steer a terminal nor look like
+/// another line of ours, and no more of them than somebody would read.
+pub(crate) struct Said<'a> {
+    text: &'a str,
+    /// Characters at most.
+    most: usize,
+    /// Line ends stay what they are.
+    lines: bool,
+}
+
+/// A name that a guest chose, for a message.
+pub(crate) fn said(name: &str) -> Said<'_> {
+    Said { text: name, most: 256, lines: false }
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for (i, c) in self.text.chars().enumerate() {
+            if i == self.most {
+                return f.write_str("...");
+            }
+            // The second range: marks that turn the direction of what follows.
+            let steers = c.is_control()
+                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            match c {
+                '\n' | '\t' if self.lines => f.write_char(c)?,
+                c if steers => write!(f, "{}", c.escape_default())?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -214,10 +249,10 @@ impl fmt::Display for Backtrace {
                 write!(f, "{offset:#x} - ")?;
             }
             if let Some(module) = &frame.module {
-                write!(f, "{module}!")?;
+                write!(f, "{}!", said(module))?;
             }
             match &frame.name {
-                Some(name) => f.write_str(name)?,
+                Some(name) => write!(f, "{}", said(name))?,
                 None => write!(f, "<wasm function {}>", frame.func)?,
             }
         }
@@ -231,6 +266,16 @@ impl fmt::Display for Backtrace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_guest_calls_itself_cannot_steer_a_terminal() {
+        let shown = alloc::format!("{}", said("\x1b[31mred\r\n\u{202e}\u{e9}"));
+        assert_eq!(shown, "\\u{1b}[31mred\\r\\n\\u{202e}\u{e9}");
+        let long = "x".repeat(100_000);
+        assert_eq!(alloc::format!("{}", said(&long)).len(), 259);
+        let error = Error::host("two\nlines\x07").context(long);
+        assert!(alloc::format!("{error}").ends_with("x: two\nlines\\u{7}"), "{error}");
+    }
 
     #[test]
     fn an_error_is_one_word() {

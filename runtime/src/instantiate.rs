@@ -1,6 +1,6 @@
 //! Instantiation (core specification 4.7.6): imports are matched, the context is filled, segments are written, `start` runs.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, said};
 use crate::evaluate::evaluate;
 use crate::handle::{Extern, Instance};
 use crate::instance::{ElemValues, InstanceData};
@@ -43,6 +43,7 @@ impl Instance {
                 store.limits().instances
             )));
         }
+        store.charge_instance(module.info())?;
         let index = store.instances.len() as u32;
         store.instances.push(Box::new(InstanceData::new(index, module.clone())));
         let instance = Instance { store: store.id(), index };
@@ -63,8 +64,8 @@ pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -
     let differs = |have: &dyn core::fmt::Display| {
         Error::unlinkable(format!(
             "incompatible import type for `{}::{}`: {} is wanted, {have} is given",
-            import.module,
-            import.name,
+            said(&import.module),
+            said(&import.name),
             describe(&import.ty)
         ))
     };

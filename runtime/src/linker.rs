@@ -1,6 +1,6 @@
 //! Linking by name: definitions of an embedder, matched with a module's imports once ([`InstancePre`]), instantiated often.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, said};
 use crate::func::{IntoFunc, dynamic};
 use crate::handle::{Extern, Instance};
 use crate::host::{Caller, HostCall};
@@ -106,7 +106,7 @@ impl<T: 'static> Linker<T> {
             if let ExternType::Func(ty) = ty
                 && !self.definitions.contains_key(&key)
             {
-                let what = format!("`{module}::{name}`");
+                let what = format!("`{}::{}`", said(module), said(name));
                 let call: Arc<HostCall> = Arc::new(move |_: &mut StoreInner, _: &mut [u64]| {
                     Err(Error::from(Trap::MissingImport).context(what.clone()))
                 });
@@ -130,8 +130,8 @@ impl<T: 'static> Linker<T> {
             {
                 return Err(Error::unlinkable(format!(
                     "incompatible import type for `{}::{}`: {} is wanted, function {have} is defined",
-                    import.module,
-                    import.name,
+                    said(&import.module),
+                    said(&import.name),
                     describe(want)
                 )));
             }
@@ -149,13 +149,13 @@ impl<T: 'static> Linker<T> {
             .take(8)
             .collect();
         let hint = match near.as_slice() {
-            [] => format!("nothing is defined under `{}`", import.module),
-            near => format!("`{}` has {}", import.module, near.join(", ")),
+            [] => format!("nothing is defined under `{}`", said(&import.module)),
+            near => format!("`{}` has {}", said(&import.module), near.join(", ")),
         };
         Error::unlinkable(format!(
             "unknown import: `{}::{}` ({}) has not been defined; {hint}",
-            import.module,
-            import.name,
+            said(&import.module),
+            said(&import.name),
             describe(&import.ty)
         ))
     }

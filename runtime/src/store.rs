@@ -38,6 +38,8 @@ pub struct StoreLimits {
     pub table_elements: u64,
     /// Instances of core modules.
     pub instances: u32,
+    /// Bytes that the engine keeps for instances beside memories, tables and code: contexts, globals, references to functions.
+    pub instance_bytes: u64,
     /// Handles of one component instance's table.
     pub handles: u32,
     /// Continuations that were begun and have not ended.
@@ -56,6 +58,7 @@ impl Default for StoreLimits {
             memory_bytes: u64::MAX,
             table_elements: 10_000_000,
             instances: 10_000,
+            instance_bytes: 1 << 30,
             handles: 1_000_000,
             continuations: 20_000,
             continuation_bytes: 32 << 30,
@@ -238,6 +241,7 @@ pub struct StoreInner {
     pub(crate) limits: StoreLimits,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
+    instance_bytes: u64,
     pub(crate) gc: gc::Heap,
     pub(crate) switching: Switching,
     /// Where the interpreter goes on after an exception; means nothing at other times.
@@ -294,6 +298,7 @@ impl StoreInner {
             limits: StoreLimits::default(),
             memory_bytes: 0,
             table_elements: 0,
+            instance_bytes: 0,
             gc: gc::Heap::new(engine),
             switching: Switching::new(engine),
             value_stack,
@@ -453,6 +458,27 @@ impl StoreInner {
             return Ok(());
         }
         Err(Error::usage(format!("this handle belongs to store {}, not to store {}", store.0, self.id.0)))
+    }
+
+    /// Takes what an instance of a module needs from [`StoreLimits::instance_bytes`].
+    pub(crate) fn charge_instance(&mut self, module: &ModuleInfo) -> Result<()> {
+        // What stands here for imports is a host function and its handle, the largest that one can need.
+        let rows = [
+            (module.imports.len(), size_of::<HostFunc>() + 64),
+            (module.globals.len(), size_of::<GlobalData>()),
+            (module.elems.len() + module.data.len(), size_of::<bool>()),
+        ];
+        let bytes: u64 = rows.iter().map(|&(count, size)| count as u64 * size as u64).sum();
+        let bytes = bytes + u64::from(module.layout.size);
+        let total = self.instance_bytes.saturating_add(bytes);
+        if total > self.limits.instance_bytes {
+            return Err(Error::exhausted(format!(
+                "an instance of {bytes} bytes goes past the store's limit of {} bytes for instances ({} are in use)",
+                self.limits.instance_bytes, self.instance_bytes
+            )));
+        }
+        self.instance_bytes = total;
+        Ok(())
     }
 
     pub(crate) fn add_global(&mut self, vm: *mut VmGlobal, ty: GlobalType) -> u32 {

@@ -27,6 +27,7 @@ use mini_wasm_runtime::module::{FuncIdx, ModuleInfo, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::types::{FuncType, ValType};
 use mini_wasm_runtime::vm::{VmContext, VmStore};
+use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
 use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
@@ -37,6 +38,8 @@ const MOST_VALUES: usize = 1 << 19;
 const WIDE_CALL: usize = 16;
 /// Most parameters and results of all wide calls of a function: a few bytes of wasm can ask for thousands.
 const MOST_WIDE: usize = 1 << 16;
+/// Most entries of all branch tables of a function: each is a word of its text, and one byte of wasm.
+const MOST_TARGETS: usize = 1 << 18;
 /// Most pairs of locals and blocks: the frontend's SSA construction looks at each.
 const MOST_LOCALS_TIMES_BLOCKS: usize = 1 << 27;
 
@@ -191,6 +194,8 @@ pub(crate) struct Translation<'a> {
     pub(crate) calls: bool,
     /// Parameters and results of wide calls so far.
     wide: usize,
+    /// Entries of branch tables so far.
+    targets: usize,
     pub(super) exceptions: Exceptions,
     pub(super) stack: Vec<Value>,
     pub(super) frames: Vec<Frame>,
@@ -232,6 +237,7 @@ pub(crate) fn translate(
         sigs: Sigs::default(),
         calls: false,
         wide: 0,
+        targets: 0,
         exceptions: Exceptions::default(),
         stack: Vec::new(),
         frames: vec![Frame {
@@ -535,7 +541,8 @@ impl<'a> Translation<'a> {
         values.iter().map(|&v| BlockArg::Value(v)).collect()
     }
 
-    pub(super) fn top(&self, count: usize) -> Vec<BlockArg> {
+    pub(super) fn top(&mut self, count: usize) -> Vec<BlockArg> {
+        self.widen_by(count);
         Self::args(&self.stack[self.stack.len() - count..])
     }
 
@@ -602,7 +609,6 @@ impl<'a> Translation<'a> {
     /// A branch taken when `condition` is not zero.
     pub(super) fn branch_if(&mut self, condition: Value, depth: u32) {
         let (block, count) = self.label(depth);
-        self.widen_by(count);
         let args = self.top(count);
         let go_on = self.b.create_block();
         self.b.ins().brif(condition, block, &args, go_on, &[]);
@@ -612,21 +618,25 @@ impl<'a> Translation<'a> {
 
     fn br_table(&mut self, targets: &wasmparser::BrTable<'_>) -> Result<(), LeftOut> {
         let index = self.pop();
+        self.targets = self.targets.saturating_add(targets.len() as usize);
+        if self.targets > MOST_TARGETS {
+            return Err(LeftOut::TooLarge);
+        }
         let mut depths = Vec::with_capacity(targets.len() as usize + 1);
         for depth in targets.targets() {
             depths.push(depth.map_err(|_| LeftOut::Malformed)?);
         }
         depths.push(targets.default());
         // One edge per label: a thousand entries with a thousand operands each would make a million edge values.
-        let mut edges: Vec<Option<Block>> = vec![None; self.frames.len()];
+        let mut edges: BTreeMap<u32, Block> = BTreeMap::new();
         let mut calls = Vec::with_capacity(depths.len());
         for depth in depths {
-            let block = match edges[depth as usize] {
-                Some(block) => block,
+            let block = match edges.get(&depth) {
+                Some(&block) => block,
                 None => {
                     let (target, count) = self.label(depth);
                     let block = if count == 0 { target } else { self.b.create_block() };
-                    edges[depth as usize] = Some(block);
+                    edges.insert(depth, block);
                     block
                 }
             };
@@ -635,10 +645,10 @@ impl<'a> Translation<'a> {
         let default = calls.pop().expect("the default is there");
         let table = self.b.create_jump_table(JumpTableData::new(default, &calls));
         self.b.ins().br_table(index, table);
-        for (depth, edge) in edges.into_iter().enumerate() {
-            let Some(edge) = edge else { continue };
-            let (target, count) = self.label(depth as u32);
+        for (depth, edge) in edges {
+            let (target, count) = self.label(depth);
             if count > 0 {
+                self.check_size()?;
                 let args = self.top(count);
                 self.b.seal_block(edge);
                 self.b.switch_to_block(edge);

@@ -219,8 +219,51 @@ pub fn compile(
         stubs_wanted[import.ty.index()].store(true, Ordering::Relaxed);
     }
     let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
-    let functions = compile_functions(&env, options);
-    assemble(module, &env, functions)
+    let clock = Clock::new(info, options);
+    let functions = compile_functions(&env, options, &clock);
+    match assemble(module, &env, functions, &clock) {
+        Ok(compiled) => Ok(compiled),
+        // More stubs than there is time for, more text than branches reach over: then all of the module is interpreted.
+        Err(why) => nothing(&env, why),
+    }
+}
+
+/// A module without any code.
+fn nothing(env: &ModuleEnv<'_>, why: LeftOut) -> Result<CompiledModule> {
+    let tables = TablesBuilder {
+        funcs: env.info.bodies.iter().map(|_| FuncRow { start: 0, len: 0, entry: NONE }).collect(),
+        stubs: env.symbols.stubs.iter().map(|_| NONE).collect(),
+        ..TablesBuilder::default()
+    };
+    let left_out = (0..env.info.bodies.len()).map(|own| (own, why.clone())).collect();
+    Ok(CompiledModule { text: Vec::new(), tables: tables.finish(), left_out })
+}
+
+/// How long a module has been compiled for.
+struct Clock {
+    begun: Instant,
+    budget: Duration,
+}
+
+impl Clock {
+    fn new(info: &ModuleInfo, options: &CompileOptions) -> Clock {
+        let total: u64 = info.bodies.iter().map(|body| body.range.len() as u64).sum();
+        let budget = options.time_budget.unwrap_or_else(|| {
+            Duration::from_secs(30) + Duration::from_millis((total >> 10).saturating_mul(60))
+        });
+        Clock { begun: Instant::now(), budget }
+    }
+
+    /// No function is begun any more.
+    fn functions_are_over(&self) -> bool {
+        self.begun.elapsed() > self.budget
+    }
+
+    /// The stubs around the functions take too long as well. They get some time of their own: with one missing all is useless.
+    fn stubs_are_over(&self) -> bool {
+        self.begun.elapsed()
+            > self.budget.saturating_add(self.budget / 2).saturating_add(Duration::from_secs(5))
+    }
 }
 
 fn internal(error: ModuleError) -> Error {
@@ -228,24 +271,24 @@ fn internal(error: ModuleError) -> Error {
 }
 
 /// Compiles all own functions, the longest first so that no thread is left with a long one at the end.
-fn compile_functions(env: &ModuleEnv<'_>, options: &CompileOptions) -> Vec<Result<Code, LeftOut>> {
+fn compile_functions(
+    env: &ModuleEnv<'_>,
+    options: &CompileOptions,
+    clock: &Clock,
+) -> Vec<Result<Code, LeftOut>> {
     let bodies = &env.info.bodies;
     let total: usize = bodies.iter().map(|body| body.range.len()).sum();
     let mut queue: Vec<usize> = (0..bodies.len()).collect();
     queue.sort_by_key(|&own| std::cmp::Reverse(bodies[own].range.len()));
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
-    let begun = Instant::now();
-    let budget = options.time_budget.unwrap_or_else(|| {
-        Duration::from_secs(30) + Duration::from_millis((total as u64 >> 10).saturating_mul(60))
-    });
     let results: Mutex<Vec<Option<Result<Code, LeftOut>>>> =
         Mutex::new((0..bodies.len()).map(|_| None).collect());
     let work = || {
         let mut worker = Worker::default();
         let mut finished = Vec::new();
         while let Some(&own) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = match begun.elapsed() > budget {
+            let result = match clock.functions_are_over() {
                 true => Err(LeftOut::OutOfTime),
                 false => worker.function(env, own, options),
             };
@@ -425,22 +468,23 @@ fn trap_code(code: TrapCode) -> u8 {
     }
 }
 
-/// Lays the text out and writes the tables.
+/// Lays the text out and writes the tables. What fails here fails for the whole module.
 fn assemble(
     mut module: TextModule<'_>,
     env: &ModuleEnv<'_>,
     functions: Vec<Result<Code, LeftOut>>,
-) -> Result<CompiledModule> {
+    clock: &Clock,
+) -> Result<CompiledModule, LeftOut> {
     let (info, target, symbols) = (env.info, env.target, env.symbols);
     let mut worker = Worker::default();
     let mut tables = TablesBuilder::default();
-    let failed =
-        |what: &str, why: LeftOut| Error::new(ErrorKind::Usage, format!("no native code: {what}: {why}"));
+    let unlinked = |error: ModuleError| LeftOut::Unsupported(format!("it cannot be linked: {error}"));
+    let in_time = || if clock.stubs_are_over() { Err(LeftOut::OutOfTime) } else { Ok(()) };
     let define = |module: &mut TextModule<'_>, sites: &mut Vec<Site>, id: FuncId, code: Code| {
-        module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(internal)?;
+        module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(unlinked)?;
         let start = module.start(id).unwrap_or(0);
         sites.extend(code.sites.iter().map(|site| Site { pc: start + site.pc, ..*site }));
-        Ok::<u32, Error>(start)
+        Ok::<u32, LeftOut>(start)
     };
 
     // Array entries of the types that compiled functions have.
@@ -450,15 +494,12 @@ fn assemble(
         if result.is_err() || module.start(id).is_some() {
             continue;
         }
-        let kept = stubs::array_entry(
-            target,
-            info.signature(TypeIdx(ty as u32)),
-            &mut worker.ctx,
-            &mut worker.frontend,
-        );
-        let code = worker.stub(target, id, Some(kept)).map_err(|why| failed("array entry", why))?;
+        in_time()?;
+        let ty = info.signature(TypeIdx(ty as u32));
+        let kept = stubs::array_entry(target, ty, &mut worker.ctx, &mut worker.frontend);
+        let code = worker.stub(target, id, Some(kept))?;
         let [HandlerRow { ret, handler, sp, vmctx, .. }] = code.handlers[..] else {
-            return Err(failed("array entry", LeftOut::Unsupported("not one handler".into())));
+            return Err(LeftOut::Unsupported("an array entry without its one handler".into()));
         };
         let start = define(&mut module, &mut tables.sites, id, code)?;
         tables.entries.push(EntryRow { ret: start + ret, handler: start + handler, sp, vmctx });
@@ -469,27 +510,36 @@ fn assemble(
         let id = symbols.stubs[ty];
         let Some(sig) = info.types[ty].as_func() else { continue };
         if want.load(Ordering::Relaxed) && module.start(id).is_none() && target.carries(sig) {
+            in_time()?;
             stubs::stub(target, sig, &mut worker.ctx, &mut worker.frontend);
-            let code = worker.stub(target, id, None).map_err(|why| failed("stub", why))?;
+            let code = worker.stub(target, id, None)?;
             define(&mut module, &mut tables.sites, id, code)?;
         }
     }
     tables.stubs = symbols.stubs.iter().map(|&id| module.start(id).unwrap_or(NONE)).collect();
 
     let mut left_out = Vec::new();
-    for (own, result) in functions.into_iter().enumerate() {
+    let mut text_left = target.most_text().saturating_sub(module.len() as usize);
+    for (own, mut result) in functions.into_iter().enumerate() {
         let func = FuncIdx(info.imported_funcs + own as u32);
         let (ty, id) = (info.funcs[func.index()].ty.index(), symbols.own[own]);
+        if let Ok(code) = &result {
+            match text_left.checked_sub(code.bytes.len()) {
+                Some(left) => text_left = left,
+                None => result = Err(LeftOut::TooLarge),
+            }
+        }
         let (code, entry) = match result {
             Ok(code) => (code, module.start(symbols.entries[ty]).unwrap_or(NONE)),
             Err(why) => {
+                in_time()?;
                 left_out.push((own, why));
                 let sig = info.signature(TypeIdx(ty as u32));
                 match target.carries(sig) {
                     true => stubs::fallback(target, sig, func.0, &mut worker.ctx, &mut worker.frontend),
                     false => stubs::nothing(target, &mut worker.ctx, &mut worker.frontend),
                 }
-                let code = worker.stub(target, id, None).map_err(|why| failed("fallback", why))?;
+                let code = worker.stub(target, id, None)?;
                 (code, NONE)
             }
         };
@@ -505,11 +555,11 @@ fn assemble(
     tables.text_len = module.len();
 
     // The tables are the module's one data object.
-    let id = module.declare_data("tables", Linkage::Local, false, false).map_err(internal)?;
+    let id = module.declare_data("tables", Linkage::Local, false, false).map_err(unlinked)?;
     let mut data = DataDescription::new();
     data.define(tables.finish().into());
-    module.define_data(id, &data).map_err(internal)?;
-    let (text, mut data) = module.finish().map_err(internal)?;
+    module.define_data(id, &data).map_err(unlinked)?;
+    let (text, mut data) = module.finish().map_err(unlinked)?;
     let tables = data.remove("tables").unwrap_or_default().into_vec();
     Ok(CompiledModule { text, tables, left_out })
 }

@@ -57,6 +57,16 @@ impl Target {
         !vectorless::is_vectorless(self.arch) || !vectorless::in_type(ty)
     }
 
+    /// Bytes of functions in a module's text, so that a direct call reaches from anywhere to anywhere: 128 MiB on AArch64, 2 GiB
+    /// elsewhere. An eighth of it is left for stubs and alignment.
+    pub(crate) fn most_text(&self) -> usize {
+        let reach: usize = match self.arch {
+            Arch::Aarch64 => 128 << 20,
+            Arch::X86_64 | Arch::Riscv64 => 2 << 30,
+        };
+        reach - reach / 8
+    }
+
     /// Do these results fit in the registers of the `tail` convention? Else they go through a hidden result area, whose pointer
     /// is the parameter after the context.
     pub(crate) fn results_in_registers(&self, results: &[ValType]) -> bool {

@@ -12,7 +12,7 @@ use super::parse_types::TypeReader;
 use super::types::{ExternType, InstanceType, ItemFunc, Slot, TypeBound};
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::module::WasmBytes;
+use crate::module::{Bodies, WasmBytes};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -23,8 +23,8 @@ use wasmparser::component_types::ComponentAnyTypeId;
 use wasmparser::types::TypesRef;
 use wasmparser::{
     BinaryReaderError, CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind,
-    ComponentInstance, ComponentOuterAliasKind, ComponentType, Encoding, ExternalKind,
-    FuncValidatorAllocations, Instance, Parser, Payload, ValidPayload, Validator,
+    ComponentInstance, ComponentOuterAliasKind, ComponentType, Encoding, ExternalKind, Instance, Parser,
+    Payload, ValidPayload, Validator,
 };
 
 /// What a component's binary holds: the root component, and where its core modules lie in the file.
@@ -45,7 +45,7 @@ fn unsupported(what: &str) -> Error {
 /// whose seal was checked); all else is validated still, since the plan needs the validator's types.
 pub(super) fn parse(wasm: &WasmBytes, features: Features, validate_bodies: bool) -> Result<Parsed> {
     let mut validator = Validator::new_with_features(features.wasmparser());
-    let mut allocations = FuncValidatorAllocations::default();
+    let mut bodies = Bodies::default();
     let mut frames: Vec<Frame> = Vec::new();
     let mut modules = Vec::new();
     // What the next version header begins: none but the first stands outside a section.
@@ -54,11 +54,10 @@ pub(super) fn parse(wasm: &WasmBytes, features: Features, validate_bodies: bool)
     parser.set_features(features.wasmparser());
     for payload in parser.parse_all(wasm.bytes()) {
         let payload = payload?;
+        bodies.payload(&payload);
         match validator.payload(&payload).map_err(invalid)? {
             ValidPayload::Func(to_validate, body) if validate_bodies => {
-                let mut func = to_validate.into_validator(allocations);
-                func.validate(&body).map_err(invalid)?;
-                allocations = func.into_allocations();
+                bodies.validate(to_validate, &body)?;
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// What code is translated to. The meters and NaNs are the embedder's choice and change what a guest can see; the rest is
 /// about speed only, and switched off by tests to compare.
@@ -106,7 +106,14 @@ pub(crate) struct CodeTable {
     /// Imported functions, which come first in the index space.
     imported: u32,
     blocks: Mutex<Blocks>,
+    /// Cells of code that translation may still make.
+    room: AtomicUsize,
 }
+
+/// Bytes of code that any module may be translated to, and how many more for each byte of its bodies. What compilers make takes
+/// about ten; branches that move a thousand operands, for four bytes of wasm, would take four thousand.
+const ROOM: usize = 16 << 20;
+const ROOM_PER_BYTE: usize = 64;
 
 impl CodeTable {
     /// The table of a module; nothing is translated yet.
@@ -137,6 +144,7 @@ impl CodeTable {
                 }
             })
             .collect();
+        let bodies: usize = info.bodies.iter().map(|body| body.range.len()).sum();
         CodeTable {
             info: info.clone(),
             options,
@@ -145,6 +153,9 @@ impl CodeTable {
             types: info.type_ids.iter().filter_map(|&id| types.defined(id)).collect(),
             imported: info.imported_funcs,
             blocks: Mutex::new(Blocks::new()),
+            room: AtomicUsize::new(
+                ROOM.saturating_add(bodies.saturating_mul(ROOM_PER_BYTE)) / size_of::<u64>(),
+            ),
         }
     }
 
@@ -216,6 +227,11 @@ impl CodeTable {
         entry.code.store(start.cast::<u8>().cast_mut(), Ordering::Release);
         blocks.insert(start.addr(), Block { own, cells, handlers });
         Ok(())
+    }
+
+    /// Cells that the translation of one more function may take.
+    pub(super) fn room(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
     }
 
     /// The own function whose code an address lies in.

@@ -397,24 +397,26 @@ impl Translator<'_> {
         self.set_source(at, A, index);
         self.out.set(at, B, count);
         let caches = self.caches;
-        let mut landings: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        // By label: looking at what moves is dear when a thousand values do.
+        let mut labels: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for (i, depth) in depths.enumerate() {
-            let control = self.control_at(depth)?;
-            let field = TARGETS + i * size_of::<i32>();
-            if self.controls[control].kind != Kind::Function && self.in_place(control) {
-                self.target(control, (at, field));
-            } else {
-                landings.entry(control).or_default().push(field);
-            }
+            labels.entry(self.control_at(depth)?).or_default().push(i as u32);
         }
-        for (control, fields) in landings {
+        let field = |entry: u32| TARGETS + entry as usize * size_of::<i32>();
+        self.fixups.reserve(count as usize + 1);
+        for (&control, entries) in &labels {
+            if self.controls[control].kind != Kind::Function && self.in_place(control) {
+                entries.iter().for_each(|&entry| self.target(control, (at, field(entry))));
+                continue;
+            }
             let here = self.out.position();
-            for field in fields {
-                Translator::patch(&mut self.out, (at, field), here);
+            for &entry in entries {
+                Translator::patch(&mut self.out, (at, field(entry)), here);
             }
             self.caches = caches;
             self.last = None;
             self.jump(control)?;
+            self.check_room()?;
         }
         self.die();
         Ok(())

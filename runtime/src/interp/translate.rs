@@ -82,6 +82,8 @@ pub(super) struct Translator<'a> {
     /// The slot of the pinned local.
     pub(super) l0: Option<u16>,
     locals: Locals,
+    /// Most cells that the code may take.
+    room: usize,
 }
 
 /// Translates an own function; with `origins`, notes where its instructions came from.
@@ -94,6 +96,7 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
     let locals = table.locals(own);
     let header = u16::try_from(locals).ok().filter(|header| *header < u16::MAX - HEADER_SLOTS as u16);
     let Some(header) = header else { return Err(too_large()) };
+    let origins_wanted = origins.is_some();
     let mut translator = Translator {
         table,
         info,
@@ -118,6 +121,8 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
         before_last: None,
         l0: None,
         locals: Locals::default(),
+        // What was translated once is translated again to learn where its instructions came from.
+        room: if origins_wanted { usize::MAX } else { table.room() },
         ty,
     };
     let survey = super::survey::survey(&reader, &translator.ty, locals)?;
@@ -141,6 +146,7 @@ pub(super) fn translate(table: &CodeTable, own: usize, origins: Option<&mut Vec<
             }
         }
         translator.operator(&op)?;
+        translator.check_room()?;
     }
     let (frame, l0) = (translator.frame, translator.l0);
     let handlers = translator.handlers.into();
@@ -152,6 +158,19 @@ fn too_large() -> Error {
     Error::exhausted(
         "a function needs more than 65,535 slots for its locals and operands, which the interpreter does not offer",
     )
+}
+
+impl Translator<'_> {
+    /// Does the code still fit?
+    pub(super) fn check_room(&self) -> Result<()> {
+        match self.out.position() as usize > self.room {
+            true => Err(Error::exhausted(
+                "the functions of this module grow out of proportion when they are translated: branches or calls move \
+                 thousands of operands",
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What validation has excluded.

@@ -1,5 +1,6 @@
 //! Modules: parsing, validation, and the facts that stay.
 
+mod bodies;
 pub mod fuel;
 mod info;
 mod names;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::interp::CodeTable;
 use crate::types::ExternType;
 use alloc::{format, sync::Arc};
+pub(crate) use bodies::Bodies;
 pub use info::*;
 pub(crate) use parse::parse;
 pub use parse::val_type;

@@ -1,5 +1,6 @@
 //! Binary to [`ModuleInfo`] (core specification 5 "Binary Format"): wasmparser reads and validates, this keeps the facts.
 
+use super::Bodies;
 use super::info::*;
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -10,8 +11,7 @@ use alloc::{boxed::Box, format, vec::Vec};
 use core::ops::Range;
 use wasmparser::{
     CompositeInnerType, ConstExpr as ParserConstExpr, DataKind, ElementItems, ElementKind, ExternalKind,
-    FuncValidatorAllocations, Operator, Parser, Payload, TableInit, TypeRef, UnpackedIndex, ValidPayload,
-    Validator,
+    Operator, Parser, Payload, TableInit, TypeRef, UnpackedIndex, ValidPayload, Validator,
 };
 
 /// Parses a module. With `validate` off, the bytes must have been validated before with the same features (as part of a
@@ -26,7 +26,7 @@ pub(crate) fn parse(
         return Err(Error::malformed("the file is larger than 4 GiB"));
     }
     let mut validator = validate.then(|| Validator::new_with_features(features.wasmparser()));
-    let mut allocations = FuncValidatorAllocations::default();
+    let mut bodies = Bodies::default();
     let mut builder = Builder::new(wasm.clone(), features, registry);
     let invalid = |e: wasmparser::BinaryReaderError| {
         Error::invalid(format!("{} (at offset {:#x})", e.message(), e.offset()))
@@ -37,12 +37,11 @@ pub(crate) fn parse(
     parser.set_features(features.wasmparser());
     for payload in parser.parse_all(wasm.bytes()) {
         let payload = payload?;
+        bodies.payload(&payload);
         if let Some(validator) = &mut validator
             && let ValidPayload::Func(to_validate, body) = validator.payload(&payload).map_err(invalid)?
         {
-            let mut func = to_validate.into_validator(allocations);
-            func.validate(&body).map_err(invalid)?;
-            allocations = func.into_allocations();
+            bodies.validate(to_validate, &body)?;
         }
         builder.payload(payload)?;
     }
