@@ -3,7 +3,7 @@
 use mini_wasm_runtime::{Error, ErrorKind};
 use std::fmt;
 
-/// After a trap, an exhausted limit or the deadline: 128 + SIGABRT, as shells show a program that aborted.
+/// After a trap, an exception that nobody caught, an exhausted limit or the deadline: 128 + SIGABRT, as shells show a program that aborted.
 const ABORTED: u8 = 134;
 /// Wrong usage, as clap ends as well.
 const USAGE: u8 = 2;
@@ -28,7 +28,7 @@ impl Failure {
             Failure::Other(_) => OTHER,
             Failure::Engine { error, .. } => match error.kind() {
                 ErrorKind::Exit(status) => status,
-                ErrorKind::Trap(_) | ErrorKind::Exhausted => ABORTED,
+                ErrorKind::Trap(_) | ErrorKind::Exception | ErrorKind::Exhausted => ABORTED,
                 _ => OTHER,
             },
         }
@@ -54,8 +54,10 @@ impl fmt::Display for Failure {
                 if !doing.is_empty() {
                     write!(f, "{doing}: ")?;
                 }
-                if error.trap().is_some() {
-                    f.write_str("wasm trap: ")?;
+                match error.kind() {
+                    ErrorKind::Trap(_) => f.write_str("wasm trap: ")?,
+                    ErrorKind::Exception => f.write_str("wasm exception: ")?,
+                    _ => {}
                 }
                 write!(f, "{error}")?;
                 let backtrace = error.backtrace();
@@ -85,6 +87,7 @@ mod tests {
             assert_eq!(status(Error::from(trap)), 134);
         }
         assert_eq!(status(Error::new(ErrorKind::Exhausted, "")), 134);
+        assert_eq!(status(Error::new(ErrorKind::Exception, "")), 134);
         for kind in [
             ErrorKind::Malformed,
             ErrorKind::Invalid,

@@ -7,7 +7,7 @@ use mini_wasm_jit::{Arch, Jit};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::engine::Engine;
 use mini_wasm_runtime::types::{FuncType, ValType};
-use mini_wasm_runtime::{Caller, Error, ErrorKind, ExnRef, Linker, Module, Store, Tag, Trap, Val};
+use mini_wasm_runtime::{AsStore, Caller, Error, ErrorKind, ExnRef, Linker, Module, Store, Tag, Trap, Val};
 use std::sync::Arc;
 
 fn configs() -> [Config; 2] {
@@ -315,5 +315,80 @@ fn fuel_left_is_the_same_whoever_throws_and_catches() {
         });
         assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
         assert!(matches!(ends[0].last(), Some((Ok(_), _))));
+    }
+}
+
+/// Advisories of class B (rooting): exceptions are objects, and may hold others by their references.
+#[test]
+fn exceptions_that_hold_exceptions_survive_a_collector_that_runs_at_every_allocation() {
+    let text = r#"(module (tag $link (param exnref i32))
+        (func $wrap (param exnref i32) (result exnref)
+            (block $h (result exnref)
+                (try_table (catch_all_ref $h) (throw $link (local.get 0) (local.get 1)))
+                (unreachable)))
+        (func $unwrap (param exnref) (result exnref i32)
+            (block $h (result exnref i32)
+                (try_table (catch $link $h) (throw_ref (local.get 0)))
+                (unreachable)))
+        (func (export "chain") (param i32) (result i32) (local $e exnref) (local $n i32) (local $sum i32)
+            (loop $l
+                (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                (local.set $e (call $wrap (local.get $e) (local.get $n)))
+                (drop (call $wrap (local.get $e) (i32.const 1000)))
+                (br_if $l (i32.lt_u (local.get $n) (local.get 0))))
+            (loop $l
+                (call $unwrap (local.get $e))
+                (local.set $sum (i32.add (local.get $sum)))
+                (local.set $e)
+                (br_if $l (i32.eqz (ref.is_null (local.get $e)))))
+            (local.get $sum)))"#;
+    for config in configs() {
+        let config = Config { gc_stress: true, ..config };
+        for interpreted in 0..8 {
+            let engine = engine(&config, interpreted);
+            let mut store = Store::new(&engine, ());
+            let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+            let instance = Linker::<()>::new().instantiate(&mut store, &module).unwrap();
+            let chain = instance.func(&mut store, "chain").unwrap().typed::<i32, i32>(&store).unwrap();
+            assert_eq!(chain.call(&mut store, 50).unwrap(), 1275, "{interpreted:#b}");
+            assert!(store.as_store().gc_stats().objects < 200, "{:?}", store.as_store().gc_stats());
+        }
+    }
+}
+
+/// CVE-2024-47763: a backtrace over tail calls.
+#[test]
+fn an_exception_out_of_tail_calls_has_a_backtrace_and_finds_its_handler() {
+    let text = r#"(module (tag $t (param i32)) (type $f (func (param i32) (result i32)))
+        (table funcref (elem $down $down2))
+        (func $down (param i32) (result i32)
+            (block $h (try_table (catch_all $h)
+                (if (i32.eqz (local.get 0)) (then (return_call $throw (i32.const 5))))
+                (return_call_indirect (type $f) (i32.sub (local.get 0) (i32.const 1)) (i32.and (local.get 0) (i32.const 1)))))
+            (unreachable))
+        (func $down2 (param i32) (result i32)
+            (return_call $down (local.get 0)))
+        (func $throw (param i32) (result i32) (throw $t (local.get 0)))
+        (func (export "caught") (param i32) (result i32)
+            (block $h (result i32) (try_table (result i32) (catch $t $h) (call $down (local.get 0)))))
+        (func (export "uncaught") (param i32) (result i32) (i32.add (call $down (local.get 0)) (i32.const 1))))"#;
+    for config in configs() {
+        for interpreted in 0..8 {
+            let engine = engine(&config, interpreted);
+            let mut store = Store::new(&engine, ());
+            let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+            let instance = Linker::<()>::new().instantiate(&mut store, &module).unwrap();
+            let caught = instance.func(&mut store, "caught").unwrap().typed::<i32, i32>(&store).unwrap();
+            assert_eq!(caught.call(&mut store, 9).unwrap(), 5, "{interpreted:#b}");
+            let uncaught = instance.func(&mut store, "uncaught").unwrap().typed::<i32, i32>(&store).unwrap();
+            for depth in [0, 1, 8] {
+                let error = uncaught.call(&mut store, depth).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Exception);
+                let funcs: Vec<u32> = error.backtrace().frames.iter().map(|frame| frame.func).collect();
+                assert_eq!((funcs.first(), funcs.last()), (Some(&2), Some(&4)), "{interpreted:#b}: {funcs:?}");
+                // Where one engine tail-calls the other, its frame may wait underneath.
+                assert!(funcs.len() == 2 || interpreted % 7 != 0, "{interpreted:#b}: {funcs:?}");
+            }
+        }
     }
 }

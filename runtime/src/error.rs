@@ -106,6 +106,21 @@ impl Error {
         self.0.exception.as_ref()
     }
 
+    /// The same error as it leaves a component: exceptions stay inside, what leaves is a trap.
+    pub(crate) fn contained(mut self) -> Error {
+        if self.0.exception.take().is_some() {
+            self.0.kind = ErrorKind::Trap(Trap::UnhandledException);
+            self.0.message = alloc::format!("{} in a component", Trap::UnhandledException);
+        }
+        self
+    }
+
+    /// The same error in other words.
+    pub(crate) fn saying(mut self, message: String) -> Error {
+        self.0.message = message;
+        self
+    }
+
     /// What went wrong, to branch on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -7,10 +7,12 @@
 use crate::error::{Error, Result};
 use crate::gc::{self, GcHeader, Rooted};
 use crate::handle::Tag;
+use crate::module::TagIdx;
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::val::{RawVal, Val};
 use crate::vm::{Status, VmContext, VmTag};
+use alloc::string::String;
 use alloc::{format, vec, vec::Vec};
 use core::ptr::{self, NonNull};
 
@@ -69,6 +71,39 @@ impl ExnRef {
     /// Its tag.
     pub fn tag(&self) -> Tag {
         self.tag
+    }
+
+    /// In words: the tag, by the name that its module gives it, and the numbers that the exception carries.
+    pub(crate) fn describe(&self, store: &mut StoreInner) -> String {
+        let definer = store.instances.iter().find_map(|instance| {
+            let place = instance.tags.iter().position(|tag| *tag == self.tag.index)?;
+            Some((instance.module.info(), TagIdx(place as u32)))
+        });
+        let name = definer.and_then(|(info, tag)| {
+            let name = info.tag_name(tag).unwrap_or_else(|| format!("#{}", tag.0));
+            Some(match info.module_name() {
+                Some(module) => format!("`{name}` of `{module}`"),
+                None => format!("`{name}`"),
+            })
+        });
+        let mut words = String::from(Trap::UnhandledException.message());
+        words += ": tag ";
+        words += name.as_deref().unwrap_or("of the host");
+        let values = self.values(&mut *store).unwrap_or_default();
+        for (i, value) in values.iter().enumerate() {
+            words += if i == 0 { " (" } else { ", " };
+            words += &match value {
+                Val::I32(v) => format!("{v}"),
+                Val::I64(v) => format!("{v}"),
+                Val::F32(bits) => format!("{}", f32::from_bits(*bits)),
+                Val::F64(bits) => format!("{}", f64::from_bits(*bits)),
+                other => format!("{}", other.ty()),
+            };
+        }
+        if !values.is_empty() {
+            words += ")";
+        }
+        words
     }
 
     /// What it carries.

@@ -600,14 +600,14 @@ impl StoreInner {
         if entered.is_ok() {
             self.native_stack.leave();
         }
-        if status.is_ok() { Ok(()) } else { Err(self.unwound(status)) }
+        if status.is_ok() { Ok(()) } else { Err(self.unwound(status, outer.is_null())) }
     }
 
     /// The error of a call that did not return.
-    fn unwound(&mut self, status: Status) -> Error {
+    fn unwound(&mut self, status: Status, outermost: bool) -> Error {
         let backtrace = self.take_backtrace();
         if status == Status::EXCEPTION {
-            return self.uncaught(backtrace);
+            return self.uncaught(backtrace, outermost);
         }
         match (status.as_trap(), self.parked.take()) {
             (Some(trap), _) => Error::from(trap).with_backtrace(backtrace),
@@ -620,16 +620,22 @@ impl StoreInner {
         }
     }
 
-    /// The error of an exception that has reached the host.
-    fn uncaught(&mut self, backtrace: Backtrace) -> Error {
+    /// The error of an exception that has reached the host. Behind the `outermost` call there is no guest any more that might
+    /// catch it: it is described.
+    fn uncaught(&mut self, backtrace: Backtrace, outermost: bool) -> Error {
         let parked = self.parked.take();
         let Some(exception) = ExnRef::of(self) else {
             unreachable!("crash: a call ended with an exception and there is none");
         };
-        match parked {
+        let words = outermost.then(|| exception.describe(self));
+        let error = match parked {
             // A host function threw it: it knows the frames further in.
             Some(Parked::Error(error)) => error.extend_backtrace(backtrace),
             _ => Error::throw(exception).with_backtrace(backtrace),
+        };
+        match words {
+            Some(words) => error.saying(words),
+            None => error,
         }
     }
 

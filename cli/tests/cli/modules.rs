@@ -191,3 +191,27 @@ fn a_guest_whose_reader_has_gone_gets_an_error_and_ends_by_itself() {
     // Killed by SIGPIPE it would have no exit status.
     assert!(child.wait().unwrap().code().is_some());
 }
+
+#[test]
+fn an_exception_that_nobody_catches_ends_with_134_and_names_its_tag() {
+    let sandbox = Sandbox::new("exception");
+    let program = sandbox.file(
+        "throw.wat",
+        r#"(module $m (tag $oops (param i32 f64))
+            (func $inner (throw $oops (i32.const 4) (f64.const 0.5)))
+            (func (export "f") (call $inner)))"#,
+    );
+    for mode in Mode::ALL {
+        let program = prepared(&sandbox, mode, &program, &[]);
+        let ended = run(&sandbox, ["run".as_ref(), mode.engine().as_ref(), "--invoke".as_ref(), "f".as_ref(), program.as_os_str()]);
+        assert_eq!(ended.status, 134, "{ended:?}");
+        assert!(ended.stderr.contains("wasm exception: unhandled exception: tag `oops` of `m` (4, 0.5)"), "{ended:?}");
+        assert!(ended.stderr.contains("m!inner") && ended.stderr.contains("m!f"), "{ended:?}");
+    }
+    let legacy = sandbox.file("legacy.wat", r#"(module (tag $t) (func (export "f") try throw $t catch_all end))"#);
+    let refused = run(&sandbox, ["run".as_ref(), "--invoke".as_ref(), "f".as_ref(), legacy.as_os_str()]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.stderr.contains("legacy"), "{refused:?}");
+    let words = ["run".as_ref(), "-W".as_ref(), "legacy-exceptions=y".as_ref(), "--invoke".as_ref(), "f".as_ref(), legacy.as_os_str()];
+    assert_eq!(run(&sandbox, words).status, 0);
+}

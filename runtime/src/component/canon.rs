@@ -147,10 +147,10 @@ pub(super) fn canon_lift<A, R, S>(
         }
     };
     result.map_err(|failed| match failed {
-        Failed::Arguments(error) => error,
+        Failed::Arguments(error) => error.contained(),
         Failed::Call(error) => {
             poison(store, instance);
-            error
+            error.contained()
         }
     })
 }
@@ -166,7 +166,7 @@ pub(super) fn call_destructor(
     let result = unless_panic(|| destructor.call_raw(store, &mut [u64::from(rep)]));
     store.end_task(scope);
     match result {
-        Ok(result) => result.inspect_err(|_| poison(store, definer)),
+        Ok(result) => result.map_err(Error::contained).inspect_err(|_| poison(store, definer)),
         Err(panic) => {
             poison(store, definer);
             resume(panic)
@@ -205,10 +205,11 @@ pub(super) fn canon_lower(store: &mut StoreInner, cx: CanonContext, callee: Func
     let ty = CoreFuncType::new(core_types(core.params.as_slice()), core_types(core.results.as_slice()));
     CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;
-        match &callee {
+        let result = match &callee {
             FuncItem::Lifted(lifted) => adapter::call(store, &cx, lifted, slots),
             FuncItem::Host(host) => host.call(store, &cx, slots),
-        }
+        };
+        result.map_err(Error::contained)
     })
 }
 

@@ -315,7 +315,7 @@ impl Frame {
                 ))
             })?);
         }
-        let instance = CoreInstanceHandle::new(store, &module, &imports)?;
+        let instance = CoreInstanceHandle::new(store, &module, &imports).map_err(Error::contained)?;
         self.core_instances.push(CoreInstance::Instance(instance));
         Ok(())
     }

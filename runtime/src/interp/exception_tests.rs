@@ -253,7 +253,10 @@ fn the_host_throws_catches_and_throws_again() {
     let got = call(&mut store, instance, "catch", &[Val::I32(7)]).unwrap();
     assert!(matches!(got[..], [Val::I32(7)]));
     let error = call(&mut store, instance, "throw", &[Val::I32(9)]).unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Exception, "unhandled exception"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Exception, "unhandled exception: tag `t` (9, 0.5)")
+    );
     let exception = error.exception().unwrap();
     assert_eq!(exception.tag(), tag);
     assert_eq!(error.backtrace().frames.len(), 1);

@@ -1,6 +1,7 @@
 //! Components, end to end on the interpreter: what a `.wat` says is what a call gives.
 
 mod canon;
+mod exceptions;
 mod hostile;
 mod linking;
 mod resources;
