@@ -86,7 +86,8 @@ pub(crate) fn format(val: &Val) -> String {
         Val::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
         Val::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
         Val::V128(v) => format!("{v:#034x}"),
-        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) => "null".into(),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) => "null".into(),
+        Val::ExnRef(Some(_)) => HeapType::Exn.to_string(),
         Val::AnyRef(Some(any)) | Val::Externalized(any) => match any {
             AnyRef::I31(value) => format!("{} {value}", HeapType::I31),
             AnyRef::Host(host) => format!("{} {}", HeapType::Any, host.0),
@@ -118,7 +119,9 @@ mod tests {
             Val::F32(v) => u128::from(v),
             Val::F64(v) => u128::from(v),
             Val::V128(v) => v,
-            Val::FuncRef(_) | Val::ExternRef(_) | Val::AnyRef(_) | Val::Externalized(_) => return None,
+            Val::FuncRef(_) | Val::ExternRef(_) | Val::AnyRef(_) | Val::Externalized(_) | Val::ExnRef(_) => {
+                return None;
+            }
         })
     }
 

@@ -385,7 +385,11 @@ fn an_exception_out_of_tail_calls_has_a_backtrace_and_finds_its_handler() {
                 let error = uncaught.call(&mut store, depth).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Exception);
                 let funcs: Vec<u32> = error.backtrace().frames.iter().map(|frame| frame.func).collect();
-                assert_eq!((funcs.first(), funcs.last()), (Some(&2), Some(&4)), "{interpreted:#b}: {funcs:?}");
+                assert_eq!(
+                    (funcs.first(), funcs.last()),
+                    (Some(&2), Some(&4)),
+                    "{interpreted:#b}: {funcs:?}"
+                );
                 // Where one engine tail-calls the other, its frame may wait underneath.
                 assert!(funcs.len() == 2 || interpreted % 7 != 0, "{interpreted:#b}: {funcs:?}");
             }

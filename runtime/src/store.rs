@@ -506,7 +506,8 @@ impl StoreInner {
                 *rest.first_mut().ok_or_else(|| Error::usage("too few slots"))? = (v >> 64) as u64;
                 v as u64
             }
-            Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) => 0,
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None) => 0,
+            Val::ExnRef(Some(exception)) => exception.reference(self)?,
             Val::AnyRef(Some(any)) | Val::Externalized(any) => self.lower_any(&any)?,
             Val::FuncRef(Some(func)) => self.func_ptr(func)? as usize as u64,
             Val::ExternRef(Some(ExternRef(n))) => reference::host(n),
@@ -533,6 +534,7 @@ impl StoreInner {
                     Some(AnyRef::Host(host)) => Val::ExternRef(Some(host)),
                     Some(any) => Val::Externalized(any),
                 },
+                HeapType::Exn => Val::ExnRef(ExnRef::from_reference(self, slot)),
                 _ => Val::AnyRef(self.lift_any(slot)),
             },
         }
@@ -561,6 +563,11 @@ impl StoreInner {
             },
             (Val::AnyRef(any), ValType::Ref(ty)) => self.any_matches(any.as_ref(), ty),
             (Val::Externalized(_), ValType::Ref(ty)) => ty.heap == HeapType::Extern,
+            (Val::ExnRef(exception), ValType::Ref(ty)) => match (exception, ty.heap) {
+                (None, HeapType::Exn | HeapType::NoExn) => ty.nullable,
+                (Some(exception), HeapType::Exn) => exception.reference(self).is_ok(),
+                _ => false,
+            },
             (val, ty) => val.ty() == ty,
         }
     }

@@ -49,6 +49,8 @@ pub struct RefType {
 impl RefType {
     /// `(ref null func)`
     pub const FUNCREF: RefType = RefType { nullable: true, heap: HeapType::Func };
+    /// `(ref null exn)`
+    pub const EXNREF: RefType = RefType { nullable: true, heap: HeapType::Exn };
     /// `(ref null extern)`
     pub const EXTERNREF: RefType = RefType { nullable: true, heap: HeapType::Extern };
     /// `(ref null any)`

@@ -1,6 +1,7 @@
 //! Values of core WebAssembly at the edge of the engine, and the raw slots that frames, arguments and results are made of.
 
 use crate::any_ref::AnyRef;
+use crate::exception::ExnRef;
 use crate::handle::Func;
 use crate::types::{HeapType, RefType, ValType};
 
@@ -26,6 +27,7 @@ pub enum Val {
     FuncRef(Option<Func>),
     ExternRef(Option<ExternRef>),
     AnyRef(Option<AnyRef>),
+    ExnRef(Option<ExnRef>),
     /// An `externref` that is no value of the host, but one of the `any` hierarchy seen from outside.
     Externalized(AnyRef),
 }
@@ -42,6 +44,7 @@ impl Val {
             Val::FuncRef(_) => ValType::Ref(RefType::FUNCREF),
             Val::ExternRef(_) | Val::Externalized(_) => ValType::Ref(RefType::EXTERNREF),
             Val::AnyRef(_) => ValType::Ref(RefType::ANYREF),
+            Val::ExnRef(_) => ValType::Ref(RefType::EXNREF),
         }
     }
 
@@ -56,6 +59,7 @@ impl Val {
             ValType::Ref(RefType { nullable: false, .. }) => return None,
             ValType::Ref(RefType { heap: HeapType::Extern | HeapType::NoExtern, .. }) => Val::ExternRef(None),
             ValType::Ref(RefType { heap: HeapType::Func | HeapType::NoFunc, .. }) => Val::FuncRef(None),
+            ValType::Ref(RefType { heap: HeapType::Exn | HeapType::NoExn, .. }) => Val::ExnRef(None),
             ValType::Ref(_) => Val::AnyRef(None),
         })
     }

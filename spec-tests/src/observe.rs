@@ -39,7 +39,8 @@ impl From<&Val> for Seen {
             Val::V128(bits) => Seen::Vector(bits),
             Val::ExternRef(r) => Seen::Extern(r.map(|ExternRef(n)| n)),
             Val::FuncRef(f) => Seen::Func { null: f.is_none() },
-            Val::AnyRef(None) => Seen::Object("null"),
+            Val::AnyRef(None) | Val::ExnRef(None) => Seen::Object("null"),
+            Val::ExnRef(Some(_)) => Seen::Object("exception"),
             Val::AnyRef(Some(any)) | Val::Externalized(any) => match any {
                 AnyRef::I31(value) => Seen::I31(value),
                 AnyRef::Host(ExternRef(n)) => Seen::Extern(Some(n)),

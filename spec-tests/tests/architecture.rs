@@ -69,6 +69,7 @@ const LADDER: &[&[&str]] = &[
 /// Arrows of the second ladder that run up, each with its reason. One that is not needed any more is an error.
 const LADDER_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("error", "exception", "an error carries the exception that has reached the host"),
+    ("val", "exception", "a value may be an exception, which a store keeps"),
     ("module", "vm", "the layout of an instance is a fact of its module"),
     ("module", "registry", "a module's types are matched with the engine's"),
     ("val", "any_ref", "a value may be a reference to an object"),

@@ -19,9 +19,7 @@ pub(crate) fn argument(arg: &WastArgCore<'_>) -> Result<Val, String> {
         WastArgCore::RefNull(heap) => match abstract_heap(heap) {
             Some(AbstractHeapType::Func | AbstractHeapType::NoFunc) => Val::FuncRef(None),
             Some(AbstractHeapType::Extern | AbstractHeapType::NoExtern) => Val::ExternRef(None),
-            Some(AbstractHeapType::Exn | AbstractHeapType::NoExn) => {
-                return Err(format!("a null of {heap:?}"));
-            }
+            Some(AbstractHeapType::Exn | AbstractHeapType::NoExn) => Val::ExnRef(None),
             Some(AbstractHeapType::Cont | AbstractHeapType::NoCont) => {
                 return Err(format!("a null of {heap:?}"));
             }
@@ -46,7 +44,13 @@ pub(crate) fn fits(found: &Val, pattern: &WastRetCore<'_>) -> bool {
         (WastRetCore::F32(want), Val::F32(have)) => f32_fits(*have, want),
         (WastRetCore::F64(want), Val::F64(have)) => f64_fits(*have, want),
         (WastRetCore::V128(want), Val::V128(have)) => v128_fits(*have, want),
-        (WastRetCore::RefNull(None), Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None)) => true,
+        (
+            WastRetCore::RefNull(None),
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::AnyRef(None) | Val::ExnRef(None),
+        ) => true,
+        (WastRetCore::RefNull(Some(heap)), Val::ExnRef(None)) => {
+            matches!(abstract_heap(heap), Some(AbstractHeapType::Exn | AbstractHeapType::NoExn))
+        }
         (WastRetCore::RefNull(Some(heap)), Val::AnyRef(None)) => !matches!(
             abstract_heap(heap),
             Some(
@@ -126,6 +130,8 @@ pub(crate) fn show(values: &[Val]) -> String {
             Val::FuncRef(Some(_)) => write!(text, "a funcref"),
             Val::ExternRef(None) => write!(text, "null externref"),
             Val::ExternRef(Some(ExternRef(n))) => write!(text, "externref {n}"),
+            Val::ExnRef(None) => write!(text, "null exnref"),
+            Val::ExnRef(Some(_)) => write!(text, "an exnref"),
             Val::AnyRef(None) => write!(text, "null anyref"),
             Val::AnyRef(Some(any)) => write!(text, "{any:?}"),
             Val::Externalized(any) => write!(text, "externref of {any:?}"),

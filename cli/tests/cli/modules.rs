@@ -203,15 +203,29 @@ fn an_exception_that_nobody_catches_ends_with_134_and_names_its_tag() {
     );
     for mode in Mode::ALL {
         let program = prepared(&sandbox, mode, &program, &[]);
-        let ended = run(&sandbox, ["run".as_ref(), mode.engine().as_ref(), "--invoke".as_ref(), "f".as_ref(), program.as_os_str()]);
+        let ended = run(
+            &sandbox,
+            ["run".as_ref(), mode.engine().as_ref(), "--invoke".as_ref(), "f".as_ref(), program.as_os_str()],
+        );
         assert_eq!(ended.status, 134, "{ended:?}");
-        assert!(ended.stderr.contains("wasm exception: unhandled exception: tag `oops` of `m` (4, 0.5)"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("wasm exception: unhandled exception: tag `oops` of `m` (4, 0.5)"),
+            "{ended:?}"
+        );
         assert!(ended.stderr.contains("m!inner") && ended.stderr.contains("m!f"), "{ended:?}");
     }
-    let legacy = sandbox.file("legacy.wat", r#"(module (tag $t) (func (export "f") try throw $t catch_all end))"#);
+    let legacy =
+        sandbox.file("legacy.wat", r#"(module (tag $t) (func (export "f") try throw $t catch_all end))"#);
     let refused = run(&sandbox, ["run".as_ref(), "--invoke".as_ref(), "f".as_ref(), legacy.as_os_str()]);
     assert_eq!(refused.status, 1, "{refused:?}");
     assert!(refused.stderr.contains("legacy"), "{refused:?}");
-    let words = ["run".as_ref(), "-W".as_ref(), "legacy-exceptions=y".as_ref(), "--invoke".as_ref(), "f".as_ref(), legacy.as_os_str()];
+    let words = [
+        "run".as_ref(),
+        "-W".as_ref(),
+        "legacy-exceptions=y".as_ref(),
+        "--invoke".as_ref(),
+        "f".as_ref(),
+        legacy.as_os_str(),
+    ];
     assert_eq!(run(&sandbox, words).status, 0);
 }

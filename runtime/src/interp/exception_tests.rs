@@ -374,3 +374,38 @@ fn legacy_clauses_catch_rethrow_and_delegate() {
     check(text, "delegate_out", &[(1, Err(ErrorKind::Exception)), (0, Err(ErrorKind::Exception))]);
     check(text, "branch", &[(0, Ok(77)), (3, Ok(3))]);
 }
+
+#[test]
+fn the_host_holds_exceptions_as_values() {
+    let engine = Engine::new(config());
+    let mut store = Store::new(&engine, ());
+    let text = r#"(module (tag $t (export "t") (param i32)) (global (export "g") (mut exnref) (ref.null exn))
+        (table (export "tab") 2 exnref)
+        (func (export "catch") (param i32) (result exnref)
+          (block $h (result exnref) (try_table (catch_all_ref $h) (throw $t (local.get 0))) (unreachable)))
+        (func (export "throw") (param exnref) (throw_ref (local.get 0))))"#;
+    let instance = instance(&mut store, &engine, &wat::parse_str(text).unwrap());
+    let got = call(&mut store, instance, "catch", &[Val::I32(5)]).unwrap();
+    let Val::ExnRef(Some(exception)) = &got[0] else { panic!("{got:?}") };
+    let tag = instance.export(&mut store, "t").unwrap().tag().unwrap();
+    assert_eq!(exception.tag(), tag);
+    assert!(matches!(exception.values(&mut store).unwrap()[..], [Val::I32(5)]));
+    let global = instance.export(&mut store, "g").unwrap().global().unwrap();
+    assert!(matches!(global.get(&mut store).unwrap(), Val::ExnRef(None)));
+    global.set(&mut store, got[0].clone()).unwrap();
+    assert!(matches!(global.get(&mut store).unwrap(), Val::ExnRef(Some(e)) if e == *exception));
+    let table = instance.export(&mut store, "tab").unwrap().table().unwrap();
+    assert_eq!(table.ty(&store).unwrap().element.heap, crate::types::HeapType::Exn);
+    let error = call(&mut store, instance, "throw", &[got[0].clone()]).unwrap_err();
+    assert_eq!(error.exception(), Some(exception));
+    let error = call(&mut store, instance, "throw", &[Val::ExnRef(None)]).unwrap_err();
+    assert_eq!(error.trap(), Some(Trap::NullReference));
+    // Neither a value of another kind nor one of another store gets in.
+    let wrong = call(&mut store, instance, "throw", &[Val::FuncRef(None)]).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Usage);
+    let mut other = Store::new(&engine, ());
+    let foreign = Tag::new(&mut other, FuncType::new([], [])).unwrap();
+    let foreign = ExnRef::new(&mut other, foreign, &[]).unwrap();
+    let wrong = call(&mut store, instance, "throw", &[Val::ExnRef(Some(foreign))]).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Usage);
+}
