@@ -5,6 +5,12 @@ use std::env::var;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(threaded_dispatch)");
+    println!("cargo::rustc-check-cfg=cfg(shared_memory)");
+    // Threads need a system that has some, and atomics as wide as wasm's.
+    let atomics = var("CARGO_CFG_TARGET_HAS_ATOMIC").unwrap_or_default();
+    if var("CARGO_FEATURE_STD").is_ok() && atomics.split(',').any(|width| width == "64") {
+        println!("cargo::rustc-cfg=shared_memory");
+    }
     println!("cargo::rustc-check-cfg=cfg(fibers)");
     let target = |name: &str| var(format!("CARGO_CFG_{name}")).unwrap_or_default();
     // LLVM makes jumps of calls in tail position from opt-level 1 on, where all arguments fit into registers.

@@ -6,7 +6,7 @@ pub(crate) mod gc;
 use crate::error::Error;
 use crate::instance::InstanceData;
 use crate::interp;
-use crate::memory::MemoryData;
+use crate::memory::{MemoryData, effective};
 use crate::module::{DataIdx, ElemIdx};
 use crate::ops::{BULK_BYTES_PER_FUEL, BULK_ELEMS_PER_FUEL};
 use crate::store::StoreInner;
@@ -24,6 +24,8 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     memory_copy,
     memory_init,
     data_drop,
+    memory_atomic_wait,
+    memory_atomic_notify,
     table_grow,
     table_fill,
     table_copy,
@@ -100,7 +102,7 @@ unsafe extern "C" fn memory_fill(ctx: *mut VmContext, index: u32, at: u64, value
     status((|| {
         let range = StoreInner::memory_range(memory, at, len)?;
         store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
-        memory.bytes_mut()[range].fill(value as u8);
+        memory.fill(range, value as u8);
         Ok(())
     })())
 }
@@ -128,11 +130,8 @@ unsafe extern "C" fn memory_copy(
             )
         };
         store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
-        // SAFETY: V2; both ranges were checked, and `copy` allows them to overlap.
-        unsafe {
-            let source = from_data.as_ref().base().add(from.start);
-            core::ptr::copy(source, to_data.as_ref().base().add(to.start), from.len());
-        }
+        // SAFETY: V1; both ranges were checked.
+        unsafe { MemoryData::copy(from_data, from, to_data, to.start) };
         Ok(())
     })())
 }
@@ -159,6 +158,68 @@ unsafe extern "C" fn data_drop(ctx: *mut VmContext, data: u32) -> Status {
     let (_, instance) = unsafe { parts(ctx) };
     instance.dropped_data[data as usize] = true;
     Status::OK
+}
+
+unsafe extern "C" fn memory_atomic_wait(
+    ctx: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    expected: u64,
+    timeout: u64,
+    bytes: u32,
+) -> u64 {
+    // SAFETY: as above.
+    let (store, memory) = unsafe {
+        let (store, instance) = parts(ctx);
+        let memory = memory(store, instance, index);
+        (store, memory.as_ref())
+    };
+    let bytes = u64::from(bytes);
+    let woken = effective(memory.len(), address, offset, bytes, bytes).and_then(|at| {
+        #[cfg(shared_memory)]
+        if let Some(shared) = memory.shared() {
+            let timeout = u64::try_from(timeout as i64).ok().map(core::time::Duration::from_nanos);
+            return shared.wait_in(store, at as u64, bytes == 8, expected, timeout).map(|woken| woken as u64);
+        }
+        let _ = (at, expected, timeout);
+        Err(Trap::ExpectedSharedMemory)
+    });
+    match woken {
+        Ok(woken) => woken,
+        Err(Trap::Interrupted) => in_upper_half(store.park_error(Error::from(Trap::Interrupted))),
+        Err(trap) => in_upper_half(Status::trap(trap)),
+    }
+}
+
+unsafe extern "C" fn memory_atomic_notify(
+    ctx: *mut VmContext,
+    index: u32,
+    address: u64,
+    offset: u64,
+    count: u32,
+) -> u64 {
+    // SAFETY: as above.
+    let memory = unsafe {
+        let (store, instance) = parts(ctx);
+        memory(store, instance, index).as_ref()
+    };
+    match effective(memory.len(), address, offset, 4, 4) {
+        Err(trap) => in_upper_half(Status::trap(trap)),
+        #[cfg(shared_memory)]
+        Ok(at) => memory.shared().map_or(0, |shared| shared.notify_at(at as u64, count).into()),
+        // Nobody waits where nobody can.
+        #[cfg(not(shared_memory))]
+        Ok(_) => {
+            let _ = count;
+            0
+        }
+    }
+}
+
+/// A status beside results of 32 bits.
+fn in_upper_half(status: Status) -> u64 {
+    u64::from(status.0) << 32
 }
 
 unsafe extern "C" fn table_grow(ctx: *mut VmContext, index: u32, value: u64, delta: u64) -> u64 {

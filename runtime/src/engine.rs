@@ -64,6 +64,12 @@ impl Engine {
         self.0.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Is it the same engine?
+    #[cfg(shared_memory)]
+    pub(crate) fn is(&self, other: &Engine) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The epoch now.
     pub fn epoch(&self) -> usize {
         self.0.epoch.load(Ordering::Relaxed)

@@ -30,6 +30,9 @@ macro_rules! features {
                 let mut flags = WasmFeatures::MUTABLE_GLOBAL | WasmFeatures::FLOATS | WasmFeatures::COMPONENT_MODEL
                     | WasmFeatures::GC_TYPES;
                 $(if self.$field { flags |= WasmFeatures::$flag; })*
+                if !cfg!(target_has_atomic = "64") {
+                    flags.remove(WasmFeatures::THREADS);
+                }
                 flags
             }
         }
@@ -47,6 +50,7 @@ features! {
     multi_memory "multi-memory" MULTI_MEMORY true "several memories in a module";
     memory64 "memory64" MEMORY64 true "64-bit memories and tables";
     custom_page_sizes "custom-page-sizes" CUSTOM_PAGE_SIZES false "memories with pages of one byte";
+    threads "threads" THREADS true "shared memories, atomic operators";
     wide_arithmetic "wide-arithmetic" WIDE_ARITHMETIC true "128-bit addition, subtraction and multiplication";
     compact_imports "compact-imports" COMPACT_IMPORTS true "imports that share a module name, or a type";
     simd "simd" SIMD true "128-bit vectors";

@@ -379,7 +379,7 @@ impl StoreInner {
             .checked_add(len)
             .filter(|&end| end <= segment.len() as u64)
             .ok_or(Trap::MemoryOutOfBounds)?;
-        memory.bytes_mut()[to].copy_from_slice(&segment[from as usize..end as usize]);
+        memory.write(to.start, &segment[from as usize..end as usize]);
         Ok(())
     }
 

@@ -113,6 +113,8 @@ pub use gc::{GcStats, Rooted};
 pub use handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
 pub use host::Caller;
 pub use linker::{InstancePre, Linker};
+#[cfg(shared_memory)]
+pub use memory::{SharedMemory, Woken};
 pub use module::Module;
 pub use simd::V128;
 pub use store::{AsStore, AsStoreMut, Store, StoreInner, StoreLimits};

@@ -1,7 +1,12 @@
 //! Linear memories (core specification 4.2.8): where the bytes lie, how they grow, and the embedder's handle.
 
+#[cfg(shared_memory)]
+pub(crate) mod racy;
+#[cfg(shared_memory)]
+mod shared;
 mod storage;
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::handle::Memory;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
@@ -9,15 +14,35 @@ use crate::trap::Trap;
 use crate::types::{Limits, MemoryType};
 use crate::vm::VmMemory;
 use alloc::{boxed::Box, format};
+use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use storage::Storage;
 
-/// A memory of a store. Guest code points at its head (V1).
+#[cfg(shared_memory)]
+pub(crate) use racy::Racy;
+#[cfg(shared_memory)]
+pub use shared::{SharedMemory, Woken};
+
+/// Numbers that memory holds; without shared memories nothing more is asked of them.
+#[cfg(not(shared_memory))]
+pub(crate) trait Racy: Copy {}
+#[cfg(not(shared_memory))]
+impl<T: Copy> Racy for T {}
+
+/// A memory of a store. Guest code points at its `vm` (V1).
 pub(crate) struct MemoryData {
     pub(crate) ty: MemoryType,
-    vm: VmMemory,
-    storage: Storage,
+    home: Home,
+}
+
+/// Where a memory lives.
+enum Home {
+    /// Here, for this store alone.
+    Own { vm: VmMemory, storage: Storage },
+    /// With others.
+    #[cfg(shared_memory)]
+    Shared(SharedMemory),
 }
 
 impl MemoryData {
@@ -26,30 +51,48 @@ impl MemoryData {
         let limits = Limits { min: 0, max: Some(0) };
         let ty = MemoryType { limits, memory64: false, shared: false, page_size_log2: 16 };
         let vm = VmMemory { base: NonNull::<u8>::dangling().as_ptr(), len: AtomicUsize::new(0) };
-        MemoryData { vm, ty, storage: Storage::none() }
+        MemoryData { ty, home: Home::Own { vm, storage: Storage::none() } }
     }
 
-    /// A zeroed memory of its minimal size.
-    fn new(ty: MemoryType, len: usize, guard_pages: bool) -> Result<MemoryData> {
-        let mut storage = Storage::new(&ty, len, guard_pages, false)?;
+    /// A zeroed memory of its minimal size, in bytes `len`.
+    fn new(engine: &Engine, ty: MemoryType, len: usize) -> Result<MemoryData> {
+        if ty.shared {
+            #[cfg(shared_memory)]
+            return SharedMemory::new(engine, ty).map(|shared| MemoryData { ty, home: Home::Shared(shared) });
+            #[cfg(not(shared_memory))]
+            return Err(Error::exhausted("there are no shared memories on this system"));
+        }
+        let mut storage = Storage::new(&ty, len, engine.config().guard_pages, false)?;
         let vm = VmMemory { base: storage.base(), len: AtomicUsize::new(len) };
-        Ok(MemoryData { vm, ty, storage })
+        Ok(MemoryData { ty, home: Home::Own { vm, storage } })
     }
 
     /// Where guest code looks at a memory. Stays where it is as long as the store lives (V1).
     pub(crate) fn vm(this: NonNull<MemoryData>) -> *mut VmMemory {
-        // SAFETY: V1. No reference is made: guest code keeps the pointer.
-        unsafe { &raw mut (*this.as_ptr()).vm }
+        // SAFETY: V1. No reference is kept: guest code keeps the pointer.
+        match unsafe { &mut (*this.as_ptr()).home } {
+            Home::Own { vm, .. } => &raw mut *vm,
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.vm(),
+        }
     }
 
     /// The first byte.
     pub(crate) fn base(&self) -> *mut u8 {
-        self.vm.base
+        match &self.home {
+            Home::Own { vm, .. } => vm.base,
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.base(),
+        }
     }
 
     /// Size in bytes now.
     pub(crate) fn len(&self) -> usize {
-        self.vm.len.load(Ordering::Relaxed)
+        match &self.home {
+            Home::Own { vm, .. } => vm.len.load(Ordering::Relaxed),
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.len(),
+        }
     }
 
     /// Size in pages now.
@@ -59,27 +102,117 @@ impl MemoryData {
 
     /// May native code fault at this address?
     pub(crate) fn guards(&self, address: u64) -> bool {
-        let base = self.vm.base as u64;
-        (base..base.saturating_add(self.storage.guarded_bytes())).contains(&address)
+        let bytes = match &self.home {
+            Home::Own { storage, .. } => storage.guarded_bytes(),
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.guarded_bytes(),
+        };
+        let base = self.base() as u64;
+        (base..base.saturating_add(bytes)).contains(&address)
     }
 
-    /// Grows to `len` bytes, zeroed. `None` when the system refuses; nothing has changed then.
-    fn resize(&mut self, len: usize) -> Option<()> {
-        self.storage.grow(self.len(), len, self.ty.most_bytes())?;
-        self.vm.base = self.storage.base();
-        self.vm.len.store(len, Ordering::Relaxed);
-        Some(())
+    /// The memory behind, if others may use it, too.
+    #[cfg(shared_memory)]
+    pub(crate) fn shared(&self) -> Option<&SharedMemory> {
+        match &self.home {
+            Home::Own { .. } => None,
+            Home::Shared(shared) => Some(shared),
+        }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    fn is_shared(&self) -> bool {
+        self.ty.shared
+    }
+
+    /// Grows by `delta` pages and at most `budget` bytes: the old size in pages, and the bytes that came. `None` when the type, the
+    /// budget or the system refuses; nothing has changed then.
+    fn grow(&mut self, delta: u64, budget: u64) -> Option<(u64, u64)> {
+        let (old, old_len) = (self.pages(), self.len());
+        match &mut self.home {
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.grow_within(delta, budget),
+            Home::Own { vm, storage } => {
+                let new = old.checked_add(delta).filter(|&new| new <= self.ty.most_pages())?;
+                let len = usize::try_from(new.checked_mul(self.ty.page_size())?).ok()?;
+                let more = (len - old_len) as u64;
+                if more > budget {
+                    return None;
+                }
+                if more > 0 {
+                    storage.grow(old_len, len, self.ty.most_bytes())?;
+                    vm.base = storage.base();
+                    vm.len.store(len, Ordering::Relaxed);
+                }
+                Some((old, more))
+            }
+        }
+    }
+
+    /// Its bytes; `None` when others may touch them meanwhile.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
         // SAFETY: V2.
-        unsafe { core::slice::from_raw_parts(self.vm.base, self.len()) }
+        (!self.is_shared()).then(|| unsafe { core::slice::from_raw_parts(self.base(), self.len()) })
     }
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    /// Its bytes, to change; `None` when others may touch them meanwhile.
+    pub(crate) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: V2; the memory is borrowed mutably.
-        unsafe { core::slice::from_raw_parts_mut(self.vm.base, self.len()) }
+        (!self.is_shared()).then(|| unsafe { core::slice::from_raw_parts_mut(self.base(), self.len()) })
     }
+
+    /// Fills a part that was checked.
+    pub(crate) fn fill(&mut self, part: Range<usize>, value: u8) {
+        if let Some(bytes) = self.bytes_mut() {
+            return bytes[part].fill(value);
+        }
+        #[cfg(shared_memory)]
+        // SAFETY: V2; the part was checked, and a memory does not shrink.
+        unsafe {
+            racy::fill(self.base().wrapping_add(part.start), value, part.len());
+        }
+    }
+
+    /// Writes bytes to where there is room, as was checked.
+    pub(crate) fn write(&mut self, at: usize, from: &[u8]) {
+        if let Some(bytes) = self.bytes_mut() {
+            return bytes[at..at + from.len()].copy_from_slice(from);
+        }
+        #[cfg(shared_memory)]
+        // SAFETY: V2; the range was checked, and a memory does not shrink.
+        unsafe {
+            racy::write(self.base().wrapping_add(at), from);
+        }
+    }
+
+    /// Copies parts that were checked, of memories that may be the same one.
+    ///
+    /// # Safety
+    /// V1 for both; nobody else borrows them.
+    pub(crate) unsafe fn copy(from: NonNull<MemoryData>, part: Range<usize>, to: NonNull<MemoryData>, at: usize) {
+        // SAFETY: V1, V2; the parts were checked, and memories do not shrink. `copy` allows them to overlap.
+        unsafe {
+            let (source, target) = (from.as_ref(), to.as_ref());
+            let (source_at, target_at) = (source.base().wrapping_add(part.start), target.base().wrapping_add(at));
+            #[cfg(shared_memory)]
+            if source.is_shared() || target.is_shared() {
+                return racy::copy(source_at, target_at, part.len());
+            }
+            core::ptr::copy(source_at, target_at, part.len());
+        }
+    }
+}
+
+/// Where `bytes` bytes at `address + offset` begin in a memory of `len` bytes.
+///
+/// # Errors
+/// `UnalignedAtomic` if that is no multiple of `alignment`, else `MemoryOutOfBounds` if they do not lie inside.
+pub(crate) fn effective(len: usize, address: u64, offset: u64, bytes: u64, alignment: u64) -> Result<usize, Trap> {
+    if address.wrapping_add(offset) & (alignment - 1) != 0 {
+        return Err(Trap::UnalignedAtomic);
+    }
+    let start = address.checked_add(offset);
+    let start = start.filter(|start| start.checked_add(bytes).is_some_and(|end| end <= len as u64));
+    start.map(|start| start as usize).ok_or(Trap::MemoryOutOfBounds)
 }
 
 impl StoreInner {
@@ -97,7 +230,7 @@ impl StoreInner {
         };
         let len = usize::try_from(bytes)
             .map_err(|_| Error::exhausted("memory is larger than this machine's addresses"))?;
-        let memory = MemoryData::new(ty, len, self.engine().config().guard_pages)?;
+        let memory = MemoryData::new(self.engine(), ty, len)?;
         self.memory_bytes = total;
         self.memories.push(NonNull::from(Box::leak(Box::new(memory))));
         Ok(self.memories.len() as u32 - 1)
@@ -107,17 +240,23 @@ impl StoreInner {
     pub(crate) fn grow_memory(&mut self, memory: NonNull<MemoryData>, delta: u64) -> Option<u64> {
         // SAFETY: V1, V5.
         let memory = unsafe { &mut *memory.as_ptr() };
-        let old = memory.pages();
-        let new = old.checked_add(delta).filter(|&new| new <= memory.ty.most_pages())?;
-        let len = usize::try_from(new.checked_mul(memory.ty.page_size())?).ok()?;
-        let more = (len - memory.len()) as u64;
-        let total =
-            self.memory_bytes.checked_add(more).filter(|&total| total <= self.limits().memory_bytes)?;
-        if more > 0 {
-            memory.resize(len)?;
-            self.memory_bytes = total;
-        }
+        let budget = self.limits().memory_bytes.saturating_sub(self.memory_bytes);
+        let (old, more) = memory.grow(delta, budget)?;
+        self.memory_bytes += more;
         Some(old)
+    }
+
+    /// The number of a shared memory in this store. What it holds counts where it was made and where it grew.
+    #[cfg(shared_memory)]
+    pub(crate) fn adopt_memory(&mut self, shared: &SharedMemory) -> u32 {
+        // SAFETY: V1.
+        let is = |memory: &NonNull<MemoryData>| unsafe { memory.as_ref() }.shared().is_some_and(|s| s.is(shared));
+        if let Some(known) = self.memories.iter().position(is) {
+            return known as u32;
+        }
+        let memory = MemoryData { ty: shared.declared(), home: Home::Shared(shared.clone()) };
+        self.memories.push(NonNull::from(Box::leak(Box::new(memory))));
+        self.memories.len() as u32 - 1
     }
 
     /// A part of a memory, checked.
@@ -159,16 +298,31 @@ impl Memory {
         Ok(ty)
     }
 
+    /// The shared memory behind, if it is one.
+    #[cfg(shared_memory)]
+    pub fn shared(self, store: impl AsStore) -> Result<Option<SharedMemory>> {
+        // SAFETY: V1.
+        Ok(unsafe { store.as_store().memory_ptr(self)?.as_ref() }.shared().cloned())
+    }
+
     /// Its bytes.
+    ///
+    /// # Errors
+    /// `Usage` for a shared memory, whose bytes other threads may change meanwhile.
     pub fn data(self, store: &(impl AsStore + ?Sized)) -> Result<&[u8]> {
         // SAFETY: V1; the store is borrowed for as long as the bytes are.
-        Ok(unsafe { &*store.as_store().memory_ptr(self)?.as_ptr() }.bytes())
+        let bytes = unsafe { &*store.as_store().memory_ptr(self)?.as_ptr() }.bytes();
+        bytes.ok_or_else(shared_bytes)
     }
 
     /// Its bytes, to change.
+    ///
+    /// # Errors
+    /// As [`Memory::data`].
     pub fn data_mut(self, store: &mut (impl AsStoreMut + ?Sized)) -> Result<&mut [u8]> {
         // SAFETY: V1; the store is borrowed mutably for as long as the bytes are.
-        Ok(unsafe { &mut *store.as_store_mut().memory_ptr(self)?.as_ptr() }.bytes_mut())
+        let bytes = unsafe { &mut *store.as_store_mut().memory_ptr(self)?.as_ptr() }.bytes_mut();
+        bytes.ok_or_else(shared_bytes)
     }
 
     /// Size in pages.
@@ -188,4 +342,8 @@ impl Memory {
             .grow_memory(memory, delta)
             .ok_or_else(|| Error::exhausted(format!("memory cannot grow by {delta} pages")))
     }
+}
+
+fn shared_bytes() -> Error {
+    Error::usage("other threads may touch a shared memory's bytes: use Memory::shared, SharedMemory::read and write")
 }

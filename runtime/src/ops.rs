@@ -18,11 +18,13 @@
 //! | `store`      | `addr a ->`             | conversion from `a`, then memory type written               |
 //! | `custom`     | by its immediates       | written out by each engine; the fuel class follows          |
 //!
-//! The rows of SIMD stand in [`simd`], with classes of their own; [`Op`] has both.
+//! The rows of SIMD stand in [`simd`], those of atomics in [`atomic`], with classes of their own; [`Op`] has all.
 //!
 //! Fuel: every plain operator costs [`FUEL_PLAIN`], structural ones nothing, bulk ones [`FUEL_PLAIN`] plus one unit for each
 //! [`BULK_BYTES_PER_FUEL`] bytes or [`BULK_ELEMS_PER_FUEL`] table elements, charged before the work is done (module/fuel.rs).
 
+#[macro_use]
+pub mod atomic;
 #[macro_use]
 pub mod simd;
 
@@ -356,10 +358,26 @@ macro_rules! op_enum_of_both {
         store_lane { $($j:ident $jt:literal $jm:ident $ja:ident $jf:ident;)* }
         custom { $($z:ident $zt:literal;)* }
     ) => {
-        op_enum_of_names! {
+        for_each_atomic_op! { op_enum_of_all {
             $($op $text $fuel;)* $($u $ut plain;)* $($v $vt plain;)* $($b $bt plain;)* $($c $ct plain;)* $($d $dt plain;)*
             $($e $et plain;)* $($h $ht plain;)* $($p $pt plain;)* $($x $xt plain;)* $($y $yt plain;)* $($r $rt plain;)*
             $($l $lt plain;)* $($s $st plain;)* $($i $it plain;)* $($j $jt plain;)* $($z $zt plain;)*
+        } }
+    };
+}
+
+/// The same with the rows of [`for_each_atomic_op`].
+macro_rules! op_enum_of_all {
+    (
+        { $($op:ident $text:literal $fuel:ident;)* }
+        load { $($l:ident $lt:literal $lm:ident => $lr:ident;)* }
+        store { $($s:ident $st:literal $sa:ident => $sm:ident;)* }
+        rmw { $($r:ident $rt:literal $ra:ident => $rm:ident $ro:ident;)* }
+        cmpxchg { $($c:ident $ct:literal $ca:ident => $cm:ident;)* }
+        custom { $($x:ident $xt:literal;)* }
+    ) => {
+        op_enum_of_names! {
+            $($op $text $fuel;)* $($l $lt plain;)* $($s $st plain;)* $($r $rt plain;)* $($c $ct plain;)* $($x $xt plain;)*
         }
     };
 }

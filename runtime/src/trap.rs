@@ -40,6 +40,7 @@ macro_rules! for_each_trap {
             CannotLeaveComponent "cannot leave component instance";
             CannotEnterComponent "cannot enter component instance";
             CanonicalAbi "canonical ABI violated";
+            ExpectedSharedMemory "expected shared memory";
             HostFunction "a rule of a host function was broken";
         }
     };

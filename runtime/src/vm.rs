@@ -6,8 +6,10 @@
 //! Numbered invariants (ARCHITECTURE.md repeats them):
 //!
 //! * V1. A `VmContext`, and every `VmMemory`, `VmTable`, `VmGlobal`, `VmFunc` it points to, lives in the store that
-//!   `VmContext::store` names, at an address that does not change until the store is dropped.
-//! * V2. `VmMemory::base .. base + len` is mapped and writable. In the guarded layout `base` never changes and every address
+//!   `VmContext::store` names (a shared memory's `VmMemory` in the `SharedMemory` that the store holds), at an address that does
+//!   not change until the store is dropped.
+//! * V2. `VmMemory::base .. base + len` is mapped and writable; `len` only grows. Of a shared memory, whose bytes other threads
+//!   touch at any time, `base` never changes, and Rust code reaches the bytes by atomic accesses only. In the guarded layout `base` never changes and every address
 //!   up to `base + GUARDED_BYTES` beyond `len` faults rather than touch foreign memory.
 //! * V3. `VmTable::base .. base + len` holds references of the table's type: null or a live `*const VmFunc` for functions,
 //!   what [`crate::reference`] says for the others.
@@ -221,6 +223,8 @@ macro_rules! for_each_builtin {
         memory_copy(ctx, to_memory: u32, from_memory: u32, to: u64, from: u64, len: u64) -> status "`memory.copy`, fuel included.";
         memory_init(ctx, memory: u32, data: u32, to: u64, from: u32, len: u32) -> status "`memory.init`, fuel included.";
         data_drop(ctx, data: u32) -> status "`data.drop`";
+        memory_atomic_wait(ctx, memory: u32, address: u64, offset: u64, expected: u64, timeout: u64, bytes: u32) -> u64 "`memory.atomic.wait`: 0 woken, 1 another value, 2 timed out; else a status in the upper half.";
+        memory_atomic_notify(ctx, memory: u32, address: u64, offset: u64, count: u32) -> u64 "`memory.atomic.notify`: how many were woken; or a status in the upper half.";
         table_grow(ctx, table: u32, value: u64, delta: u64) -> u64 "Grows a table; the old size or -1. Out of fuel: -2.";
         table_fill(ctx, table: u32, at: u64, value: u64, len: u64) -> status "`table.fill`, fuel included.";
         table_copy(ctx, to_table: u32, from_table: u32, to: u64, from: u64, len: u64) -> status "`table.copy`, fuel included.";

@@ -6,6 +6,8 @@ use super::dispatch::{Handler, handler};
 use super::operand::{Acc, Class, Dst, Slot, Src};
 use super::rows::{Load, Store};
 use super::state::{A, B, D, Exec, Flow, State, W};
+#[cfg(shared_memory)]
+use crate::memory::racy::Racy as _;
 use crate::trap::Trap;
 use crate::vm::VmMemory;
 use core::marker::PhantomData;
@@ -21,6 +23,9 @@ pub(super) enum Way {
     Memory0,
     /// Another memory, 64-bit addresses.
     Other,
+    /// A memory that other threads may touch, addresses of either size.
+    #[cfg(shared_memory)]
+    Shared,
 }
 
 /// A memory immediate that needs one of these instructions.
@@ -141,12 +146,58 @@ impl<O: Store> Exec for StoreOther<O> {
     }
 }
 
+/// A load from a memory that other threads may touch.
+#[cfg(shared_memory)]
+pub(super) struct LoadShared<O>(PhantomData<O>);
+
+#[cfg(shared_memory)]
+impl<O: Load> Exec for LoadShared<O> {
+    const SIZE: usize = SIZE;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 for the bytes.
+        unsafe {
+            match place_other(s, size_of::<O::M>()) {
+                Some(place) => {
+                    Slot::write(s, O::extend(O::M::load(place)));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
+/// A store to a memory that other threads may touch.
+#[cfg(shared_memory)]
+pub(super) struct StoreShared<O>(PhantomData<O>);
+
+#[cfg(shared_memory)]
+impl<O: Store> Exec for StoreShared<O> {
+    const SIZE: usize = SIZE;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V2 for the bytes.
+        unsafe {
+            match place_other(s, size_of::<O::M>()) {
+                Some(place) => {
+                    O::M::store(place, O::wrap(Slot::read(s, D)));
+                    Flow::Next
+                }
+                None => Flow::Trap(Trap::MemoryOutOfBounds),
+            }
+        }
+    }
+}
+
 /// The handler of a load whose address is of class `a`; every way has one for slots.
 pub(super) fn load<O: Load>(way: Way, a: Class) -> Handler {
     match (way, a) {
         (Way::Memory0, Class::A) => handler::<Load0<O, Acc>>(),
         (Way::Memory0, _) => handler::<Load0<O, Slot>>(),
         (Way::Other, _) => handler::<LoadOther<O>>(),
+        #[cfg(shared_memory)]
+        (Way::Shared, _) => handler::<LoadShared<O>>(),
     }
 }
 
@@ -156,6 +207,8 @@ pub(super) fn store<O: Store>(way: Way, a: Class) -> Handler {
         (Way::Memory0, Class::A) => handler::<Store0<O, Acc>>(),
         (Way::Memory0, _) => handler::<Store0<O, Slot>>(),
         (Way::Other, _) => handler::<StoreOther<O>>(),
+        #[cfg(shared_memory)]
+        (Way::Shared, _) => handler::<StoreShared<O>>(),
     }
 }
 
@@ -180,6 +233,14 @@ mod translate {
             };
             let ty =
                 self.info.memories.get(memory as usize).ok_or_else(|| impossible("an unknown memory"))?;
+            #[cfg(shared_memory)]
+            if ty.shared {
+                return Ok(Some(Far {
+                    way: Way::Shared,
+                    memory: self.memory_entry(memory),
+                    offset: memarg.offset,
+                }));
+            }
             let way = match (ty.memory64, memory) {
                 (false, _) => return Ok(None),
                 (true, 0) => Way::Memory0,

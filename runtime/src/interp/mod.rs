@@ -6,7 +6,7 @@
 //! | `survey`, `translate`, `control`, `emit` | wasm to instructions: a first look, operators, blocks, the choice of instruction |
 //! | `rows`, `select` | the operator table as types; which handlers exist |
 //! | `state`, `operand` | what a handler works on; operand classes |
-//! | `arith`, `wide`, `memory`, `far`, `flow`, `call`, `bulk`, `gc`, `unwind` | the handlers |
+//! | `arith`, `wide`, `memory`, `far`, `atomic`, `flow`, `call`, `bulk`, `gc`, `unwind` | the handlers |
 //! | `vector` | all of that for vectors: rows, translation, handlers |
 //! | `exception` | catch clauses: translated, kept by function, found; `throw` |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
@@ -14,6 +14,8 @@
 //! Nothing here knows how instances come to be, or that other engines exist beyond [`crate::backend`].
 
 mod arith;
+#[cfg(target_has_atomic = "64")]
+mod atomic;
 mod bulk;
 mod call;
 mod code;

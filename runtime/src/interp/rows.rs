@@ -7,6 +7,7 @@ use super::dispatch::Handler;
 use super::far::{self, Way};
 use super::operand::{Class, Value};
 use super::select;
+use crate::memory::Racy;
 use crate::num;
 use crate::ops::Op;
 use crate::trap::Trap;
@@ -43,7 +44,7 @@ pub(super) trait Compare {
 /// `addr -> r`
 pub(super) trait Load {
     /// What memory holds.
-    type M: Copy;
+    type M: Racy;
     /// The result.
     type R: Value;
     /// From memory's bytes, which are little-endian.
@@ -55,7 +56,7 @@ pub(super) trait Store {
     /// The operand.
     type A: Value;
     /// What memory holds.
-    type M: Copy;
+    type M: Racy;
     /// To memory's bytes, which are little-endian.
     fn wrap(a: Self::A) -> Self::M;
 }

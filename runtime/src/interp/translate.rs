@@ -460,6 +460,8 @@ impl Translator<'_> {
                 self.emit_store(op, address, value, offset, memory);
             }
             Shape::Custom => self.custom(operator)?,
+            #[cfg(target_has_atomic = "64")]
+            Shape::Vector if super::atomic::is_atomic(op) => self.atomic(op, operator)?,
             Shape::Vector => self.vector(op, operator)?,
         }
         Ok(())
@@ -636,21 +638,35 @@ impl Translator<'_> {
         first: u32,
         second: Option<u32>,
     ) -> Result<()> {
-        let height = self.stack.len().checked_sub(operands).ok_or_else(|| impossible("an empty stack"))?;
-        self.settle(height, true);
-        let slot = self.slot(height);
-        self.truncate(height);
-        let at = self.exec::<E>(if second.is_some() { 24 } else { 16 });
-        self.out.set(at, A, slot);
+        let size = if second.is_some() { 24 } else { 16 };
+        debug_assert!(E::SIZE == 0 || E::SIZE == size);
+        let at = self.row(operands, results, super::dispatch::handler::<E>(), size)?;
         self.out.set(at, bulk::FIRST, first);
         if let Some(second) = second {
             self.out.set(at, bulk::SECOND, second);
         }
+        Ok(())
+    }
+
+    /// Begins an instruction whose operands lie in a row from the slot at [`A`] on, with the results in the same place.
+    pub(super) fn row(
+        &mut self,
+        operands: usize,
+        results: usize,
+        handler: super::dispatch::Handler,
+        size: usize,
+    ) -> Result<u32> {
+        let height = self.stack.len().checked_sub(operands).ok_or_else(|| impossible("an empty stack"))?;
+        self.settle(height, true);
+        let slot = self.slot(height);
+        self.truncate(height);
+        let at = self.instruction(handler, size);
+        self.out.set(at, A, slot);
         for _ in 0..results {
             let slot = self.push()?;
             self.caches.forget(slot);
         }
-        Ok(())
+        Ok(at)
     }
 
     fn select(&mut self) -> Result<()> {

@@ -167,6 +167,8 @@ impl Translator<'_> {
     fn access(&mut self, operator: &Operator<'_>) -> Result<Access> {
         let memarg = rows::memarg(operator).ok_or_else(|| impossible("a load without memory"))?;
         let (offset, reach, memory) = match self.far(&memarg)? {
+            #[cfg(shared_memory)]
+            Some(far) if far.way == super::far::Way::Shared => (far.offset, exec::SHARED, far.memory),
             Some(far) => (far.offset, exec::FAR, far.memory),
             None => match self.memarg(memarg)? {
                 (offset, None) => (offset.into(), exec::MEMORY0, 0),
@@ -184,7 +186,7 @@ impl Translator<'_> {
         let at = self.instruction(handler, exec::size(access.reach, near));
         self.out.set(at, A, access.address);
         match access.reach {
-            exec::FAR => self.out.set(at, exec::OFFSET, access.offset),
+            exec::FAR | exec::SHARED => self.out.set(at, exec::OFFSET, access.offset),
             _ => self.out.set(at, B, access.offset as u32),
         }
         if access.reach != exec::MEMORY0 {

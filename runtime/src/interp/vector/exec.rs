@@ -10,6 +10,7 @@ use crate::interp::flow;
 use crate::interp::memory::{Anywhere, place};
 use crate::interp::operand::{Dst, Slot, Src};
 use crate::interp::state::{A, B, D, Exec, Flow, State, W};
+use crate::memory::Racy;
 use crate::simd::{self, V128};
 use crate::trap::Trap;
 use crate::vm::VmMemory;
@@ -92,6 +93,8 @@ pub(super) const MEMORY0: u8 = 0;
 pub(super) const OTHER: u8 = 1;
 /// The same with 64 bits of address and, at [`OFFSET`], of offset.
 pub(super) const FAR: u8 = 2;
+/// The same of a memory that other threads may touch.
+pub(super) const SHARED: u8 = 3;
 /// Where the offset of a far access stands.
 pub(super) const OFFSET: usize = 24;
 
@@ -124,6 +127,38 @@ unsafe fn reach<T, const REACH: u8>(s: &State) -> Option<*mut Anywhere<T>> {
     }
 }
 
+/// What lies at a place.
+///
+/// # Safety
+/// V2 for the place, which [`reach`] found.
+#[inline(always)]
+unsafe fn fetch<T: Racy, const REACH: u8>(place: *mut Anywhere<T>) -> T {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(shared_memory)]
+        if REACH == SHARED {
+            return T::load(place.cast());
+        }
+        (*place).0
+    }
+}
+
+/// Puts a value to a place.
+///
+/// # Safety
+/// V2 for the place, which [`reach`] found.
+#[inline(always)]
+unsafe fn put<T: Racy, const REACH: u8>(place: *mut Anywhere<T>, value: T) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        #[cfg(shared_memory)]
+        if REACH == SHARED {
+            return T::store(place.cast(), value);
+        }
+        (*place).0 = value;
+    }
+}
+
 macro_rules! accesses {
     ($($(#[$doc:meta])* $name:ident<$o:ident: $kind:ident>: $size:expr, $s:ident, $place:ident $body:block)*) => { $(
         $(#[$doc])*
@@ -147,15 +182,15 @@ macro_rules! accesses {
 
 accesses! {
     /// A load to `d`.
-    FromMemory<O: Load>: size(REACH, 16), s, place { write(s, O::eval((*place).0)) }
+    FromMemory<O: Load>: size(REACH, 16), s, place { write(s, O::eval(fetch::<_, REACH>(place))) }
     /// A load to a lane of the vector at [`SECOND`].
     LaneFromMemory<O: LoadLane>: size(REACH, 24), s, place {
-        let value = O::eval(read(s, SECOND), (*place).0, s.operand::<u16>(SECOND + 2) as u8);
+        let value = O::eval(read(s, SECOND), fetch::<_, REACH>(place), s.operand::<u16>(SECOND + 2) as u8);
         write(s, value);
     }
     /// A store of a lane of the vector in the slots from `d` on.
     LaneToMemory<O: StoreLane>: size(REACH, 24), s, place {
-        (*place).0 = O::eval(read(s, D), s.operand::<u16>(SECOND + 2) as u8);
+        put::<_, REACH>(place, O::eval(read(s, D), s.operand::<u16>(SECOND + 2) as u8));
     }
 }
 
@@ -170,7 +205,7 @@ impl<const REACH: u8> Exec for ToMemory<REACH> {
         unsafe {
             match reach::<V128, REACH>(s) {
                 Some(place) => {
-                    (*place).0 = read(s, D);
+                    put::<_, REACH>(place, read(s, D));
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),

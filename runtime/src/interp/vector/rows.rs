@@ -7,6 +7,7 @@ use super::exec;
 use crate::interp::dispatch::{Handler, handler};
 use crate::interp::operand::Value;
 use crate::interp::rows::Ty;
+use crate::memory::Racy;
 use crate::ops::Op;
 use crate::simd::{self, V128};
 use wasmparser::{MemArg, Operator};
@@ -68,7 +69,7 @@ pub(super) trait Reduce {
 /// `addr -> v`
 pub(super) trait Load {
     /// What memory holds.
-    type M: Copy;
+    type M: Racy;
     /// From memory's bytes, which are little-endian.
     fn eval(m: Self::M) -> V128;
 }
@@ -76,7 +77,7 @@ pub(super) trait Load {
 /// `addr v -> v`
 pub(super) trait LoadLane {
     /// What memory holds.
-    type M: Copy;
+    type M: Racy;
     /// With memory's bytes, which are little-endian, as a lane.
     fn eval(a: V128, m: Self::M, lane: u8) -> V128;
 }
@@ -84,7 +85,7 @@ pub(super) trait LoadLane {
 /// `addr v ->`
 pub(super) trait StoreLane {
     /// What memory holds.
-    type M: Copy;
+    type M: Racy;
     /// A lane as memory's bytes, which are little-endian.
     fn eval(a: V128, lane: u8) -> Self::M;
 }
@@ -295,6 +296,8 @@ macro_rules! rows {
                 exec::MEMORY0 => access_of::<{ exec::MEMORY0 }>(op),
                 exec::OTHER => access_of::<{ exec::OTHER }>(op),
                 exec::FAR => access_of::<{ exec::FAR }>(op),
+                #[cfg(shared_memory)]
+                exec::SHARED => access_of::<{ exec::SHARED }>(op),
                 _ => None,
             }
         }
