@@ -5,6 +5,8 @@ use crate::func::{IntoFunc, dynamic};
 use crate::handle::{Extern, Instance};
 use crate::host::{Caller, HostCall};
 use crate::instantiate::{check_import, describe};
+#[cfg(shared_memory)]
+use crate::memory::SharedMemory;
 use crate::module::Module;
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
@@ -30,6 +32,9 @@ impl<T> Clone for Linker<T> {
 enum Definition {
     /// Something of a store.
     Extern(Extern),
+    /// A shared memory, which each store takes over.
+    #[cfg(shared_memory)]
+    SharedMemory(SharedMemory),
     /// A host function, made anew for each instance that imports it.
     Host(FuncType, Arc<HostCall>),
 }
@@ -62,6 +67,17 @@ impl<T: 'static> Linker<T> {
     /// A name for something of a store.
     pub fn define(&mut self, module: &str, name: &str, item: impl Into<Extern>) -> Result<&mut Self> {
         self.insert(module, name, Definition::Extern(item.into()))
+    }
+
+    /// A name for a shared memory, for all stores of its engine.
+    #[cfg(shared_memory)]
+    pub fn define_shared_memory(
+        &mut self,
+        module: &str,
+        name: &str,
+        memory: &SharedMemory,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::SharedMemory(memory.clone()))
     }
 
     /// A host function from a Rust closure. The first parameter may be a [`Caller`].
@@ -190,6 +206,12 @@ impl<T: 'static> InstancePre<T> {
                 Definition::Extern(item) => {
                     check_import(store, import, *item)?;
                     *item
+                }
+                #[cfg(shared_memory)]
+                Definition::SharedMemory(memory) => {
+                    let item = Extern::Memory(memory.memory(&mut *store)?);
+                    check_import(store, import, item)?;
+                    item
                 }
                 Definition::Host(ty, call) => {
                     let func = store.new_host_func(ty, call.clone(), Some(next));

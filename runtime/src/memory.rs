@@ -188,11 +188,17 @@ impl MemoryData {
     ///
     /// # Safety
     /// V1 for both; nobody else borrows them.
-    pub(crate) unsafe fn copy(from: NonNull<MemoryData>, part: Range<usize>, to: NonNull<MemoryData>, at: usize) {
+    pub(crate) unsafe fn copy(
+        from: NonNull<MemoryData>,
+        part: Range<usize>,
+        to: NonNull<MemoryData>,
+        at: usize,
+    ) {
         // SAFETY: V1, V2; the parts were checked, and memories do not shrink. `copy` allows them to overlap.
         unsafe {
             let (source, target) = (from.as_ref(), to.as_ref());
-            let (source_at, target_at) = (source.base().wrapping_add(part.start), target.base().wrapping_add(at));
+            let (source_at, target_at) =
+                (source.base().wrapping_add(part.start), target.base().wrapping_add(at));
             #[cfg(shared_memory)]
             if source.is_shared() || target.is_shared() {
                 return racy::copy(source_at, target_at, part.len());
@@ -206,7 +212,13 @@ impl MemoryData {
 ///
 /// # Errors
 /// `UnalignedAtomic` if that is no multiple of `alignment`, else `MemoryOutOfBounds` if they do not lie inside.
-pub(crate) fn effective(len: usize, address: u64, offset: u64, bytes: u64, alignment: u64) -> Result<usize, Trap> {
+pub(crate) fn effective(
+    len: usize,
+    address: u64,
+    offset: u64,
+    bytes: u64,
+    alignment: u64,
+) -> Result<usize, Trap> {
     if address.wrapping_add(offset) & (alignment - 1) != 0 {
         return Err(Trap::UnalignedAtomic);
     }
@@ -250,7 +262,8 @@ impl StoreInner {
     #[cfg(shared_memory)]
     pub(crate) fn adopt_memory(&mut self, shared: &SharedMemory) -> u32 {
         // SAFETY: V1.
-        let is = |memory: &NonNull<MemoryData>| unsafe { memory.as_ref() }.shared().is_some_and(|s| s.is(shared));
+        let is =
+            |memory: &NonNull<MemoryData>| unsafe { memory.as_ref() }.shared().is_some_and(|s| s.is(shared));
         if let Some(known) = self.memories.iter().position(is) {
             return known as u32;
         }
@@ -345,5 +358,7 @@ impl Memory {
 }
 
 fn shared_bytes() -> Error {
-    Error::usage("other threads may touch a shared memory's bytes: use Memory::shared, SharedMemory::read and write")
+    Error::usage(
+        "other threads may touch a shared memory's bytes: use Memory::shared, SharedMemory::read and write",
+    )
 }

@@ -154,6 +154,13 @@ impl FileReport {
         FileReport { failures: vec![failure], ..FileReport::default() }
     }
 
+    /// Adds what a thread of the script found.
+    pub(crate) fn take_over(&mut self, other: FileReport) {
+        self.tally += &other.tally;
+        self.failures.extend(other.failures);
+        self.skips.extend(other.skips);
+    }
+
     pub(crate) fn note(&mut self, line: u32, kind: Kind, outcome: Outcome) {
         let counts = self.tally.of_mut(kind);
         match outcome {

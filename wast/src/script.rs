@@ -7,13 +7,15 @@ use crate::spectest;
 use crate::{component_value, core_value};
 use mini_wasm_runtime::component::abi;
 use mini_wasm_runtime::{
-    Error, ErrorKind, Extern, Instance, Linker, Result, Store, StoreLimits, Trap, Val, component,
+    Error, ErrorKind, Extern, Instance, Linker, Result, SharedMemory, Store, StoreLimits, Trap, Val,
+    component,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use wast::core::WastRetCore;
 use wast::token::Id;
-use wast::{QuoteWat, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+use wast::{QuoteWat, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, WastThread, Wat};
 
 /// A name in the script, or that it was left out or failed before: what a later directive finds there.
 #[derive(Clone)]
@@ -69,8 +71,23 @@ pub(crate) struct Script<'s> {
     last_definition: Option<Known<Binary>>,
     instances: HashMap<String, Known<Live>>,
     current: Option<Known<Live>>,
+    /// Exports of instances that other threads share with this one.
+    shared: Vec<SharedExports>,
     /// Line of the directive being run.
     line: u32,
+}
+
+/// The shared memories that an instance exports, by name.
+type SharedExports = Vec<(String, SharedMemory)>;
+
+/// Threads that run, by name.
+type Threads<'scope> = HashMap<String, Running<'scope>>;
+
+/// A thread of the script.
+struct Running<'scope> {
+    handle: ScopedJoinHandle<'scope, FileReport>,
+    /// What it registers of the instance that it shares: names for that instance in the whole script, once it was waited for.
+    registers: Vec<(String, Live)>,
 }
 
 /// An instance that directives can name.
@@ -78,6 +95,8 @@ pub(crate) struct Script<'s> {
 enum Live {
     Core(Instance),
     Component(component::Instance),
+    /// An instance of another thread, by its place in [`Script::shared`].
+    Shared(usize),
 }
 
 impl<'s> Script<'s> {
@@ -101,6 +120,7 @@ impl<'s> Script<'s> {
             last_definition: None,
             instances: HashMap::new(),
             current: None,
+            shared: Vec::new(),
             line: 0,
         };
         script.link()?;
@@ -121,6 +141,11 @@ impl<'s> Script<'s> {
                 Live::Core(instance) => {
                     self.linker.instance(&mut self.store, name, instance)?;
                 }
+                Live::Shared(place) => {
+                    for (item, memory) in self.shared.get(place).into_iter().flatten() {
+                        self.linker.define_shared_memory(name, item, memory)?;
+                    }
+                }
                 Live::Component(instance) => {
                     let exports = instance.exports(&self.store)?;
                     self.component_linker.root().exports(name, &exports)?;
@@ -130,13 +155,40 @@ impl<'s> Script<'s> {
         Ok(())
     }
 
-    pub(crate) fn run(mut self, directives: Vec<WastDirective<'_>>, lines: &Lines) -> FileReport {
+    pub(crate) fn run(self, directives: Vec<WastDirective<'_>>, lines: &Lines) -> FileReport {
+        thread::scope(|scope| self.run_in(scope, directives, lines))
+    }
+
+    /// Runs directives; the threads that they begin run in `scope`.
+    fn run_in<'scope, 'env: 'scope>(
+        mut self,
+        scope: &'scope Scope<'scope, 'env>,
+        directives: Vec<WastDirective<'env>>,
+        lines: &'env Lines,
+    ) -> FileReport
+    where
+        's: 'env,
+    {
+        let mut threads: Threads<'scope> = HashMap::new();
         let mut report = FileReport::default();
         let mut crash: Option<String> = None;
         for directive in directives {
             let kind = Kind::of(&directive);
             self.line = lines.line(directive.span());
             let outcome = match &crash {
+                None if matches!(directive, WastDirective::Thread(_)) => {
+                    let WastDirective::Thread(thread) = directive else { unreachable!("it was looked at") };
+                    self.begin(scope, thread, lines, &mut threads)
+                }
+                None if matches!(directive, WastDirective::Wait { .. }) => {
+                    let WastDirective::Wait { thread, .. } = directive else {
+                        unreachable!("it was looked at")
+                    };
+                    match threads.remove(thread.name()) {
+                        Some(running) => self.end(running, &mut report),
+                        None => Outcome::failed("a thread", format!("there is no thread ${}", thread.name())),
+                    }
+                }
                 Some(crash) => Outcome::failed("to be run", format!("nothing was run after {crash}")),
                 None => match catch_unwind(AssertUnwindSafe(|| self.directive(directive))) {
                     Ok(outcome) => outcome,
@@ -150,6 +202,85 @@ impl<'s> Script<'s> {
             report.note(self.line, kind, outcome);
         }
         report
+    }
+
+    /// Begins a thread: a script of its own, which shares the memories of one instance.
+    fn begin<'scope, 'env: 'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, 'env>,
+        thread: WastThread<'env>,
+        lines: &'env Lines,
+        threads: &mut Threads<'scope>,
+    ) -> Outcome
+    where
+        's: 'env,
+    {
+        let shared = match thread.shared_module.map(|module| self.share(module)).transpose() {
+            Ok(shared) => shared,
+            Err(stop) => return Outcome::failed("shared memories", describe(&stop)),
+        };
+        let name = thread.name.name().to_owned();
+        let (session, options) = (self.session, self.options);
+        let module = thread.shared_module.map(|module| module.name().to_owned());
+        let directives = thread.directives;
+        let mut registers = Vec::new();
+        if let Some(id) = thread.shared_module {
+            let known = self.instances.get(id.name());
+            for directive in &directives {
+                if let (WastDirective::Register { name, module: Some(of), .. }, Some(Known::Ready(live))) =
+                    (directive, known)
+                    && of.name() == id.name()
+                {
+                    registers.push(((*name).to_owned(), *live));
+                }
+            }
+        }
+        let work = move || {
+            let mut script = match Script::new(session, options) {
+                Ok(script) => script,
+                Err(error) => return FileReport::unreadable(1, error.to_string()),
+            };
+            if let (Some(module), Some(shared)) = (module, shared) {
+                script.shared.push(shared);
+                script.instances.insert(module, Known::Ready(Live::Shared(0)));
+            }
+            script.run_in(scope, directives, lines)
+        };
+        match thread::Builder::new().name(name.clone()).spawn_scoped(scope, work) {
+            Ok(handle) => {
+                threads.insert(name, Running { handle, registers });
+                Outcome::Passed
+            }
+            Err(error) => Outcome::failed("a thread", error.to_string()),
+        }
+    }
+
+    /// Waits for a thread.
+    fn end(&mut self, running: Running<'_>, report: &mut FileReport) -> Outcome {
+        match running.handle.join() {
+            Ok(found) => report.take_over(found),
+            Err(panic) => return Outcome::failed("no panic", panic_message(&*panic)),
+        }
+        self.registered.extend(running.registers);
+        done(self.link().map_err(Stop::from))
+    }
+
+    /// The shared memories that an instance exports.
+    fn share(&mut self, module: Id<'_>) -> Result<SharedExports, Stop> {
+        let exports = match self.live(Some(module))? {
+            Live::Core(instance) => instance.exports(&mut self.store),
+            Live::Shared(place) => return Ok(self.shared.get(place).cloned().unwrap_or_default()),
+            Live::Component(_) => return Err(Stop::Script("a component shares nothing".into())),
+        };
+        let mut shared = Vec::new();
+        for (name, item) in exports {
+            if let Some(memory) = item.memory()
+                && let Some(memory) = memory.shared(&self.store)?
+            {
+                shared.push((name, memory));
+            }
+        }
+        Ok(shared)
     }
 
     fn directive(&mut self, directive: WastDirective<'_>) -> Outcome {
@@ -175,7 +306,7 @@ impl<'s> Script<'s> {
             WastDirective::AssertInvalidCustom { .. } | WastDirective::AssertMalformedCustom { .. } => {
                 skip("annotations of the text format never reach the engine")
             }
-            WastDirective::Thread(_) | WastDirective::Wait { .. } => skip("threads are not run"),
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => skip("`run_in` does these"),
         }
     }
 
@@ -320,6 +451,7 @@ impl<'s> Script<'s> {
                     Ok(Results::Core(vec![item.get(&mut self.store)?]))
                 }
                 Live::Component(_) => Err(Stop::Script("a component exports no globals".into())),
+                Live::Shared(_) => Err(other_thread()),
             },
         }
     }
@@ -354,6 +486,7 @@ impl<'s> Script<'s> {
                 let value = func.call(&mut self.store, &args)?;
                 Ok(Results::Component(value, ty.result().cloned()))
             }
+            Live::Shared(_) => Err(other_thread()),
         }
     }
 
@@ -437,6 +570,10 @@ fn done<T>(result: Result<T, Stop>) -> Outcome {
         Err(Stop::Skip(reason)) => Outcome::Skipped(reason),
         Err(stop) => Outcome::failed("success", describe(&stop)),
     }
+}
+
+fn other_thread() -> Stop {
+    Stop::Script("of another thread's instance the memories are shared, no more".into())
 }
 
 fn skip(reason: &str) -> Outcome {

@@ -43,5 +43,7 @@ pub(crate) fn items(store: &mut Store<()>) -> Result<Vec<(&'static str, Extern)>
     let limits = Limits { min: 1, max: Some(2) };
     let memory = MemoryType { limits, memory64: false, shared: false, page_size_log2: 16 };
     items.push(("memory", Memory::new(&mut *store, memory)?.into()));
+    let shared = MemoryType { shared: true, ..memory };
+    items.push(("shared_memory", Memory::new(&mut *store, shared)?.into()));
     Ok(items)
 }

@@ -175,6 +175,11 @@ impl Translation<'_> {
     /// Calls a builtin that answers with a status; leaves all frames if it is not 0.
     pub(super) fn builtin_status(&mut self, name: &'static str, args: &[Value]) {
         let status = self.builtin(name, args);
+        self.raise_unless_ok(status);
+    }
+
+    /// Leaves all frames with a status that is not 0.
+    pub(super) fn raise_unless_ok(&mut self, status: Value) {
         let (cold, go_on) = self.cold_block();
         self.b.ins().brif(status, cold, &[], go_on, &[]);
         self.b.seal_block(cold);

@@ -9,9 +9,9 @@ use super::call::Sigs;
 use super::exception::Exceptions;
 use super::lower;
 use super::memory::MemTy;
-use super::simd;
 use super::target::{Target, clif_type};
 use super::{LeftOut, Symbols};
+use super::{atomic, simd};
 use crate::key::CodeKey;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -768,7 +768,8 @@ impl<'a> Translation<'a> {
             }
             return Ok(());
         }
-        if let Some(op) = by_row(self, op).and_then(|op| simd::by_row(self, op)) {
+        let left = by_row(self, op).and_then(|op| simd::by_row(self, op));
+        if let Some(op) = left.and_then(|op| atomic::by_row(self, op)) {
             self.custom(op)?;
         }
         Ok(())

@@ -30,7 +30,17 @@ pub(crate) enum MemTy {
 }
 
 impl MemTy {
-    fn bytes(self) -> u32 {
+    /// The integer of its width.
+    pub(crate) fn clif(self) -> Type {
+        match self {
+            MemTy::i8 | MemTy::u8 => types::I8,
+            MemTy::i16 | MemTy::u16 => types::I16,
+            MemTy::i32 | MemTy::u32 => types::I32,
+            MemTy::u64 => types::I64,
+        }
+    }
+
+    pub(crate) fn bytes(self) -> u32 {
         match self {
             MemTy::i8 | MemTy::u8 => 1,
             MemTy::i16 | MemTy::u16 => 2,
@@ -151,7 +161,15 @@ impl Translation<'_> {
     pub(super) fn memory_size(&mut self, memory: u32) {
         let ty = self.env.info.memories[memory as usize];
         let vm_memory = self.vm_memory(memory);
-        let len = self.memory_len(vm_memory);
+        let len = match ty.shared {
+            // Another thread may grow it: no earlier load will do.
+            true => {
+                let offset = self.b.ins().iconst(types::I64, offset_of!(VmMemory, len) as i64);
+                let at = self.b.ins().iadd(vm_memory, offset);
+                self.b.ins().atomic_load(types::I64, MemFlagsData::trusted(), at)
+            }
+            false => self.memory_len(vm_memory),
+        };
         let pages = self.b.ins().ushr_imm_u(len, i64::from(ty.page_size_log2));
         self.push_count(pages, ty.memory64);
     }

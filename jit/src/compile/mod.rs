@@ -7,6 +7,7 @@
 //!
 //! Must not know: stores, files, how code is mapped.
 
+mod atomic;
 mod blame;
 mod call;
 mod exception;

@@ -215,7 +215,8 @@ mod tests {
         for from in 0..20usize {
             for to in 0..20usize {
                 for len in 0..20usize {
-                    let mut bytes: [u64; 6] = core::array::from_fn(|i| 0x0706_0504_0302_0100 + 0x0808_0808_0808_0808 * i as u64);
+                    let mut bytes: [u64; 6] =
+                        core::array::from_fn(|i| 0x0706_0504_0302_0100 + 0x0808_0808_0808_0808 * i as u64);
                     let base = bytes.as_mut_ptr().cast::<u8>();
                     let mut expected: Vec<u8> = bytes.iter().flat_map(|word| word.to_ne_bytes()).collect();
                     expected.copy_within(from..from + len, to);

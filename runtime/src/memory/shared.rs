@@ -64,7 +64,8 @@ impl SharedMemory {
             return Err(Error::usage("a shared memory has a type that is shared and a maximum"));
         }
         let bytes = ty.limits.min.checked_mul(ty.page_size()).filter(|_| ty.limits.min <= ty.most_pages());
-        let bytes = bytes.ok_or_else(|| Error::invalid("memory size exceeds its maximum or what its addresses reach"))?;
+        let bytes = bytes
+            .ok_or_else(|| Error::invalid("memory size exceeds its maximum or what its addresses reach"))?;
         let len = usize::try_from(bytes)
             .map_err(|_| Error::exhausted("memory is larger than this machine's addresses"))?;
         let mut storage = Storage::new(&ty, len, engine.config().guard_pages, true)?;
@@ -107,7 +108,9 @@ impl SharedMemory {
     /// `Exhausted` past the maximum, or when the system refuses.
     pub fn grow(&self, delta: u64) -> Result<u64> {
         let grown = self.grow_within(delta, u64::MAX);
-        grown.map(|(old, _)| old).ok_or_else(|| Error::exhausted(format!("memory cannot grow by {delta} pages")))
+        grown
+            .map(|(old, _)| old)
+            .ok_or_else(|| Error::exhausted(format!("memory cannot grow by {delta} pages")))
     }
 
     /// Grows by `delta` pages and at most `budget` bytes: the old size in pages, and the bytes that came.
@@ -239,13 +242,22 @@ impl SharedMemory {
     }
 
     /// `memory.atomic.wait` by a store: it ends, too, when the store's deadline comes.
-    pub(crate) fn wait_in(&self, store: &StoreInner, at: u64, wide: bool, expected: u64, timeout: Option<Duration>) -> Result<Woken, Trap> {
+    pub(crate) fn wait_in(
+        &self,
+        store: &StoreInner,
+        at: u64,
+        wide: bool,
+        expected: u64,
+        timeout: Option<Duration>,
+    ) -> Result<Woken, Trap> {
         let place = self.base().wrapping_add(at as usize);
         // SAFETY: V2: the caller checked bounds and alignment.
         let holds = || unsafe {
             match wide {
                 true => AtomicU64::from_ptr(place.cast()).load(Ordering::SeqCst) == expected.to_le(),
-                false => AtomicU32::from_ptr(place.cast()).load(Ordering::SeqCst) == (expected as u32).to_le(),
+                false => {
+                    AtomicU32::from_ptr(place.cast()).load(Ordering::SeqCst) == (expected as u32).to_le()
+                }
             }
         };
         let limited = store.engine().config().epoch;
