@@ -40,6 +40,11 @@ pub(crate) fn sync_instruction_cache(code: &[u8]) {
         const RISCV_FLUSH_ICACHE: i64 = 259;
         let range = code.as_ptr_range();
         // SAFETY: the system call takes addresses and flags and touches no memory of ours.
-        unsafe { libc::syscall(RISCV_FLUSH_ICACHE, range.start, range.end, 0) };
+        let done = unsafe { libc::syscall(RISCV_FLUSH_ICACHE, range.start, range.end, 0) } == 0;
+        if !done {
+            // A system without that call (an emulator, which keeps its caches itself): this hart at least.
+            // SAFETY: a barrier.
+            unsafe { std::arch::asm!("fence.i", options(nostack)) };
+        }
     }
 }
