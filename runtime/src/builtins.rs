@@ -46,6 +46,7 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     cont_new: switching::cont_new,
     cont_bind: switching::cont_bind,
     resume: switching::resume,
+    resume_throw: switching::resume_throw,
     resume_throw_ref: switching::resume_throw_ref,
     suspend: switching::suspend,
     switch_to: switching::switch_to,

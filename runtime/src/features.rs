@@ -33,6 +33,10 @@ macro_rules! features {
                 if !cfg!(target_has_atomic = "64") {
                     flags.remove(WasmFeatures::THREADS);
                 }
+                if !cfg!(fibers) {
+                    // Continuations need stacks of their own, which this target does not have.
+                    flags.remove(WasmFeatures::STACK_SWITCHING);
+                }
                 flags
             }
         }
@@ -59,6 +63,7 @@ features! {
     legacy_exceptions "legacy-exceptions" LEGACY_EXCEPTIONS false "exceptions as they were first: try, catch, delegate, rethrow";
     function_references "function-references" FUNCTION_REFERENCES true "typed function references, call_ref, tables with initialisers";
     gc "gc" GC true "structures, arrays, i31, casts, subtypes, recursive types";
+    stack_switching "stack-switching" STACK_SWITCHING false "continuations: cont.new, suspend, resume, switch";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
 }

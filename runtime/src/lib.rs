@@ -61,7 +61,6 @@ pub mod exception;
 #[expect(unsafe_code, reason = "calls functions by pointer after their types were compared")]
 pub mod func;
 #[expect(unsafe_code, reason = "objects behind pointers; roots are found in raw memory")]
-#[allow(dead_code, reason = "its callers are being written (issue 3)")]
 pub mod gc;
 #[expect(unsafe_code, reason = "a handle becomes the pointer that the store keeps")]
 mod global;

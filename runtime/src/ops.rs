@@ -307,6 +307,13 @@ macro_rules! for_each_op {
                 MemoryCopy "memory.copy" bulk;
                 MemoryInit "memory.init" bulk;
                 DataDrop "data.drop" plain;
+                ContNew "cont.new" plain;
+                ContBind "cont.bind" plain;
+                Suspend "suspend" plain;
+                Resume "resume" plain;
+                ResumeThrow "resume_throw" plain;
+                ResumeThrowRef "resume_throw_ref" plain;
+                Switch "switch" plain;
                 I64Add128 "i64.add128" plain;
                 I64Sub128 "i64.sub128" plain;
                 I64MulWideS "i64.mul_wide_s" plain;

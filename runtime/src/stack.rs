@@ -72,6 +72,7 @@ impl NativeStack {
         Ok(self.limit)
     }
 
+    #[cfg(fibers)]
     /// Another stack, whose lowest usable address is this.
     pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;

@@ -732,6 +732,7 @@ impl StoreInner {
         self.native_stack.entry()
     }
 
+    #[cfg(fibers)]
     /// Guest code runs on another stack from now on, whose lowest address it may use is this.
     pub(crate) fn set_native_limit(&mut self, limit: usize) {
         self.native_stack.set_limit(limit);

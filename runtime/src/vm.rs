@@ -245,6 +245,7 @@ macro_rules! for_each_builtin {
         cont_new(ctx, params: u32, call_slots: u32, values: slots) -> status "`cont.new`: a function in the first slot, where the continuation is left.";
         cont_bind(ctx, given: u32, values: slots) -> status "`cont.bind`: values, then the continuation; the new one is left in the first slot.";
         resume(ctx, given: u32, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume`: values, then the continuation. Status in the upper half, in the lower the handler from 1, or 0.";
+        resume_throw(ctx, tag: u32, params: u32, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw`: what the exception carries, then the continuation. As `resume`.";
         resume_throw_ref(ctx, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw_ref`: an exception, then the continuation. As `resume`.";
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
         switch_to(ctx, tag: u32, given: u32, results: u32, values: slots) -> status "`switch`: values, then the continuation.";

@@ -25,11 +25,14 @@ pub enum Mode {
     Unguarded,
     /// As [`Mode::Jit`], by an engine that collects its heap whenever it allocates.
     Stress,
+    /// As [`Mode::Interp`], likewise.
+    StressInterp,
 }
 
 impl Mode {
     /// All of them.
-    pub const ALL: &'static [Mode] = &[Mode::Interp, Mode::Jit, Mode::Aot, Mode::Unguarded, Mode::Stress];
+    pub const ALL: &'static [Mode] =
+        &[Mode::Interp, Mode::Jit, Mode::Aot, Mode::Unguarded, Mode::Stress, Mode::StressInterp];
 
     /// The mode of a name.
     pub fn of(name: &str) -> Option<Mode> {
@@ -44,16 +47,17 @@ impl Mode {
             Mode::Aot => "aot",
             Mode::Unguarded => "unguarded",
             Mode::Stress => "stress",
+            Mode::StressInterp => "stress-interp",
         }
     }
 
     /// An engine of this mode.
     pub fn engine(self, config: Config) -> Engine {
         let guard_pages = config.guard_pages && self != Mode::Unguarded;
-        let gc_stress = config.gc_stress || self == Mode::Stress;
+        let gc_stress = config.gc_stress || matches!(self, Mode::Stress | Mode::StressInterp);
         let config = Config { guard_pages, gc_stress, ..config };
         match self {
-            Mode::Interp => Engine::new(config),
+            Mode::Interp | Mode::StressInterp => Engine::new(config),
             Mode::Jit | Mode::Unguarded | Mode::Stress => {
                 Engine::with_backend(config, Arc::new(Jit::default()))
             }
@@ -77,7 +81,6 @@ impl Mode {
     fn made(self, engine: &Engine, bytes: &[u8]) -> Result<Binary> {
         let parsed = Binary::new(engine, bytes)?;
         match (self, &parsed) {
-            (Mode::Interp | Mode::Jit | Mode::Unguarded | Mode::Stress, _) => Ok(parsed),
             (Mode::Aot, Binary::Module(module)) => {
                 let artifact = reload(engine, bytes, Kind::Module, &[module.info()])?;
                 let native = artifact.native.into_iter().next();
@@ -90,6 +93,7 @@ impl Mode {
                 let native = artifact.native.into_iter().map(Some).collect();
                 Component::with_native(engine, WasmBytes::new(artifact.wasm), native).map(Binary::Component)
             }
+            (_, _) => Ok(parsed),
         }
     }
 

@@ -302,7 +302,7 @@ impl<'s> Script<'s> {
             WastDirective::AssertException { exec, .. } => self.assert_exception(exec),
             WastDirective::AssertInvalid { module, message, .. }
             | WastDirective::AssertMalformed { module, message, .. } => self.assert_refused(module, message),
-            WastDirective::AssertSuspension { .. } => skip("stack switching is not run"),
+            WastDirective::AssertSuspension { exec, message, .. } => self.assert_suspension(exec, message),
             WastDirective::AssertInvalidCustom { .. } | WastDirective::AssertMalformedCustom { .. } => {
                 skip("annotations of the text format never reach the engine")
             }
@@ -404,6 +404,13 @@ impl<'s> Script<'s> {
 
     fn assert_exception(&mut self, exec: WastExecute<'_>) -> Outcome {
         self.expect_error(exec, "an exception", |error| error.kind() == ErrorKind::Exception)
+    }
+
+    /// A `suspend` that nobody handles is a trap of its own.
+    fn assert_suspension(&mut self, exec: WastExecute<'_>, message: &str) -> Outcome {
+        self.expect_error(exec, &format!("suspension {message:?}"), |error| {
+            error.trap() == Some(Trap::UnhandledTag) && says(error, message)
+        })
     }
 
     fn assert_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Outcome {

@@ -553,7 +553,7 @@ impl<'a> Translation<'a> {
     }
 
     /// The block and number of operands of a label.
-    fn label(&mut self, depth: u32) -> (Block, usize) {
+    pub(super) fn label(&mut self, depth: u32) -> (Block, usize) {
         let frame = self.frames.len() - 1 - depth as usize;
         if frame == 0 {
             self.ensure_exit();
@@ -936,7 +936,11 @@ impl<'a> Translation<'a> {
                 self.gc(op)?;
                 self.die();
             }
-            other => self.gc(other)?,
+            other => {
+                if let Some(other) = self.switching(other)? {
+                    self.gc(other)?;
+                }
+            }
         }
         Ok(())
     }

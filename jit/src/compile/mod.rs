@@ -18,6 +18,7 @@ mod lower;
 mod memory;
 mod simd;
 mod stubs;
+mod switching;
 mod target;
 mod vectorless;
 mod wide;

@@ -329,7 +329,7 @@ impl Translator<'_> {
     }
 
     /// An unconditional branch with the values on the stack, which stay there.
-    fn jump(&mut self, control: usize) -> Result<()> {
+    pub(super) fn jump(&mut self, control: usize) -> Result<()> {
         if self.controls[control].kind == Kind::Function {
             return self.return_values();
         }

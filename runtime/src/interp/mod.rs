@@ -9,6 +9,7 @@
 //! | `arith`, `wide`, `memory`, `far`, `atomic`, `flow`, `call`, `bulk`, `gc`, `unwind` | the handlers |
 //! | `vector` | all of that for vectors: rows, translation, handlers |
 //! | `exception` | catch clauses: translated, kept by function, found; `throw` |
+//! | `switching` | stack switching: translation and handlers |
 //! | `dispatch` | how one handler leads to the next: threaded or by a loop |
 //!
 //! Nothing here knows how instances come to be, or that other engines exist beyond [`crate::backend`].
@@ -34,6 +35,7 @@ mod rows;
 mod select;
 mod state;
 mod survey;
+mod switching;
 mod translate;
 mod unwind;
 mod vector;

@@ -621,6 +621,21 @@ impl Translator<'_> {
                 self.bulk::<bulk::MemoryInit>(3, 0, mem, Some(data_index))?;
             }
             Operator::DataDrop { data_index } => self.bulk::<bulk::DataDrop>(0, 0, data_index, None)?,
+            Operator::ContNew { cont_type_index } => self.cont_new(cont_type_index)?,
+            Operator::ContBind { argument_index, result_index } => {
+                self.cont_bind(argument_index, result_index)?
+            }
+            Operator::Suspend { tag_index } => self.suspend(tag_index)?,
+            Operator::Switch { cont_type_index, tag_index } => self.switch(cont_type_index, tag_index)?,
+            Operator::Resume { cont_type_index, ref resume_table } => {
+                self.resume(cont_type_index, resume_table)?;
+            }
+            Operator::ResumeThrow { cont_type_index, tag_index, ref resume_table } => {
+                self.resume_throw(cont_type_index, tag_index, resume_table)?;
+            }
+            Operator::ResumeThrowRef { cont_type_index, ref resume_table } => {
+                self.resume_throw_ref(cont_type_index, resume_table)?;
+            }
             Operator::I64Add128 => self.bulk::<wide::Add128>(4, 2, 0, None)?,
             Operator::I64Sub128 => self.bulk::<wide::Sub128>(4, 2, 0, None)?,
             Operator::I64MulWideS => self.bulk::<wide::MulWideS>(2, 2, 0, None)?,

@@ -84,5 +84,8 @@ fn ends_block(op: Op) -> bool {
             | Op::BrOnNonNull
             | Op::BrOnCast
             | Op::BrOnCastFail
+            | Op::Resume
+            | Op::ResumeThrow
+            | Op::ResumeThrowRef
     )
 }

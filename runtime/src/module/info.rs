@@ -4,9 +4,12 @@
 
 use crate::features::Features;
 use crate::registry::TypeRegistry;
-use crate::types::{ExternType, FuncType, GlobalType, MemoryType, RefType, SubType, TableType, TypeId};
+use crate::types::{
+    CompositeType, ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, SubType, TableType,
+    TypeId, ValType,
+};
 use crate::vm::{VmCounts, VmLayout};
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 macro_rules! indices {
@@ -231,6 +234,8 @@ pub struct ModuleInfo {
     pub types: Vec<SubType>,
     /// The same types' identities in the engine.
     pub type_ids: Vec<TypeId>,
+    /// Types by identity. Only modules with continuation types have it filled.
+    pub types_by_id: BTreeMap<TypeId, TypeIdx>,
     /// How many supertypes each type has.
     pub depths: Vec<u32>,
     /// Imports in order.
@@ -294,6 +299,33 @@ impl ModuleInfo {
             Some(ty) => ty,
             None => unreachable!("crash: type {} is no function type", ty.0),
         }
+    }
+
+    /// The function type of a continuation type.
+    pub fn cont_signature(&self, ty: TypeIdx) -> &FuncType {
+        let func = match self.types[ty.index()].composite {
+            CompositeType::Cont(func) => self.index_of(func),
+            _ => None,
+        };
+        match func {
+            Some(func) => self.signature(func),
+            None => unreachable!("crash: type {} is no continuation type", ty.0),
+        }
+    }
+
+    /// What comes back from a `switch` to a continuation of this type: the parameters of this function type.
+    pub fn switch_results(&self, ty: TypeIdx) -> Option<&FuncType> {
+        match self.cont_signature(ty).params().last()? {
+            ValType::Ref(RefType { heap: HeapType::Concrete(back) | HeapType::Exact(back), .. }) => {
+                Some(self.cont_signature(self.index_of(*back)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// A type of this module by its identity, in modules that have continuation types.
+    fn index_of(&self, id: TypeId) -> Option<TypeIdx> {
+        self.types_by_id.get(&id).copied()
     }
 
     /// Type of a tag: its parameters are what its exceptions carry.

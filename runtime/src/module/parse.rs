@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::registry::TypeRegistry;
 use crate::types::*;
 use crate::vm::{VmCounts, VmLayout};
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
 use core::ops::Range;
 use wasmparser::{
     CompositeInnerType, ConstExpr as ParserConstExpr, DataKind, ElementItems, ElementKind, ExternalKind,
@@ -61,6 +61,7 @@ impl<'a> Builder<'a> {
             features,
             types: Vec::new(),
             type_ids: Vec::new(),
+            types_by_id: BTreeMap::new(),
             depths: Vec::new(),
             imports: Vec::new(),
             exports: Vec::new(),
@@ -339,6 +340,10 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(mut self) -> ModuleInfo {
+        if self.info.types.iter().any(|ty| matches!(ty.composite, CompositeType::Cont(_))) {
+            let ids = self.info.type_ids.iter().enumerate();
+            self.info.types_by_id = ids.map(|(index, &id)| (id, TypeIdx(index as u32))).collect();
+        }
         let imported = self.info.imported_funcs as usize;
         for func in &self.escaping {
             if func.index() >= imported

@@ -4,7 +4,7 @@
 //! first slot on. So they must cover the larger of both, and for `resume` what any of its handlers gets. A `resume` answers with
 //! the status in its upper half, and in the lower one with the number from 1 of the handler that was chosen, 0 when the continuation has returned.
 
-use super::{Resumer, Words, usable};
+use super::{Resumer, usable};
 use crate::instance::InstanceData;
 use crate::store::StoreInner;
 use crate::sys::fiber::switch;
@@ -12,8 +12,6 @@ use crate::trap::Trap;
 use crate::val::RawVal;
 use crate::vm::{Status, VmContext, VmTag};
 use core::ptr::NonNull;
-
-const EXCEPTION: Status = Status(0x101);
 
 /// The store of a running instance.
 ///
@@ -79,11 +77,33 @@ pub(crate) unsafe extern "C" fn resume(
         let given = core::slice::from_raw_parts(values, given as usize);
         store.switching.outcome = (Status::OK, 0);
         match store.begin(reference, given, None) {
-            Ok(fiber) => go(
-                ctx,
-                fiber,
-                Resumer { sp: 0, words: Words::read((*ctx).store), ctx, handlers, count, values, results },
-            ),
+            Ok(fiber) => go(ctx, fiber, Resumer::new(ctx, results, handlers, count, values)),
+            Err(trap) => answer(Status::trap(trap), 0),
+        }
+    }
+}
+
+/// `resume_throw`: `params` slots that an exception of this tag carries, then the continuation.
+pub(crate) unsafe extern "C" fn resume_throw(
+    ctx: *mut VmContext,
+    tag_index: u32,
+    params: u32,
+    results: u32,
+    handlers: *mut RawVal,
+    count: u32,
+    values: *mut RawVal,
+) -> u64 {
+    // SAFETY: as above.
+    unsafe {
+        let reference = *values.add(params as usize);
+        if let Err(trap) = usable(reference) {
+            return answer(Status::trap(trap), 0);
+        }
+        match store(ctx).new_exception(tag(ctx, tag_index), values) {
+            Ok(exception) => {
+                let exception = crate::gc::object::reference(exception);
+                throw_into(ctx, exception, reference, Resumer::new(ctx, results, handlers, count, values))
+            }
             Err(trap) => answer(Status::trap(trap), 0),
         }
     }
@@ -98,39 +118,35 @@ pub(crate) unsafe extern "C" fn resume_throw_ref(
     values: *mut RawVal,
 ) -> u64 {
     // SAFETY: as above.
+    unsafe { throw_into(ctx, *values, *values.add(1), Resumer::new(ctx, results, handlers, count, values)) }
+}
+
+/// Lets a continuation go on with an exception.
+///
+/// # Safety
+/// As for the builtins that end here.
+unsafe fn throw_into(ctx: *mut VmContext, exception: RawVal, reference: RawVal, resumer: Resumer) -> u64 {
+    // SAFETY: the caller's promise.
     unsafe {
         let store = store(ctx);
-        let (exception, reference) = (*values, *values.add(1));
         let continuation = match usable(reference) {
             Ok(continuation) => continuation,
             Err(trap) => return answer(Status::trap(trap), 0),
         };
-        if exception == 0 {
-            return answer(Status::trap(Trap::NullReference), 0);
+        let status = store.throw_ref(exception);
+        if status != Status::EXCEPTION {
+            return answer(status, 0);
         }
-        (*store.vm()).exception = exception;
         if continuation.inner.is_none() {
             // Nobody in there can catch it.
             continuation.consume();
-            return answer(EXCEPTION, 0);
+            return answer(status, 0);
         }
         match store.begin(reference, &[], None) {
             Ok(fiber) => {
                 // Its `suspend` hands this on.
-                store.switching.outcome = (EXCEPTION, 0);
-                go(
-                    ctx,
-                    fiber,
-                    Resumer {
-                        sp: 0,
-                        words: Words::read((*ctx).store),
-                        ctx,
-                        handlers,
-                        count,
-                        values,
-                        results,
-                    },
-                )
+                store.switching.outcome = (status, 0);
+                go(ctx, fiber, resumer)
             }
             Err(trap) => answer(Status::trap(trap), 0),
         }

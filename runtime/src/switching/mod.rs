@@ -12,9 +12,12 @@
 //! of the innermost fiber.
 
 pub(crate) mod builtins;
+#[cfg(test)]
+mod tests;
 
 use crate::engine::Engine;
 use crate::gc::{self, FIELDS, GcHeader, Kind, Marker, Shape};
+use crate::ops::BULK_ELEMS_PER_FUEL;
 use crate::store::StoreInner;
 use crate::sys::fiber::{FiberStack, switch};
 use crate::trap::Trap;
@@ -27,6 +30,10 @@ use core::ptr::{self, NonNull};
 
 /// Stacks that are kept for later, so that a short continuation asks the system for nothing.
 const SPARE_STACKS: usize = 64;
+/// Fibers that are made at least before the heap is collected for their sake.
+const LEAST_BEGUN: u32 = 1000;
+/// At the limit, the part of the fibers that must have been made since the last collection.
+const LEAST_GAIN: u32 = 16;
 
 /// What lies in a continuation object.
 #[repr(C)]
@@ -116,6 +123,24 @@ struct Resumer {
     results: u32,
 }
 
+impl Resumer {
+    /// The `resume` of an instance that is about to wait.
+    ///
+    /// # Safety
+    /// `ctx` is live (V1, V5), the rest as the fields say.
+    unsafe fn new(
+        ctx: *mut VmContext,
+        results: u32,
+        handlers: *const RawVal,
+        count: u32,
+        values: *mut RawVal,
+    ) -> Resumer {
+        // SAFETY: the caller's promise.
+        let words = unsafe { Words::read((*ctx).store) };
+        Resumer { sp: 0, words, ctx, handlers, count, values, results }
+    }
+}
+
 /// A continuation's stacks.
 struct Fiber {
     stack: FiberStack,
@@ -153,12 +178,18 @@ pub(crate) struct Switching {
     bytes: u64,
     /// What the one that switches to a resumer has for it: a status, and which handler (0 for none: it returned).
     outcome: (Status, u32),
+    /// Bytes of one stack.
+    fiber_bytes: usize,
+    /// Fibers made since the last collection, and how many of them make the next one due.
+    begun: u32,
+    threshold: u32,
     /// A fiber that has ended, on whose stack somebody still ran.
     ended: Option<NonNull<Fiber>>,
 }
 
 impl Switching {
     pub(crate) fn new(engine: &Engine) -> Switching {
+        let config = engine.config();
         Switching {
             engine: engine.clone(),
             active: Vec::new(),
@@ -168,6 +199,12 @@ impl Switching {
             live: 0,
             bytes: 0,
             outcome: (Status::OK, 0),
+            fiber_bytes: config
+                .continuation_stack_bytes
+                .saturating_add(crate::stack::reserve(config))
+                .saturating_add(config.continuation_value_stack_bytes),
+            begun: 0,
+            threshold: LEAST_BEGUN,
             ended: None,
         }
     }
@@ -241,6 +278,7 @@ impl Switching {
 
     /// Marking is over: stacks of continuations that nobody reaches are released.
     pub(crate) fn release_unmarked(&mut self, marker: &Marker<'_>) {
+        self.begun = 0;
         for i in (0..self.suspended.len()).rev() {
             let fiber = self.suspended[i];
             // SAFETY: S1.
@@ -401,6 +439,9 @@ impl StoreInner {
     ) -> Result<NonNull<Fiber>, Trap> {
         // SAFETY: the caller's promise; S1.
         unsafe {
+            if usable(reference)?.inner.is_none() {
+                self.make_room()?;
+            }
             let continuation = usable(reference)?;
             let fiber = match continuation.inner {
                 Some(fiber) => {
@@ -423,17 +464,33 @@ impl StoreInner {
         }
     }
 
-    /// A fiber for a fresh continuation, within the limits. Its arguments go where its `values` say.
+    /// Is there room for a further fiber? Collects the heap now and then, since only that gives the stacks of continuations back
+    /// that nobody reaches.
+    fn make_room(&mut self) -> Result<(), Trap> {
+        let full = |store: &StoreInner| {
+            let (switching, limits) = (&store.switching, store.limits());
+            let bytes = switching.bytes.saturating_add(switching.fiber_bytes as u64);
+            switching.live >= limits.continuations || bytes > limits.continuation_bytes
+        };
+        let begun = self.switching.begun;
+        if full(self) || begun >= self.switching.threshold {
+            self.collect_garbage();
+            self.switching.threshold = self.switching.live.max(LEAST_BEGUN);
+            // As for the heap: at the limit a collection must have been worth its while.
+            if full(self) || begun < self.switching.live / LEAST_GAIN {
+                return Err(Trap::TooManyContinuations);
+            }
+        }
+        self.switching.begun += 1;
+        Ok(())
+    }
+
+    /// A fiber for a fresh continuation. Its arguments go where its `values` say.
     fn new_fiber(&mut self, continuation: &Continuation) -> Result<NonNull<Fiber>, Trap> {
         let config = self.engine().config();
         let (native, values) = (config.continuation_stack_bytes, config.continuation_value_stack_bytes);
         let reserve = crate::stack::reserve(config);
-        let (count, room) = (self.limits().continuations, self.limits().continuation_bytes);
         // The reserve is for the host, on top of what the guest may use.
-        let least = native.saturating_add(reserve).saturating_add(values) as u64;
-        if self.switching.live >= count || self.switching.bytes.saturating_add(least) > room {
-            return Err(Trap::TooManyContinuations);
-        }
         let stack = match self.switching.spare.pop() {
             Some(stack) => stack,
             None => {
@@ -479,25 +536,31 @@ impl StoreInner {
         Ok(this)
     }
 
-    /// The innermost handler for a tag inside the barrier: which fiber its `resume` entered, and its number from 1.
+    /// The innermost handler for a tag inside the barrier: which fiber its `resume` entered, and its number from 1. A search that
+    /// is long costs fuel.
     ///
     /// # Safety
     /// V1; S1.
-    unsafe fn handler(&self, tag: *const VmTag, switches: bool) -> Result<(usize, u32), Trap> {
-        for i in (self.switching.barrier..self.switching.active.len()).rev() {
+    unsafe fn handler(&mut self, tag: *const VmTag, switches: bool) -> Result<(usize, u32), Trap> {
+        let mut steps = 0u64;
+        let mut found = Err(Trap::UnhandledTag);
+        'search: for i in (self.switching.barrier..self.switching.active.len()).rev() {
             // SAFETY: S1; the resumer waits, so its list of handlers and its instance are there.
             unsafe {
                 let resumer = &self.switching.active[i].as_ref().resumer;
+                steps += u64::from(resumer.count) + 1;
                 for at in 0..resumer.count {
                     let handler = *resumer.handlers.add(at as usize);
                     let is_switch = handler & 1 != 0;
                     if is_switch == switches && builtins::tag(resumer.ctx, (handler >> 1) as u32) == tag {
-                        return Ok((i, at + 1));
+                        found = Ok((i, at + 1));
+                        break 'search;
                     }
                 }
             }
         }
-        Err(Trap::UnhandledTag)
+        self.consume_fuel(steps / BULK_ELEMS_PER_FUEL)?;
+        found
     }
 
     /// Takes the fibers from number `from` on off those that are entered and into a continuation; the innermost of them, and who

@@ -53,6 +53,7 @@ pub(crate) mod builtins {
         cont_new(u32, u32, *mut RawVal) -> Status = TRAP;
         cont_bind(u32, *mut RawVal) -> Status = TRAP;
         resume(u32, u32, *mut RawVal, u32, *mut RawVal) -> u64 = (TRAP.0 as u64) << 32;
+        resume_throw(u32, u32, u32, *mut RawVal, u32, *mut RawVal) -> u64 = (TRAP.0 as u64) << 32;
         resume_throw_ref(u32, *mut RawVal, u32, *mut RawVal) -> u64 = (TRAP.0 as u64) << 32;
         suspend(u32, u32, u32, *mut RawVal) -> Status = TRAP;
         switch_to(u32, u32, u32, *mut RawVal) -> Status = TRAP;

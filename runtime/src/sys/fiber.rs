@@ -186,6 +186,9 @@ const WORDS: Words = Words { argument: 2, entry: 3, link: 0 };
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn switch(from: *mut usize, to: usize) {
     naked_asm!(
+        // The target has them; the assembler is not always told so.
+        ".option push",
+        ".option arch, +d",
         "addi sp, sp, -208",
         "sd ra, 0(sp)",
         "sd s0, 8(sp)",
@@ -241,6 +244,7 @@ pub(crate) unsafe extern "C" fn switch(from: *mut usize, to: usize) {
         "fld fs11, 192(sp)",
         "addi sp, sp, 208",
         "ret",
+        ".option pop",
     )
 }
 
