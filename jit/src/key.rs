@@ -80,7 +80,7 @@ fn layout() -> Vec<(&'static str, u64)> {
     }
     let mut all = fields! {
         VmFunc { array_call native context instance store host ty index }
-        VmType { shape id depth supers }
+        VmType { shape id depth supers descriptor_offset }
         VmImport { native context func }
         VmMemory { base len }
         VmTable { base len }

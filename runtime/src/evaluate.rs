@@ -9,7 +9,8 @@ use crate::instance::InstanceData;
 use crate::module::{ConstExpr, ConstOp, GlobalIdx, ModuleInfo, TypeIdx};
 use crate::reference::i31;
 use crate::store::StoreInner;
-use crate::types::{FieldType, StorageType, ValType};
+use crate::trap::Trap;
+use crate::types::{FieldType, RefType, StorageType, ValType};
 use crate::val::RawVal;
 use crate::vm::{VmContext, VmGlobal, VmType};
 use alloc::vec::Vec;
@@ -64,8 +65,12 @@ fn run(store: &mut StoreInner, instance: u32, expr: &ConstExpr, base: usize) -> 
                 })
             }
             ConstOp::RefI31 => one(i31(pop(store, base)?[0] as u32)),
-            ConstOp::StructNew(ty) => one(structure(store, instance, ty, base, false)?),
-            ConstOp::StructNewDefault(ty) => one(structure(store, instance, ty, base, true)?),
+            ConstOp::StructNew(ty) | ConstOp::StructNewDesc(ty) => {
+                one(structure(store, instance, ty, base, false)?)
+            }
+            ConstOp::StructNewDefault(ty) | ConstOp::StructNewDefaultDesc(ty) => {
+                one(structure(store, instance, ty, base, true)?)
+            }
             ConstOp::ArrayNew(ty) => {
                 let len = pop(store, base)?[0] as u32;
                 let value = pop(store, base)?;
@@ -120,17 +125,29 @@ fn structure(
 ) -> Result<RawVal> {
     let (module, vm) = vm_type(store, instance, ty);
     let info: &ModuleInfo = module.info();
-    let fields = info.types[ty.index()].as_struct().ok_or_else(malformed)?.clone();
-    // SAFETY: V6.
-    let object = unsafe { gc::alloc(store, vm.cast(), 0)? };
-    if !default {
-        let types: Vec<StorageType> = fields.fields().iter().map(|field| field.storage).collect();
-        let slots = top(store, &types, base)?;
-        // SAFETY: the object is of this type, the slots are its fields'.
-        unsafe { write_fields(object, info, ty.0, slots.as_ptr()) };
-        let left = store.gc.scratch.len() - types.len() * EACH;
-        store.gc.scratch.truncate(left);
+    let sub = info.types[ty.index()].clone();
+    let fields = sub.as_struct().ok_or_else(malformed)?;
+    let mut types: Vec<StorageType> = fields.fields().iter().map(|field| field.storage).collect();
+    if default {
+        types.clear();
     }
+    if sub.descriptor.is_some() {
+        types.push(StorageType::Val(ValType::Ref(RefType::ANYREF)));
+    }
+    let mut slots = top(store, &types, base)?;
+    if sub.descriptor.is_some() && slots.last() == Some(&0) {
+        return Err(Trap::NullDescriptorReference.into());
+    }
+    if default {
+        let zeros: usize = fields.fields().iter().map(|field| field.storage.unpacked().slots()).sum();
+        slots.splice(0..0, core::iter::repeat_n(0, zeros));
+    }
+    // SAFETY: V6. The operands are still on the stack, which is a root.
+    let object = unsafe { gc::alloc(store, vm.cast(), 0)? };
+    // SAFETY: the object is of this type, the slots are its fields' and the descriptor's.
+    unsafe { write_fields(object, info, ty.0, slots.as_ptr()) };
+    let left = store.gc.scratch.len() - types.len() * EACH;
+    store.gc.scratch.truncate(left);
     Ok(object::reference(object))
 }
 

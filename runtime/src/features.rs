@@ -62,6 +62,7 @@ features! {
     exceptions "exceptions" EXCEPTIONS true "exceptions: tags, throw, try_table, exnref";
     legacy_exceptions "legacy-exceptions" LEGACY_EXCEPTIONS false "exceptions as they were first: try, catch, delegate, rethrow";
     function_references "function-references" FUNCTION_REFERENCES true "typed function references, call_ref, tables with initialisers";
+    custom_descriptors "custom-descriptors" CUSTOM_DESCRIPTORS false "exact types, objects that describe the type of others";
     gc "gc" GC true "structures, arrays, i31, casts, subtypes, recursive types";
     stack_switching "stack-switching" STACK_SWITCHING false "continuations: cont.new, suspend, resume, switch";
     component_map "component-map" CM_MAP true "maps in component interfaces";

@@ -288,6 +288,13 @@ macro_rules! for_each_op {
                 RefCastNullable "ref.cast" plain;
                 BrOnCast "br_on_cast" plain;
                 BrOnCastFail "br_on_cast_fail" plain;
+                StructNewDesc "struct.new_desc" plain;
+                StructNewDefaultDesc "struct.new_default_desc" plain;
+                RefGetDesc "ref.get_desc" plain;
+                RefCastDescEqNonNull "ref.cast_desc_eq" plain;
+                RefCastDescEqNullable "ref.cast_desc_eq" plain;
+                BrOnCastDescEq "br_on_cast_desc_eq" plain;
+                BrOnCastDescEqFail "br_on_cast_desc_eq_fail" plain;
                 AnyConvertExtern "any.convert_extern" structural;
                 ExternConvertAny "extern.convert_any" structural;
                 RefI31 "ref.i31" plain;

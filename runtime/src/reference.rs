@@ -132,6 +132,20 @@ pub(crate) unsafe fn kind_of(reference: RawVal) -> Option<Kind> {
     object::object(reference).map(|object| unsafe { (*object.as_ref().shape).kind })
 }
 
+/// The descriptor of an object; `None` when its type has none.
+///
+/// # Safety
+/// `reference` is a live structure or array.
+#[inline]
+pub(crate) unsafe fn descriptor(reference: RawVal) -> Option<RawVal> {
+    // SAFETY: the caller's promise; V6.
+    unsafe {
+        let offset = (*type_of(reference)).descriptor_offset;
+        let object = with_exposed_provenance::<u8>(reference as usize);
+        (offset != 0).then(|| object.add(offset as usize).cast::<RawVal>().read())
+    }
+}
+
 /// Does a reference that is not null pass a test?
 ///
 /// # Safety

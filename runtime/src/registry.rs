@@ -5,7 +5,7 @@
 
 use crate::gc::{FIELDS, Kind, Shape};
 use crate::sync::Mutex;
-use crate::types::{FuncType, HeapType, RefType, StorageType, StructType, SubType, TypeId, ValType};
+use crate::types::{FuncType, HeapType, RefType, StorageType, SubType, TypeId, ValType};
 use crate::vm::VmType;
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
@@ -177,7 +177,13 @@ impl Types {
             .collect();
         let refs = traced(&sub);
         let mut ty = Arc::new(DefinedType {
-            vm: VmType { shape: shape(&sub, &refs), id: id.0, depth: depth as u32, supers: supers.as_ptr() },
+            vm: VmType {
+                shape: shape(&sub, &refs),
+                id: id.0,
+                depth: depth as u32,
+                supers: supers.as_ptr(),
+                descriptor_offset: sub.descriptor_offset().unwrap_or(0),
+            },
             sub,
             supers: Box::default(),
             _refs: refs,
@@ -195,9 +201,9 @@ impl Types {
 
 /// Where the references are that the collector follows, in the objects of a structure.
 fn traced(ty: &SubType) -> Box<[u32]> {
-    let Some(ty) = ty.as_struct() else { return Box::default() };
-    let fields = ty.fields().iter().zip(ty.offsets());
-    fields.filter(|(field, _)| field.storage.is_traced()).map(|(_, &offset)| offset).collect()
+    let Some(fields) = ty.as_struct() else { return Box::default() };
+    let traced = fields.fields().iter().zip(fields.offsets()).filter(|(field, _)| field.storage.is_traced());
+    traced.map(|(_, &offset)| offset).chain(ty.descriptor_offset()).collect()
 }
 
 /// How objects of a type lie in memory. `refs` is what [`traced`] says and outlives the shape.
@@ -205,7 +211,7 @@ fn shape(ty: &SubType, refs: &[u32]) -> Shape {
     let element = ty.as_array().map(|element| element.storage);
     Shape {
         kind: if element.is_some() { Kind::Array } else { Kind::Struct },
-        size: ty.as_struct().map_or(FIELDS, StructType::size),
+        size: ty.struct_size().unwrap_or(FIELDS),
         element_size: element.map_or(0, StorageType::size),
         element_ref: element.is_some_and(StorageType::is_traced).into(),
         ref_count: refs.len() as u32,
@@ -216,7 +222,7 @@ fn shape(ty: &SubType, refs: &[u32]) -> Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{CompositeType, FieldType};
+    use crate::types::{CompositeType, FieldType, StructType};
 
     fn structure(is_final: bool, supertype: Option<TypeId>, fields: &[StorageType]) -> SubType {
         let fields = fields.iter().map(|&storage| FieldType { storage, mutable: false });

@@ -27,6 +27,8 @@ macro_rules! for_each_trap {
             NullStructReference "null structure reference";
             NullArrayReference "null array reference";
             NullI31Reference "null i31 reference";
+            NullDescriptorReference "null descriptor reference";
+            DescriptorCastFailure "descriptor cast failure";
             ArrayOutOfBounds "out of bounds array access";
             CastFailure "cast failure";
             UnhandledException "unhandled exception";

@@ -102,6 +102,8 @@ pub struct VmType {
     /// Its display: the supertypes from the root of its hierarchy on, itself at `depth`, then null up to
     /// [`crate::registry::LEAST_DISPLAY`].
     pub supers: *const *const VmType,
+    /// Where the descriptor lies in its objects, in bytes from the header's start; 0 when they have none.
+    pub descriptor_offset: u32,
 }
 
 impl VmType {

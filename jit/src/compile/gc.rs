@@ -93,6 +93,42 @@ impl Translation<'_> {
                 let object = self.new_structure(ty);
                 self.push(object);
             }
+            O::StructNewDesc { struct_type_index: ty } => {
+                let layout = self.structure(ty);
+                let descriptor = self.pop();
+                let values = self.pop_many(layout.fields().len());
+                let object = self.new_described(ty, descriptor);
+                for ((field, &offset), value) in layout.fields().iter().zip(layout.offsets()).zip(values) {
+                    self.store_stored(field.storage, value, object, offset);
+                }
+                self.push(object);
+            }
+            O::StructNewDefaultDesc { struct_type_index: ty } => {
+                let descriptor = self.pop();
+                let object = self.new_described(ty, descriptor);
+                self.push(object);
+            }
+            O::RefGetDesc { .. } => {
+                let object = self.pop();
+                self.trap_unless(object, Trap::NullReference);
+                let flags = self.regions.field().with_readonly();
+                let shape = self.b.ins().load(types::I64, flags, object, offset_of!(GcHeader, shape) as i32);
+                let descriptor = self.descriptor(object, shape);
+                self.push(descriptor);
+            }
+            O::RefCastDescEqNonNull { .. } | O::RefCastDescEqNullable { .. } => {
+                let passes = self.described(matches!(op, O::RefCastDescEqNullable { .. }));
+                self.trap_unless(passes, Trap::DescriptorCastFailure);
+            }
+            O::BrOnCastDescEq { relative_depth, to_ref_type: to, .. } => {
+                let passes = self.described(to.is_nullable());
+                self.branch_if(passes, relative_depth);
+            }
+            O::BrOnCastDescEqFail { relative_depth, to_ref_type: to, .. } => {
+                let passes = self.described(to.is_nullable());
+                let fails = self.b.ins().icmp_imm_u(IntCC::Equal, passes, 0);
+                self.branch_if(fails, relative_depth);
+            }
             O::StructGet { struct_type_index: ty, field_index }
             | O::StructGetU { struct_type_index: ty, field_index } => self.struct_get(ty, field_index, false),
             O::StructGetS { struct_type_index: ty, field_index } => self.struct_get(ty, field_index, true),
@@ -202,6 +238,39 @@ impl Translation<'_> {
         let ty = self.immediate(ty);
         let object = self.builtin("struct_new", &[ty]);
         self.made(object)
+    }
+
+    /// A structure of zeros and nulls with its descriptor, which traps when it is null.
+    fn new_described(&mut self, ty: u32, descriptor: Value) -> Value {
+        self.trap_unless(descriptor, Trap::NullDescriptorReference);
+        let object = self.new_structure(ty);
+        let offset = self.env.info.types[ty as usize].descriptor_offset();
+        let offset = offset.expect("crash: validated code has a described type here");
+        let flags = self.object_flags();
+        self.b.ins().store(flags, descriptor, object, offset as i32);
+        object
+    }
+
+    /// The descriptor of an object of this shape. For an object without one, the first word of its header, which is no reference.
+    fn descriptor(&mut self, object: Value, shape: Value) -> Value {
+        let flags = self.regions.field().with_readonly();
+        let offset = offset_of!(VmType, descriptor_offset) as i32;
+        let offset = self.b.ins().load(types::I32, flags, shape, offset);
+        let offset = self.b.ins().uextend(types::I64, offset);
+        let at = self.b.ins().iadd(object, offset);
+        let flags = self.object_flags();
+        self.b.ins().load(types::I64, flags, at, 0)
+    }
+
+    /// Takes a descriptor off: has the topmost operand, which stays, this one? Answers as an i8.
+    fn described(&mut self, null_passes: bool) -> Value {
+        let (want, reference) = (self.pop(), self.pop());
+        self.push(reference);
+        self.trap_unless(want, Trap::NullDescriptorReference);
+        self.object_passes(reference, null_passes.into(), true, |t, shape| {
+            let have = t.descriptor(reference, shape);
+            t.b.ins().icmp(IntCC::Equal, have, want)
+        })
     }
 
     fn new_array(&mut self, ty: u32, len: Value, low: Value, high: Value) -> Value {

@@ -152,20 +152,25 @@ pub(crate) unsafe extern "C" fn struct_new_of(ctx: *mut VmContext, ty: u32, slot
 }
 
 /// # Safety
-/// `object` is of type `ty` of the module; `slots` leads to the fields' values.
+/// `object` is of type `ty` of the module; `slots` leads to the fields' values and, if the type has one, the descriptor.
 pub(crate) unsafe fn write_fields(
     object: NonNull<GcHeader>,
     info: &ModuleInfo,
     ty: u32,
     mut slots: *const RawVal,
 ) {
-    let Some(ty) = info.types[ty as usize].as_struct() else { return };
+    let sub = &info.types[ty as usize];
+    let Some(ty) = sub.as_struct() else { return };
     for (field, &offset) in ty.fields().iter().zip(ty.offsets()) {
         // SAFETY: the caller vouches.
         unsafe {
             write(object.as_ptr().cast::<u8>().add(offset as usize), field.storage, slots);
             slots = slots.add(field.storage.unpacked().slots());
         }
+    }
+    if let Some(offset) = sub.descriptor_offset() {
+        // SAFETY: as above.
+        unsafe { object.as_ptr().cast::<u8>().add(offset as usize).cast::<RawVal>().write(*slots) };
     }
 }
 

@@ -12,10 +12,11 @@ use super::translate::{Translator, impossible};
 use super::unwind::{Leave, check};
 use crate::builtins::gc::{array_new_of, struct_new_of};
 use crate::error::Result;
+use crate::gc::object::is_object;
 use crate::gc::{FIELDS, GcHeader};
 use crate::module::TypeIdx;
 use crate::ops::Op;
-use crate::reference::{LEAST_REFERENCE, Test, i31, i31_s, i31_u, passes};
+use crate::reference::{LEAST_REFERENCE, Test, descriptor, i31, i31_s, i31_u, passes};
 use crate::trap::Trap;
 use crate::types::{CompositeType, FieldType, StorageType, ValType};
 use crate::vm::{VmFunc, VmType};
@@ -234,6 +235,8 @@ simple! {
     I31GetS, a => if a == 0 { Err(Trap::NullI31Reference) } else { Ok((i31_s(a) as u32).into()) };
     /// `i31.get_u`
     I31GetU, a => if a == 0 { Err(Trap::NullI31Reference) } else { Ok(i31_u(a).into()) };
+    /// `ref.get_desc`: validation has proved that the object's type has a descriptor.
+    RefGetDesc, a => if a == 0 { Err(Trap::NullReference) } else { Ok(descriptor(a).unwrap_or(0)) };
     /// `array.len`
     ArrayLen, a => match a {
         0 => Err(Trap::NullArrayReference),
@@ -295,6 +298,61 @@ impl Exec for RefCast {
         match unsafe { test(s.slot(A), s.operand(B), with_exposed_provenance(s.operand(W))) } {
             true => Flow::Next,
             false => Flow::Trap(Trap::CastFailure),
+        }
+    }
+}
+
+/// Where the slot of the descriptor stands that a cast compares with.
+const DESCRIPTOR: usize = W;
+
+/// Has the object in the slot at `a` the descriptor that it is held against? Null passes as `b` says.
+///
+/// # Safety
+/// I2: the slots hold references of the `any` hierarchy.
+#[inline(always)]
+unsafe fn described(s: &State) -> Result<bool, Trap> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (reference, want) = (s.slot(A), s.slot(DESCRIPTOR));
+        match (want, reference) {
+            (0, _) => Err(Trap::NullDescriptorReference),
+            (_, 0) => Ok(s.operand::<u32>(B) != 0),
+            _ => Ok(is_object(reference) && descriptor(reference) == Some(want)),
+        }
+    }
+}
+
+/// The test of `br_on_cast_desc_eq`: reference, destination, whether null passes, descriptor.
+pub(super) struct DescTest;
+impl Exec for DescTest {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V6.
+        unsafe {
+            match described(s) {
+                Ok(passes) => {
+                    *s.slot_at(D) = passes.into();
+                    s.acc = passes.into();
+                    Flow::Next
+                }
+                Err(trap) => Flow::Trap(trap),
+            }
+        }
+    }
+}
+
+/// `ref.cast_desc_eq`: reference, whether null passes, descriptor.
+pub(super) struct DescCast;
+impl Exec for DescCast {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: the caller's promise; V6.
+        match unsafe { described(s) } {
+            Ok(true) => Flow::Next,
+            Ok(false) => Flow::Trap(Trap::DescriptorCastFailure),
+            Err(trap) => Flow::Trap(trap),
         }
     }
 }
@@ -403,6 +461,23 @@ rows! {
         let len = *at.wrapping_add(3) as u32;
         let status = builtin!(s.array_init_elem(s.operand(FIRST), *at, index, from, len));
         check(s, status)
+    }
+}
+
+/// `struct.new_desc`: fields, descriptor; type, slots of all.
+pub(super) struct StructNewDesc;
+impl Exec for StructNewDesc {
+    const SIZE: usize = 24;
+    #[inline(always)]
+    unsafe fn exec(s: &mut State) -> Flow {
+        // SAFETY: as above.
+        unsafe {
+            let slots = s.operand::<u32>(SECOND) as usize;
+            match *s.slot_at(A).wrapping_add(slots - 1) {
+                0 => Flow::Trap(Trap::NullDescriptorReference),
+                _ => StructNew::exec(s),
+            }
+        }
     }
 }
 
@@ -534,6 +609,35 @@ impl Translator<'_> {
             }
             Operator::StructNewDefault { struct_type_index: ty } => {
                 self.bulk::<StructNewDefault>(0, 1, ty, None)?;
+            }
+            Operator::StructNewDesc { struct_type_index: ty } => {
+                let fields = self.struct_fields(ty)?;
+                let slots: usize = fields.iter().map(|field| field.storage.unpacked().slots()).sum();
+                self.bulk::<StructNewDesc>(slots + 1, 1, ty, Some(slots as u32 + 1))?;
+            }
+            Operator::StructNewDefaultDesc { struct_type_index: ty } => {
+                // The same with constants for the fields.
+                let descriptor = self.pop()?;
+                let descriptor = self.in_slot(descriptor);
+                let fields = self.struct_fields(ty)?;
+                let slots: usize = fields.iter().map(|field| field.storage.unpacked().slots()).sum();
+                let to = self.slot(self.stack.len() + slots);
+                self.reserve(self.stack.len() + slots + 1)?;
+                self.emit_copy(Source::Slot(descriptor), to, false);
+                for _ in 0..slots {
+                    self.push_const(0)?;
+                }
+                self.push()?;
+                self.bulk::<StructNewDesc>(slots + 1, 1, ty, Some(slots as u32 + 1))?;
+            }
+            Operator::RefGetDesc { .. } => self.simple::<RefGetDesc>()?,
+            Operator::RefCastDescEqNonNull { .. } => self.desc_cast(false)?,
+            Operator::RefCastDescEqNullable { .. } => self.desc_cast(true)?,
+            Operator::BrOnCastDescEq { relative_depth, to_ref_type, .. } => {
+                self.br_on_cast_desc(relative_depth, to_ref_type, true)?;
+            }
+            Operator::BrOnCastDescEqFail { relative_depth, to_ref_type, .. } => {
+                self.br_on_cast_desc(relative_depth, to_ref_type, false)?;
             }
             Operator::StructGet { struct_type_index: ty, field_index } => {
                 self.struct_get(ty, field_index, false)?;
@@ -676,6 +780,32 @@ impl Translator<'_> {
         self.out.set(at, A, a);
         self.out.set(at, D, outcome);
         self.set_test(at, to.heap_type(), to.is_nullable())?;
+        self.caches.write(Register::Integer, outcome);
+        let outcome = self.pop()?;
+        self.branch_on(Condition::Test(outcome), sense, depth)
+    }
+
+    fn desc_cast(&mut self, null_passes: bool) -> Result<()> {
+        let want = self.pop()?;
+        let want = self.in_slot(want);
+        let a = self.peek_slot()?;
+        let at = self.exec::<DescCast>(24);
+        self.out.set(at, A, a);
+        self.out.set(at, B, u32::from(null_passes));
+        self.out.set(at, DESCRIPTOR, want);
+        Ok(())
+    }
+
+    fn br_on_cast_desc(&mut self, depth: u32, to: RefType, sense: bool) -> Result<()> {
+        let want = self.pop()?;
+        let want = self.in_slot(want);
+        let a = self.peek_slot()?;
+        let outcome = self.push()?;
+        let at = self.exec::<DescTest>(24);
+        self.out.set(at, A, a);
+        self.out.set(at, D, outcome);
+        self.out.set(at, B, u32::from(to.is_nullable()));
+        self.out.set(at, DESCRIPTOR, want);
         self.caches.write(Register::Integer, outcome);
         let outcome = self.pop()?;
         self.branch_on(Condition::Test(outcome), sense, depth)

@@ -87,5 +87,7 @@ fn ends_block(op: Op) -> bool {
             | Op::Resume
             | Op::ResumeThrow
             | Op::ResumeThrowRef
+            | Op::BrOnCastDescEq
+            | Op::BrOnCastDescEqFail
     )
 }

@@ -164,6 +164,10 @@ pub enum ConstOp {
     RefI31,
     StructNew(TypeIdx),
     StructNewDefault(TypeIdx),
+    /// With the descriptor above the fields.
+    StructNewDesc(TypeIdx),
+    /// With the descriptor alone.
+    StructNewDefaultDesc(TypeIdx),
     ArrayNew(TypeIdx),
     ArrayNewDefault(TypeIdx),
     ArrayNewFixed(TypeIdx, u32),

@@ -308,6 +308,10 @@ impl<'a> Builder<'a> {
                 Operator::StructNewDefault { struct_type_index: ty } => {
                     ConstOp::StructNewDefault(TypeIdx(ty))
                 }
+                Operator::StructNewDesc { struct_type_index: ty } => ConstOp::StructNewDesc(TypeIdx(ty)),
+                Operator::StructNewDefaultDesc { struct_type_index: ty } => {
+                    ConstOp::StructNewDefaultDesc(TypeIdx(ty))
+                }
                 Operator::ArrayNew { array_type_index: ty } => ConstOp::ArrayNew(TypeIdx(ty)),
                 Operator::ArrayNewDefault { array_type_index: ty } => ConstOp::ArrayNewDefault(TypeIdx(ty)),
                 Operator::ArrayNewFixed { array_type_index: ty, array_size } => {

@@ -188,6 +188,19 @@ impl SubType {
         }
     }
 
+    /// Where the descriptor lies in objects of a structure that has one, behind the fields. A subtype may have one where its
+    /// supertype has none, so this is a matter of the object's own type.
+    pub fn descriptor_offset(&self) -> Option<u32> {
+        self.descriptor?;
+        Some(self.as_struct()?.size().next_multiple_of(8))
+    }
+
+    /// Bytes of an object of a structure, header and descriptor included.
+    pub fn struct_size(&self) -> Option<u32> {
+        let size = self.as_struct()?.size();
+        Some(self.descriptor_offset().map_or(size, |offset| offset + 8))
+    }
+
     /// The type of the elements, if it is an array.
     pub fn as_array(&self) -> Option<FieldType> {
         match self.composite {
