@@ -263,3 +263,45 @@ fn ten_thousand_tasks_take_turns() {
         assert_eq!(error.trap(), Some(Trap::TooManyContinuations));
     }
 }
+
+#[test]
+fn a_store_takes_its_suspended_continuations_to_another_thread() {
+    let wat = r#"(module
+        (type $f (func)) (type $k (cont $f))
+        (tag $stop)
+        (global $k (mut (ref null $k)) (ref.null $k))
+        (global $seen (mut i32) (i32.const 0))
+        (elem declare func $steps)
+        (func $steps
+            (global.set $seen (i32.add (global.get $seen) (i32.const 1)))
+            (suspend $stop)
+            (global.set $seen (i32.add (global.get $seen) (i32.const 10)))
+            (suspend $stop)
+            (global.set $seen (i32.add (global.get $seen) (i32.const 100))))
+        (func (export "main") (result i32)
+            (if (ref.is_null (global.get $k)) (then (global.set $k (cont.new $k (ref.func $steps)))))
+            (block $on (result (ref $k))
+                (resume $k (on $stop $on) (global.get $k))
+                (return (global.get $seen)))
+            (global.set $k)
+            (global.get $seen)))"#;
+    for interpreted in 0..4 {
+        let engine = engine(config(), interpreted);
+        let module = Module::new(&engine, wat::parse_str(wat).expect("it is a module")).expect("it is valid");
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::<()>::new().instantiate(&mut store, &module).expect("it links");
+        let main = instance.func(&mut store, "main").expect("it is exported");
+        let main = main.typed::<(), i32>(&store).expect("it has this type");
+        for expected in [1, 11, 111] {
+            let step = std::thread::spawn(move || {
+                let seen = main.call(&mut store, ()).expect("it returns");
+                store.collect();
+                (seen, store)
+            });
+            let seen;
+            (seen, store) = step.join().expect("it ends");
+            assert_eq!(seen, expected);
+        }
+        assert_eq!(store.gc_stats().continuations, 0);
+    }
+}

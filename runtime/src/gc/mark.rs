@@ -116,6 +116,7 @@ impl<'a> Marker<'a> {
     }
 
     /// Was the object reached? To be asked when marking is over.
+    #[cfg(any(fibers, test))]
     pub(crate) fn is_marked(&self, object: NonNull<GcHeader>) -> bool {
         let found = self.space.find(object.as_ptr().addr());
         // SAFETY: G2.
