@@ -80,7 +80,7 @@ fn a_mutex_of_the_guest_excludes_on_four_threads() {
         memory.read(128, &mut narrow).unwrap();
         assert_eq!(
             u32::from_le_bytes(narrow),
-            4 * TIMES as u32 & 0xffff,
+            (4 * TIMES as u32) & 0xffff,
             "{mode}: only two bytes are counted in"
         );
         assert_eq!(memory.atomic_u32(0).unwrap().load(Ordering::SeqCst), 0, "{mode}");

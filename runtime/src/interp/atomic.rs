@@ -42,15 +42,17 @@ macro_rules! cell {
             const BYTES: u64 = size_of::<$ty>() as u64;
             #[inline(always)]
             unsafe fn load(place: *mut u8) -> u64 {
-                // SAFETY: the caller's promise, here and below.
+                // SAFETY: the caller's promise.
                 unsafe { $ty::from_le($atomic::from_ptr(place.cast()).load(SeqCst)).into() }
             }
             #[inline(always)]
             unsafe fn store(place: *mut u8, value: u64) {
+                // SAFETY: the caller's promise.
                 unsafe { $atomic::from_ptr(place.cast()).store((value as $ty).to_le(), SeqCst) }
             }
             #[inline(always)]
             unsafe fn add(place: *mut u8, value: u64) -> u64 {
+                // SAFETY: the caller's promise.
                 let cell = unsafe { $atomic::from_ptr(place.cast()) };
                 #[cfg(target_endian = "little")]
                 return cell.fetch_add(value as $ty, SeqCst).into();
@@ -65,6 +67,7 @@ macro_rules! cell {
             }
             #[inline(always)]
             unsafe fn sub(place: *mut u8, value: u64) -> u64 {
+                // SAFETY: the caller's promise.
                 unsafe { Self::add(place, value.wrapping_neg()) }
             }
             cell!(@bits $ty $atomic and fetch_and);
@@ -74,6 +77,7 @@ macro_rules! cell {
             #[inline(always)]
             unsafe fn cmpxchg(place: *mut u8, expected: u64, replacement: u64) -> u64 {
                 let (expected, replacement) = ((expected as $ty).to_le(), (replacement as $ty).to_le());
+                // SAFETY: the caller's promise.
                 let cell = unsafe { $atomic::from_ptr(place.cast()) };
                 let (Ok(old) | Err(old)) = cell.compare_exchange(expected, replacement, SeqCst, SeqCst);
                 $ty::from_le(old).into()
@@ -83,6 +87,7 @@ macro_rules! cell {
     (@bits $ty:ident $atomic:ident $name:ident $method:ident) => {
         #[inline(always)]
         unsafe fn $name(place: *mut u8, value: u64) -> u64 {
+            // SAFETY: the caller's promise.
             unsafe { $ty::from_le($atomic::from_ptr(place.cast()).$method((value as $ty).to_le(), SeqCst)).into() }
         }
     };

@@ -212,6 +212,26 @@ pub(super) fn store<O: Store>(way: Way, a: Class) -> Handler {
     }
 }
 
+/// Every handler of this file, named, for the tests that look at machine code.
+#[cfg(test)]
+pub(super) fn handlers() -> alloc::vec::Vec<(alloc::string::String, Handler)> {
+    let mut found = alloc::vec::Vec::new();
+    let ways = [
+        Way::Memory0,
+        Way::Other,
+        #[cfg(shared_memory)]
+        Way::Shared,
+    ];
+    for &op in crate::ops::Op::ALL {
+        for (way, class) in ways.into_iter().flat_map(|way| [(way, Class::S), (way, Class::A)]) {
+            let both = [super::rows::load_far(op, way, class), super::rows::store_far(op, way, class)];
+            let named = |handler| (alloc::format!("{op:?} {way:?} {class:?}"), handler);
+            found.extend(both.into_iter().flatten().map(named));
+        }
+    }
+    found
+}
+
 mod translate {
     //! From operators to the instructions above.
 

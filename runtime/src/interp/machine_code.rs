@@ -43,6 +43,9 @@ fn plain() -> Vec<(String, Handler)> {
         }
     }
     found.extend(super::vector::handlers());
+    found.extend(super::far::handlers());
+    #[cfg(target_has_atomic = "64")]
+    found.extend(super::atomic::handlers());
     found
 }
 

@@ -30,7 +30,7 @@ macro_rules! racy {
                 const BYTES: usize = size_of::<$ty>();
                 // SAFETY: the caller vouches for the bytes; the alignment was looked at.
                 unsafe {
-                    if BYTES == 1 || from.addr() & (BYTES - 1) == 0 {
+                    if from.addr().is_multiple_of(BYTES) {
                         return $atomic::from_ptr(from.cast()).load(Relaxed) as $ty;
                     }
                     let mut value: $word = 0;
@@ -50,7 +50,7 @@ macro_rules! racy {
                 const BYTES: usize = size_of::<$ty>();
                 // SAFETY: as above.
                 unsafe {
-                    if BYTES == 1 || to.addr() & (BYTES - 1) == 0 {
+                    if to.addr().is_multiple_of(BYTES) {
                         return $atomic::from_ptr(to.cast()).store(value as $word, Relaxed);
                     }
                     let mut at = 0;

@@ -100,6 +100,7 @@ impl Storage {
             #[cfg(feature = "std")]
             Storage::Reserved { reservation, .. } => reservation.commit(old, new),
             Storage::Heap(bytes) => {
+                debug_assert_eq!(bytes.len(), old, "the length that guests see");
                 // Beyond the length it is zero: nothing was written there, and memories do not shrink.
                 (new <= bytes.capacity()).then(|| bytes.resize(new, 0))
             }
