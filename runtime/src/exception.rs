@@ -79,12 +79,12 @@ impl ExnRef {
             let place = instance.tags.iter().position(|tag| *tag == self.tag.index)?;
             Some((instance.module.info(), TagIdx(place as u32)))
         });
-        let name = definer.and_then(|(info, tag)| {
+        let name = definer.map(|(info, tag)| {
             let name = info.tag_name(tag).unwrap_or_else(|| format!("#{}", tag.0));
-            Some(match info.module_name() {
+            match info.module_name() {
                 Some(module) => format!("`{name}` of `{module}`"),
                 None => format!("`{name}`"),
-            })
+            }
         });
         let mut words = String::from(Trap::UnhandledException.message());
         words += ": tag ";
