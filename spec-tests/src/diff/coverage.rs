@@ -6,7 +6,7 @@
 
 use crate::Mode;
 use crate::binary::{EXPORT, MEMORY, Sections, operator_offsets, push_leb, push_signed_leb};
-use crate::observe::{Called, Plan, Running};
+use crate::observe::{COUNTERS, Called, Plan, Running};
 use mini_wasm_runtime::features::Features;
 use mini_wasm_runtime::ops::Op;
 use mini_wasm_runtime::{ErrorKind, Module, Trap};
@@ -45,9 +45,6 @@ struct Stretch {
     ops: Vec<Op>,
 }
 
-/// Name under which the memory of the counters is exported.
-const NAME: &str = "executions counted";
-
 /// Counts what a module executes in the first round of a plan; `None` when it cannot be rewritten. Counting costs fuel: a module that
 /// ran out of it gets no more than it had, so that it is not counted beyond where it came; the others get plenty.
 pub fn count(features: Features, binary: &[u8], plan: Plan, calls: &[Called]) -> Option<Counts> {
@@ -60,7 +57,7 @@ pub fn count(features: Features, binary: &[u8], plan: Plan, calls: &[Called]) ->
     let plan = Plan { rounds: 1, fuel: if starved { plan.fuel } else { plan.fuel * 16 }, ..plan };
     let mut running = Running::new(&module, plan, 8 << 20).ok()?;
     running.calls();
-    let memory = running.instance.memory(&mut running.store, NAME)?;
+    let memory = running.instance.memory(&mut running.store, COUNTERS)?;
     let bytes = memory.data(&running.store).ok()?;
     let native = Module::new(&Mode::Jit.engine(config), binary).ok()?;
     let mut counts = Counts::default();
@@ -102,8 +99,8 @@ fn rewrite(binary: &[u8]) -> Option<(Vec<u8>, Vec<Stretch>)> {
         return None;
     }
     sections.push_item(MEMORY, &[0, pages as u8])?;
-    let mut export = vec![NAME.len() as u8];
-    export.extend(NAME.as_bytes());
+    let mut export = vec![COUNTERS.len() as u8];
+    export.extend(COUNTERS.as_bytes());
     export.push(2);
     push_leb(&mut export, memories);
     sections.push_item(EXPORT, &export)?;
