@@ -348,7 +348,7 @@ fn many_types_take_little_time_and_equal_ones_no_room() {
             (i + 1) % 5_000
         );
     }
-    text.push_str(")");
+    text.push(')');
     for i in 0..5_000 {
         let _ = write!(text, "(type $s{i} (array (ref null $t{i})))");
     }

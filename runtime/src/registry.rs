@@ -243,8 +243,8 @@ mod tests {
     fn equal_groups_are_one_and_others_are_not() {
         let types = TypeRegistry::default();
         let list = structure(true, None, &[to(TypeId::relative(0))]);
-        let first = types.intern_group(&[list.clone()]).unwrap();
-        assert_eq!(types.intern_group(&[list.clone()]), Some(first));
+        let first = types.intern_group(core::slice::from_ref(&list)).unwrap();
+        assert_eq!(types.intern_group(core::slice::from_ref(&list)), Some(first));
         // The same content, but not final.
         let open = SubType { is_final: false, ..list.clone() };
         assert_ne!(types.intern_group(&[open]), Some(first));
