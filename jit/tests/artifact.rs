@@ -203,8 +203,9 @@ fn nothing_is_writable_and_executable_at_once() {
     let loaded = load(&config, &bytes, &Trust::key(key)).unwrap();
     let code = loaded.native[0].func(0).unwrap().native as usize;
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    // An emulator does not tell what its guests may execute: not even this program's own text looks it.
-    let told = maps.lines().any(|line| line.contains(" r-xp "));
+    // qemu's user mode shows what the emulator may do with a page, and it executes none of its guest's.
+    let runner = |(name, value): (String, String)| name.ends_with("_RUNNER") && value.contains("qemu");
+    let told = cfg!(target_arch = "x86_64") || !std::env::vars().any(runner);
     let mut found = false;
     for line in maps.lines() {
         let mut fields = line.split_whitespace();
