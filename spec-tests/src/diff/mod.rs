@@ -196,7 +196,7 @@ fn one(
     };
     let Some((way, what)) = found else {
         if let Ok(Ok(calls)) = &expected
-            && statistics.is_counted()
+            && statistics.is_counted(seed)
         {
             statistics.count(coverage::count(features, binary, plan, calls));
         }
