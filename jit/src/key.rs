@@ -4,6 +4,7 @@
 
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::features::Features;
+use mini_wasm_runtime::gc::{GcHeader, Shape};
 use mini_wasm_runtime::vm::*;
 use mini_wasm_runtime::{for_each_builtin, for_each_trap};
 use std::mem::offset_of;
@@ -81,6 +82,8 @@ fn layout() -> Vec<(&'static str, u64)> {
     let mut all = fields! {
         VmFunc { array_call native context instance store host ty index }
         VmType { shape id depth supers descriptor_offset }
+        GcHeader { shape len }
+        Shape { kind }
         VmImport { native context func }
         VmMemory { base len }
         VmTable { base len }
