@@ -142,16 +142,18 @@ impl<'p> Body<'p, '_, '_> {
             return self.stack.extend(&row.results);
         }
         let (memory, address) = self.memory_of();
-        let offset = if row.is_atomic() {
-            self.choices.of(&[0, 8, 0, 16, 65528, 1, 65536])
-        } else {
-            let offset = self.choices.of(&[0, 1, 7, 65535, 65529, 65536, 4_294_967_295u64]);
-            if self.choices.one_in(3) { offset } else { 0 }
+        // A function ends at its first trap, so accesses outside are the exception.
+        let offset = match (self.choices.one_in(12), row.is_atomic()) {
+            (true, true) => self.choices.of(&[65528, 1, 65536]),
+            (true, false) => self.choices.of(&[65535, 65529, 65536, 4_294_967_295u64]),
+            (false, true) => self.choices.of(&[0, 8, 16]),
+            (false, false) => self.choices.of(&[0, 1, 0, 7]),
         };
         self.want(&[address]);
         // Mostly inside: an address of 16 bits, aligned where that matters; sometimes whatever is there.
-        if !self.choices.one_in(4) {
-            let mask = if row.is_atomic() { 65536 - row.access } else { 65535 };
+        if !self.choices.one_in(16) {
+            // In the lower half, so that sums with small offsets are inside.
+            let mask = if row.is_atomic() { 32768 - row.access } else { 32767 };
             self.emit(format_args!("{address}.const {mask}"));
             self.emit(format_args!("{address}.and"));
         }

@@ -6,11 +6,15 @@ use super::body::Body;
 impl Body<'_, '_, '_> {
     /// A number for a bulk operator: mostly small, so that it succeeds.
     fn bulk_operand(&mut self, ty: Type) {
-        if self.choices.one_in(6) {
+        if self.choices.one_in(24) {
             self.push(ty);
             self.stack.pop();
         } else {
-            let small = self.choices.of(&[0, 1, 2, 3, 5, 13, 100, 65530, 65536]);
+            let small = if self.choices.one_in(12) {
+                self.choices.of(&[13, 100, 65530, 65536])
+            } else {
+                self.choices.below(4)
+            };
             self.emit(format_args!("{ty}.const {small}"));
         }
     }
@@ -72,7 +76,8 @@ impl Body<'_, '_, '_> {
         } else {
             ("$refs", I32)
         };
-        let place = self.choices.of(&[0, 1, 2, 5, 6, 9, 1000]);
+        let place =
+            if self.choices.one_in(8) { self.choices.of(&[6, 9, 1000]) } else { self.choices.below(6) };
         match self.choices.below(8) {
             0 => {
                 self.emit(format_args!("{index}.const {place}"));
