@@ -220,6 +220,7 @@ pub struct VmContext {
 macro_rules! for_each_builtin {
     ($m:ident) => { $m! {
         raise(ctx, code: u32) -> never "Leaves all native frames up to the innermost entry with this status, or up to one that catches. Provided by the backend.";
+        epoch(ctx) -> status "The deadline's epoch has come: trap, or go on with a later deadline.";
         memory_grow(ctx, memory: u32, delta_pages: u64) -> u64 "Grows a memory; the old size in pages or -1.";
         memory_fill(ctx, memory: u32, at: u64, value: u32, len: u64) -> status "`memory.fill`, fuel included.";
         memory_copy(ctx, to_memory: u32, from_memory: u32, to: u64, from: u64, len: u64) -> status "`memory.copy`, fuel included.";
@@ -240,7 +241,6 @@ macro_rules! for_each_builtin {
         array_copy(ctx, ty: u32, to: u64, to_at: u32, from: u64, from_at: u32, len: u32) -> status "`array.copy`, fuel included.";
         array_init_data(ctx, ty: u32, data: u32, array: u64, at: u32, from: u32, len: u32) -> status "`array.init_data`, fuel included.";
         array_init_elem(ctx, elem: u32, array: u64, at: u32, from: u32, len: u32) -> status "`array.init_elem`, fuel included.";
-        epoch(ctx) -> status "The deadline's epoch has come: trap, or go on with a later deadline.";
         call_own(ctx, func: u32, values: slots) -> status "Runs a function of this module in the interpreter (native code's fallback).";
         throw(ctx, tag: u32, values: slots) -> status "`throw`: what the exception carries.";
         throw_ref(ctx, exception: u64) -> status "`throw_ref`";

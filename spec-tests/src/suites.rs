@@ -274,7 +274,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
 /// The component model's static scripts: `tests/cli/component-model` of `wasm-tools`.
 ///
 /// # Errors
-/// As [`core`].
+/// As [`core()`].
 pub fn component_static() -> Result<CoreSet, String> {
     let name = "component-model";
     let scripts = read(&tools_folder()?.join("cli").join(name), false, name)?;
