@@ -2,7 +2,7 @@
 //! tag's parameters; how they travel; the host's handle.
 //!
 //! An exception on its way waits in [`crate::vm::VmStore::exception`], and the status that everybody hands on is
-//! [`Status::EXCEPTION`]. Who catches it takes it out ([`StoreInner::take_exception`]). Must not know: how handlers are found.
+//! [`Status::EXCEPTION`]. Who catches it takes it out (`StoreInner::take_exception`). Must not know: how handlers are found.
 
 use crate::error::{Error, Result};
 use crate::gc::{self, GcHeader, Rooted};
