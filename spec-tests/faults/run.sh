@@ -2,18 +2,18 @@
 # Does the differential fuzzer find what is wrong? Each patch here is a fault put into the engine; a copy of the tree gets it, is built,
 # and the fuzzer has five minutes to see a difference. Prints for each fault how long that took.
 #   spec-tests/faults/run.sh [PART_OF_A_NAME...]
-# The copy is the committed state, in a folder of its own under the target directory, which it builds into as well. PROFILE=dev takes
-# the profile of tests instead of the one of releases; SECONDS_EACH is how long the fuzzer has.
+# The copy is the committed state, in a folder of its own under the target directory; it builds into a folder of its own, since what
+# another tree builds has the same name there and would be tried in its place. The state without a fault is tried first, for a
+# fuzzer that always finds something finds nothing. PROFILE=dev takes the profile of tests instead of the one of releases;
+# SECONDS_EACH is how long the fuzzer has.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(git -C "$here" rev-parse --show-toplevel)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 export CARGO_TERM_COLOR=never
 PROFILE=${PROFILE:-release}
-# As a test is built: the packages are those that tests have built already.
-profile=${PROFILE/dev/test}
+work=${CARGO_TARGET_DIR:-$root/target}/faults
+export CARGO_TARGET_DIR=$work/target
 built=$CARGO_TARGET_DIR/${PROFILE/dev/debug}/mini-wasm-spec-tests
-work=$CARGO_TARGET_DIR/faults
 copy=$work/tree
 mkdir -p "$work"
 git -C "$root" worktree remove --force "$copy" 2>/dev/null
@@ -22,6 +22,18 @@ git -C "$root" worktree add -q --force --detach "$copy" HEAD || exit 2
 trap 'git -C "$root" worktree remove --force "$copy"' EXIT
 SECONDS_EACH=${SECONDS_EACH:-300}
 missed=0
+build() {
+  (cd "$copy" && cargo build -q --locked --profile "$PROFILE" -p mini-wasm-spec-tests) >"$work/$1.log" 2>&1 && cp "$built" "$work/fuzzer"
+}
+
+# What the fuzzer says: 0 when it sees no difference.
+fuzz() {
+  timeout $(($2 + 120)) "$work/fuzzer" diff --time "$2" --seed 1 --counted 0 --folder "$work/found-$1" >"$work/$1.log" 2>&1
+}
+
+build none || { echo "the tree does not build: see $work/none.log"; exit 2; }
+without=$(sha256sum <"$work/fuzzer")
+fuzz none 20 || { echo "there are differences without any fault: see $work/none.log"; exit 2; }
 printf '%-22s %10s  %s\n' fault 'found in' what
 for patch in "$here"/*.patch; do
   name=$(basename "$patch" .patch)
@@ -36,15 +48,18 @@ for patch in "$here"/*.patch; do
     missed=1
     continue
   fi
-  if ! (cd "$copy" && cargo test -q --profile "$profile" -p mini-wasm-spec-tests --no-run --test differential) >"$work/$name.log" 2>&1; then
+  if ! build "$name"; then
     printf '%-22s %10s  it does not build: see %s\n' "$name" - "$work/$name.log"
     missed=1
     continue
   fi
-  cp "$built" "$work/fuzzer"
+  if [ "$(sha256sum <"$work/fuzzer")" = "$without" ]; then
+    printf '%-22s %10s  the fault is not in what was built\n' "$name" -
+    missed=1
+    continue
+  fi
   begin=$(date +%s.%N)
-  timeout $((SECONDS_EACH + 120)) "$work/fuzzer" diff --time "$SECONDS_EACH" --seed 1 --counted 0 \
-    --folder "$work/found-$name" >"$work/$name.log" 2>&1
+  fuzz "$name" "$SECONDS_EACH"
   status=$?
   took=$(sed -n 's/^difference after \([0-9.]*\) s.*/\1/p' "$work/$name.log" | head -1)
   case $status in
