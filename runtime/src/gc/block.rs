@@ -54,8 +54,6 @@ pub(super) struct Block {
     pub(super) number: u32,
     /// First cell that was not looked at since the last collection.
     next: u32,
-    /// Cells marked in this collection.
-    pub(super) marked: u32,
     /// Another block, in whatever list this one is.
     pub(super) link: Option<NonNull<Block>>,
     /// Cells that were alive at the last collection.
@@ -73,7 +71,6 @@ impl Block {
             reciprocal: 0,
             number,
             next: 0,
-            marked: 0,
             link: None,
             alive: [0; WORDS],
             marks: [0; WORDS],
@@ -96,7 +93,7 @@ impl Block {
     }
 
     fn clear(&mut self) {
-        (self.next, self.marked, self.link) = (0, 0, None);
+        (self.next, self.link) = (0, None);
         self.alive = [0; WORDS];
         self.marks = [0; WORDS];
     }
@@ -147,8 +144,12 @@ impl Block {
         let (word, bit) = (&mut self.marks[(cell / 64) as usize], 1u64 << (cell % 64));
         let first = *word & bit == 0;
         *word |= bit;
-        self.marked += u32::from(first);
         first
+    }
+
+    /// How many cells were marked in this collection. Counted from the marks themselves: one truth.
+    pub(super) fn marked(&self) -> u32 {
+        self.marks.iter().map(|word| word.count_ones()).sum()
     }
 
     /// Was the cell marked in this collection?
@@ -170,13 +171,12 @@ impl Block {
     pub(super) fn sweep(&mut self) {
         self.alive = self.marks;
         self.marks = [0; WORDS];
-        (self.next, self.marked, self.link) = (0, 0, None);
+        (self.next, self.link) = (0, None);
     }
 
     /// The same for a large object that stays.
     pub(super) fn sweep_large(&mut self) {
         self.marks[0] = 0;
-        self.marked = 0;
     }
 
     /// What lies in the cells in use.

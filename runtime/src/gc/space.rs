@@ -229,7 +229,7 @@ impl Space {
                 if block.cells != 0 && poison {
                     block.poison();
                 }
-                if block.marked == 0 {
+                if block.marked() == 0 {
                     block.cells = 0;
                 }
                 in_use |= block.cells != 0;
@@ -250,7 +250,7 @@ impl Space {
         large.retain(|_, block| {
             // SAFETY: G2; no other borrow of the block is alive.
             let record = unsafe { block.as_mut() };
-            if record.marked == 0 {
+            if record.marked() == 0 {
                 // SAFETY: the object is dead, and the map forgets it.
                 unsafe { self.free_large(*block, poison) };
                 return false;
@@ -274,7 +274,8 @@ impl Space {
             self.free = Some(pointer);
             return 0;
         }
-        let (objects, full) = (u64::from(block.marked), block.marked == block.cells);
+        let marked = block.marked();
+        let (objects, full) = (u64::from(marked), marked == block.cells);
         block.sweep();
         self.bytes += BLOCK_BYTES as u64;
         self.objects += objects;
