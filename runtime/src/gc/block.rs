@@ -147,7 +147,8 @@ impl Block {
         first
     }
 
-    /// How many cells were marked in this collection. Counted from the marks themselves: one truth.
+    /// How many cells were marked in this collection. Counted from the marks, not in [`Block::mark`]: once that is inlined, rustc 1.95 moves
+    /// its comparison into the branch on its result and forgets that a counter reads the result as well (RATIONALE.md).
     pub(super) fn marked(&self) -> u32 {
         self.marks.iter().map(|word| word.count_ones()).sum()
     }
