@@ -356,6 +356,64 @@ fn exceptions_that_hold_exceptions_survive_a_collector_that_runs_at_every_alloca
     }
 }
 
+/// GHSA-hw8m: references that live across a call in a try block were no roots there. What is held by a local that only the code
+/// behind reads, by one that only the handler reads, by an operand below the block, and by the exception itself survives a call that
+/// allocates, whether it returns or throws.
+#[test]
+fn references_that_live_across_a_call_in_a_try_block_survive_a_collection_inside_it() {
+    let text = r#"(module
+        (type $cell (struct (field $n (mut i32)) (field $next (mut (ref null $cell)))))
+        (tag $e (param i32 (ref null $cell)))
+        (func $cell (param $n i32) (result (ref $cell))
+            (struct.new $cell (local.get $n) (struct.new $cell (i32.mul (local.get $n) (i32.const 2)) (ref.null $cell))))
+        (func $sum (param $c (ref null $cell)) (result i32)
+            (i32.add (struct.get $cell $n (local.get $c)) (struct.get $cell $n (struct.get $cell $next (local.get $c)))))
+        ;; Fills what a wrong collection has freed with other numbers.
+        (func $busy (local $i i32)
+            (local.set $i (i32.const 20))
+            (loop $l
+                (drop (call $cell (i32.const 0x55555555)))
+                (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1))))))
+        (func $may_throw (param $throws i32) (param $c (ref null $cell)) (result i32)
+            (call $busy)
+            (if (local.get $throws) (then (throw $e (i32.const 7) (local.get $c))))
+            (call $sum (local.get $c)))
+        (func $run (export "run") (param $throws i32) (result i32)
+            (local $behind (ref null $cell)) (local $handler (ref null $cell)) (local $caught (ref null $cell)) (local $sum i32)
+            (local.set $behind (call $cell (i32.const 1)))
+            (local.set $handler (call $cell (i32.const 10)))
+            (call $cell (i32.const 100))
+            (block $done
+                (block $h (result i32 (ref null $cell))
+                    (try_table (catch $e $h)
+                        (local.set $sum (call $may_throw (local.get $throws) (call $cell (i32.const 1000))))
+                        (br $done))
+                    (unreachable))
+                (local.set $caught)
+                (call $busy)
+                (local.set $sum (i32.add (i32.add (call $sum (local.get $caught))) (call $sum (local.get $handler)))))
+            (call $busy)
+            (i32.add (call $sum) (i32.add (local.get $sum) (call $sum (local.get $behind))))))"#;
+    for config in configs() {
+        let config = Config { gc_stress: true, ..config };
+        for interpreted in [0, 0b1_1111, 0b0_1000, 0b1_0000, 0b0_0100, 0b0_0001] {
+            let engine = engine(&config, interpreted);
+            let mut store = Store::new(&engine, ());
+            let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+            let instance = Linker::<()>::new().instantiate(&mut store, &module).unwrap();
+            let run = instance.func(&mut store, "run").unwrap().typed::<i32, i32>(&store).unwrap();
+            for _ in 0..3 {
+                assert_eq!(run.call(&mut store, 0).unwrap(), 3 * (100 + 1000 + 1), "{interpreted:#b}");
+                assert_eq!(
+                    run.call(&mut store, 1).unwrap(),
+                    3 * (100 + 1000 + 10 + 1) + 7,
+                    "{interpreted:#b}"
+                );
+            }
+        }
+    }
+}
+
 /// CVE-2024-47763: a backtrace over tail calls.
 #[test]
 fn an_exception_out_of_tail_calls_has_a_backtrace_and_finds_its_handler() {

@@ -26,6 +26,8 @@
 //! | A WAMR CVE-2025-58749 | memory.fill of 2 GiB and more | `advisories/CVE-2025-58749.wast` |
 //! | A WAMR CVE-2026-54912 | interpreter's frame too small | `advisories/WAMR-CVE-2026-54912.wast`, `code::a_stack_of_a_million_operands_is_refused_with_words_or_runs` |
 //! | A WT#11682, #911, #10033 | compiler panics or hangs on giant functions | `code::*`, `jit/tests/bombs.rs`, `structure::very_many_types_and_functions_are_compiled_in_time_or_interpreted` |
+//! | B GHSA-cfhf | mistyped tag import | `advisories/GHSA-cfhf.wast` |
+//! | B GHSA-hw8m | roots across a call in a try block | `jit/tests/exceptions.rs` |
 //! | B all | roots of garbage collection | `runtime/src/gc`, collecting at every allocation |
 //! | C CVE-2022-39394, GHSA-32h6, CVE-2026-27195 | C API; async callbacks; dropped futures | none of these exists in the core engine yet |
 //! | C CVE-2024-47763 | backtrace over a tail call | `mixups::a_backtrace_over_tail_calls_names_frames_that_exist` |
@@ -34,7 +36,7 @@
 //! | D CVE-2021-39219 | things of another store | `mixups::what_is_of_another_engine_or_store_is_refused`, `runtime/tests/embedding.rs` |
 //! | D CVE-2024-47813 | race in the registry of types | `mixups::threads_that_make_and_drop_modules_agree_on_types` |
 //! | D CVE-2026-34983 | clone of a linker | `mixups::linkers_and_modules_may_go_before_the_instances_made_of_them` |
-//! | D GHSA-hgjw | type indices across engines | `mixups::what_is_of_another_engine_or_store_is_refused` |
+//! | D GHSA-hgjw | type indices across engines | `mixups::what_is_of_another_engine_or_store_is_refused`, `mixups::a_number_of_a_type_of_another_engine_lets_no_value_past_its_type` |
 //! | D CVE-2025-64345 | shared memory's API | `runtime/tests`, where threads are tested |
 //! | D lucet CVE-2021-43790 | instance gone too early | `mixups::what_an_instance_that_failed_left_in_a_table_can_still_be_called` |
 //! | D CVE-2026-104855 | interruption inside bulk work | no bulk work is interrupted here: `running::bulk_work_is_paid_by_its_length_before_it_is_done` |

@@ -1,9 +1,9 @@
 //! What belongs to one store, engine, instance or thread and meets another; frames that are left in unusual places.
 
 use super::alone::{USUAL, alone};
-use mini_wasm_runtime::types::{FuncType, ValType};
+use mini_wasm_runtime::types::{FuncType, HeapType, RefType, TypeId, ValType};
 use mini_wasm_runtime::{
-    Caller, Config, Engine, ErrorKind, Extern, Func, Instance, Linker, Module, Store, Trap, Val,
+    AnyRef, Caller, Config, Engine, ErrorKind, Extern, Func, Instance, Linker, Module, Store, Trap, Val,
 };
 use mini_wasm_spec_tests::Mode;
 
@@ -46,6 +46,81 @@ fn what_is_of_another_engine_or_store_is_refused() {
             // Nothing was written: the element is still null.
             let run = own.func(&mut store, "run").unwrap();
             assert_eq!(run.call(&mut store, &[]).unwrap_err().trap(), Some(Trap::UninitializedElement));
+        }
+    });
+}
+
+/// GHSA-hgjw: the number that a type has in one engine names another type, or none, in the next. Whatever a host function claims by
+/// such a number, a value of another type does not get past it.
+#[test]
+fn a_number_of_a_type_of_another_engine_lets_no_value_past_its_type() {
+    alone(USUAL, || {
+        for mode in MODES {
+            let (here, there) = (mode.engine(Config::default()), mode.engine(Config::default()));
+            // There, a few types more: the same number is `$pair` there and `$long` here.
+            let types =
+                "(type $long (struct (field i64))) (type $pair (struct (field anyref) (field anyref)))";
+            let body = "(func (export \"long\") (result (ref $long)) (struct.new $long (i64.const 0x1122334455667788)))
+                (func (export \"pair\") (result (ref $pair)) (struct.new_default $pair))";
+            let run = "(func (export \"run\") (result anyref) (struct.get $pair 0 (call $claims)))";
+            let import = "(import \"\" \"claims\" (func $claims (result (ref $pair))))";
+            let text = format!("(module {types} {import} {body} {run})");
+            let makers = format!("(module {types} {body})");
+            let type_of = |engine: &Engine, name: &str| {
+                let mut store = Store::new(engine, ());
+                let instance =
+                    Linker::<()>::new().instantiate(&mut store, &module(mode, engine, &makers)).unwrap();
+                let value = instance.func(&mut store, name).unwrap().call(&mut store, &[]).unwrap();
+                let [Val::AnyRef(Some(AnyRef::Struct(object)))] = &value[..] else { panic!("{value:?}") };
+                object.ty(&store).unwrap()
+            };
+            there.intern(&FuncType::new([ValType::F64], []));
+            let _ = (type_of(&there, "long"), type_of(&here, "long"));
+            let unknown = TypeId(1 << 20);
+            for id in [
+                type_of(&here, "pair"),
+                type_of(&here, "long"),
+                type_of(&there, "pair"),
+                type_of(&there, "long"),
+                unknown,
+            ] {
+                let claimed = ValType::Ref(RefType { nullable: false, heap: HeapType::Concrete(id) });
+                for gives in ["long", "pair"] {
+                    let mut store = Store::new(&here, ());
+                    let maker =
+                        Linker::<()>::new().instantiate(&mut store, &module(mode, &here, &makers)).unwrap();
+                    let maker = maker.func(&mut store, gives).unwrap();
+                    let mut linker = Linker::<()>::new();
+                    linker
+                        .func_new(
+                            "",
+                            "claims",
+                            FuncType::new([], [claimed]),
+                            move |mut caller, _, results| {
+                                results[0] = maker.call(&mut caller, &[])?.remove(0);
+                                Ok(())
+                            },
+                        )
+                        .unwrap();
+                    let outcome = linker
+                        .instantiate(&mut store, &module(mode, &here, &text))
+                        .and_then(|instance| instance.func(&mut store, "run").unwrap().call(&mut store, &[]));
+                    let right = id == type_of(&here, "pair") && gives == "pair";
+                    match outcome {
+                        Ok(values) => assert!(
+                            right && matches!(values[..], [Val::AnyRef(None)]),
+                            "{mode} {id:?} {gives}"
+                        ),
+                        Err(error) => {
+                            assert!(!right, "{mode} {id:?} {gives}: {error}");
+                            assert!(
+                                matches!(error.kind(), ErrorKind::Usage | ErrorKind::Unlinkable),
+                                "{mode} {id:?} {gives}: {error}"
+                            );
+                        }
+                    }
+                }
+            }
         }
     });
 }

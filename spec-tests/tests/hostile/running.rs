@@ -90,9 +90,17 @@ fn bulk_work_is_paid_by_its_length_before_it_is_done() {
 }
 
 /// Each calls itself, without end, in another way; `host` calls `run` of the instance that called it.
-const RECURSIVE: [(&str, &str); 7] = [
+const RECURSIVE: [(&str, &str); 11] = [
     ("call", "(func $f (export \"run\") (call $f))"),
     ("call_indirect", "(table funcref (elem $f)) (func $f (export \"run\") (call_indirect (i32.const 0)))"),
+    ("call_ref", "(type $t (func)) (elem declare func $f) (func $f (type $t) (call_ref $t (ref.func $f))) (export \"run\" (func $f))"),
+    ("in a try block", "(func $f (export \"run\") (block $h (try_table (catch_all $h) (call $f))))"),
+    ("in a handler", "(tag $t) (func $f (export \"run\") (block $h (try_table (catch $t $h) (throw $t))) (call $f))"),
+    (
+        "an exception thrown again",
+        "(tag $t) (func $f (export \"run\") (block $h (result exnref) (try_table (catch_all_ref $h) (call $g)) (unreachable)) (throw_ref))
+            (func $g (call $f) (throw $t))",
+    ),
     ("two functions", "(func $f (export \"run\") (call $g)) (func $g (call $f))"),
     (
         "behind a tail call",
@@ -131,6 +139,65 @@ fn recursion_through_every_kind_of_call_is_a_trap_and_the_store_goes_on() {
                     let after = instance.func(&mut store, "after").unwrap();
                     assert!(matches!(after.call(&mut store, &[]).unwrap()[..], [Val::I32(3)]));
                 }
+            }
+        }
+    });
+}
+
+/// Each continuation begins the next, or keeps it suspended: native stacks are what the limit of the store is about.
+#[test]
+fn continuations_without_end_are_a_trap_inside_the_budget_of_memory() {
+    alone(USUAL, || {
+        let cases = [
+            ("each in the last", "(func $f (call_in (i32.const 0)))"),
+            (
+                "each suspended and held",
+                "(func $f (loop $l (drop (block $s (result (ref $c))
+                    (resume $c (on $t $s) (cont.new $c (ref.func $waits))) (unreachable)) ) (br $l)))",
+            ),
+            (
+                "each suspended and in a table",
+                "(table $k 1 (ref null $c)) (func $f (local $i i32) (loop $l
+                    (drop (table.grow $k (block $s (result (ref $c))
+                        (resume $c (on $t $s) (cont.new $c (ref.func $waits))) (unreachable)) (i32.const 1)))
+                    (br $l)))",
+            ),
+            ("deep inside one", "(func $f (resume $c (cont.new $c (ref.func $deep))))"),
+        ];
+        for mode in MODES {
+            let mut config = Config { epoch: true, ..Config::default() };
+            config.features.set("stack-switching", true).expect("there is such a feature");
+            let engine = mode.engine(config);
+            for (name, case) in cases {
+                let case = case.replace("(call_in (i32.const 0))", "(resume $c (cont.new $c (ref.func $f)))");
+                let text = format!(
+                    "(module (type $f (func)) (type $c (cont $f)) (tag $t) (elem declare func $f $waits $deep)
+                        (func $waits (suspend $t)) (func $deep (call $deep) (call $after) (drop)) {case}
+                        (func $after (export \"after\") (result i32) (i32.const 3)) (export \"run\" (func $f)))"
+                );
+                let mut store = Store::new(&engine, ());
+                store.set_epoch_deadline(1);
+                let instance =
+                    Linker::<()>::new().instantiate(&mut store, &module(mode, &engine, &text)).unwrap();
+                let run = instance.func(&mut store, "run").unwrap();
+                let engine = &engine;
+                let error = std::thread::scope(|scope| {
+                    scope.spawn(move || {
+                        std::thread::sleep(Duration::from_millis(500));
+                        engine.increment_epoch();
+                    });
+                    run.call(&mut store, &[]).unwrap_err()
+                });
+                let expected: &[Trap] = match name {
+                    // Nobody holds it: the collector gives its stack back.
+                    "each suspended and held" => &[Trap::Interrupted],
+                    "deep inside one" => &[Trap::StackOverflow],
+                    _ => &[Trap::StackOverflow, Trap::TooManyContinuations],
+                };
+                assert!(error.trap().is_some_and(|trap| expected.contains(&trap)), "{mode} {name}: {error}");
+                store.set_epoch_deadline(1 << 20);
+                let after = instance.func(&mut store, "after").unwrap();
+                assert!(matches!(after.call(&mut store, &[]).unwrap()[..], [Val::I32(3)]));
             }
         }
     });
