@@ -67,4 +67,9 @@ features! {
     stack_switching "stack-switching" STACK_SWITCHING false "continuations: cont.new, suspend, resume, switch";
     component_map "component-map" CM_MAP true "maps in component interfaces";
     component_implements "component-implements" CM_IMPLEMENTS true "imports and exports that say which interface they implement";
+    component_fixed_length_lists "component-fixed-length-lists" CM_FIXED_LENGTH_LISTS false "lists of a fixed length in component interfaces";
+    component_memory64 "component-memory64" CM64 false "component functions whose values lie in 64-bit memories";
+    component_nested_names "component-nested-names" CM_NESTED_NAMES false "names of packages in packages, of interfaces in interfaces";
+    component_canonical_names "component-canonical-names" CM_CANON_NAMES false "interface names with a canonical version, the rest of it apart";
+    component_accessors "component-accessors" CM_ACCESSORS false "functions named [get] and [set]";
 }

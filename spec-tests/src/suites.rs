@@ -416,14 +416,24 @@ pub fn component_binaries() -> Result<Vec<Vec<u8>>, String> {
     Ok(binaries)
 }
 
-/// The same as a set, run with what the engine has on by default.
+/// The features that those scripts are run with: what is on by default, and the gates of the component model that the engine has.
+/// Nested names excepted: validation/extern-names.wast wants to see them refused.
+pub fn component_features() -> Features {
+    let mut features = Features::default();
+    for (name, _, _) in Features::LIST.iter().filter(|(name, _, _)| name.starts_with("component-")) {
+        features.set(name, *name != "component-nested-names");
+    }
+    features
+}
+
+/// The same as a set, run with [`component_features`].
 ///
 /// # Errors
 /// As [`component`].
 pub fn component_set() -> Result<CoreSet, String> {
     let mut scripts = component()?;
     for script in &mut scripts {
-        script.flags = Features::default().wasmparser();
+        script.flags = component_features().wasmparser();
         script.name.insert_str(0, "component/");
     }
     Ok(CoreSet { name: "component", about: Vec::new(), inventory: Some((72, 669)), gated: true, scripts })

@@ -1,6 +1,5 @@
 //! The component model's scripts in every mode. `spec-tests/src/lib.rs` says how to read what this prints.
 
-use mini_wasm_runtime::features::Features;
 use mini_wasm_spec_tests::verdict::{Verdict, wanted};
 use mini_wasm_spec_tests::{Mode, gate, suites};
 use mini_wasm_wast::{Options, run};
@@ -8,7 +7,7 @@ use std::path::Path;
 
 fn suite(mode: Mode) {
     let scripts = suites::component().unwrap_or_else(|why| panic!("{why}"));
-    let features = Features::default();
+    let features = suites::component_features();
     let mut verdict = Verdict::default();
     let session = mode.session(features).gate(move |bytes| gate::gate(features, bytes));
     for script in scripts.iter().filter(|script| wanted(&script.name)) {

@@ -37,7 +37,7 @@ pub(super) fn call(
             let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
             let args = lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args, params)
                 .map_err(|error| raise(error, true))?;
-            let out_param = out_param(lifted.spills_result, &mut flat_args)?;
+            let out_param = out_param(lifted.spills_result, cx.ptr_type, &mut flat_args)?;
             Ok(Started { args, out_param, subtask })
         },
         |callee, started, out| lower_flat_values(callee, MAX_FLAT_PARAMS, &started.args, params, None, out),

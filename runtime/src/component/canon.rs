@@ -45,11 +45,15 @@ pub(super) fn spills_result(ty: &FuncType) -> bool {
 }
 
 /// The pointer to where the result of a lowered function goes, after its parameters have been taken.
-pub(super) fn out_param(spills_result: bool, args: &mut CoreValueIter<'_>) -> Result<Option<usize>> {
+pub(super) fn out_param(
+    spills_result: bool,
+    ptr_type: PtrType,
+    args: &mut CoreValueIter<'_>,
+) -> Result<Option<usize>> {
     if !spills_result {
         return Ok(None);
     }
-    args.next_ptr(PtrType::I32).map(Some).map_err(|error| raise(error, false))
+    args.next_ptr(ptr_type).map(Some).map_err(|error| raise(error, false))
 }
 
 /// What lifts and lowers for an instance.
@@ -201,7 +205,7 @@ pub(super) fn canon_lower(store: &mut StoreInner, cx: CanonContext, callee: Func
         FuncItem::Lifted(lifted) => &lifted.ty,
         FuncItem::Host(host) => &host.ty,
     };
-    let core = flatten_functype(PtrType::I32, ty, FlattenContext::Lower);
+    let core = flatten_functype(cx.ptr_type, ty, FlattenContext::Lower);
     let ty = CoreFuncType::new(core_types(core.params.as_slice()), core_types(core.results.as_slice()));
     CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;

@@ -19,6 +19,8 @@ pub(super) struct CanonContext {
     /// The component instance.
     pub(super) instance: u32,
     pub(super) string_encoding: StringEncoding,
+    /// The address type of `memory`.
+    pub(super) ptr_type: PtrType,
     pub(super) memory: Option<Memory>,
     pub(super) realloc: Option<CoreFunc>,
 }
@@ -60,7 +62,7 @@ impl<'a> InstanceGuest<'a> {
     pub(super) fn context(&mut self) -> LiftLowerContext<'_, InstanceGuest<'a>> {
         let opts = Options {
             string_encoding: self.cx.string_encoding,
-            ptr_type: PtrType::I32,
+            ptr_type: self.cx.ptr_type,
             copy_budget: usize::try_from(self.store.limits().copy_bytes_per_call).unwrap_or(usize::MAX),
         };
         LiftLowerContext::new(self, opts)
@@ -104,10 +106,16 @@ impl Guest for InstanceGuest<'_> {
                 "a value needs `realloc`, which the canonical options lack",
             )));
         };
-        let mut slots = [old_ptr, old_size, alignment, new_size].map(|word| u64::from(word as u32));
+        let ptr_type = self.cx.ptr_type;
+        let word = |word: u64| match ptr_type {
+            PtrType::I32 => u64::from(word as u32),
+            PtrType::I64 => word,
+        };
+        let mut slots = [old_ptr, old_size, alignment, new_size].map(|size| word(size as u64));
         leaving(self.store, self.cx.instance, |store| realloc.call_raw(store, &mut slots))
             .map_err(AbiError::guest)?;
-        Ok(slots[0] as u32 as usize)
+        // What is no address of the host is beyond any memory: the caller finds it out of bounds.
+        Ok(usize::try_from(word(slots[0])).unwrap_or(usize::MAX))
     }
 
     fn resource_type(&self, rt: ResourceType) -> ResourceType {

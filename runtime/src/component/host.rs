@@ -66,7 +66,7 @@ impl HostFunc {
         let params = self.ty.param_types();
         let args = lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args, params)
             .map_err(|error| raise(error, false))?;
-        let out_param = out_param(self.spills_result, &mut flat_args)?;
+        let out_param = out_param(self.spills_result, cx.ptr_type, &mut flat_args)?;
         let result = body(store, &self.ty, &args)?;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         let mut out = CoreValueSink::new(slots);
@@ -108,7 +108,7 @@ where
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         let params = P::lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args)
             .map_err(|error| raise(error, false))?;
-        let out_param = out_param(spills_result, &mut flat_args)?;
+        let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
         let result = func(Caller::new(store)?, params)?;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         result

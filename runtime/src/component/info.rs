@@ -26,14 +26,34 @@ pub(crate) struct ComponentInfo {
     pub(crate) imports: Vec<(Arc<str>, ExternType)>,
     /// Exports in order.
     pub(crate) exports: Vec<(Arc<str>, ExternType)>,
-    /// The interfaces that imports say they implement (`implements`), by import name.
-    pub(crate) implements: BTreeMap<Arc<str>, Arc<str>>,
+    /// What imports say of themselves, by name; those that say nothing are not in it.
+    pub(crate) import_attributes: BTreeMap<Arc<str>, NameAttributes>,
+    /// The same of exports.
+    pub(crate) export_attributes: BTreeMap<Arc<str>, NameAttributes>,
     /// Nested components, as the plan numbers them.
     pub(crate) components: Vec<(Arc<ComponentInfo>, Box<[Capture]>)>,
     /// Value types that name resources.
     pub(crate) open_types: OpenTypes,
     /// Names of the resource slots, for messages and printing.
     pub(crate) resource_names: Vec<Option<Arc<str>>>,
+}
+
+impl ComponentInfo {
+    /// The interface that an import says it implements.
+    pub(crate) fn implements(&self, import: &str) -> Option<&Arc<str>> {
+        self.import_attributes.get(import)?.implements.as_ref()
+    }
+}
+
+/// What an import or export says beside its name (Explainer.md "Import and Export Definitions", `attribute`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameAttributes {
+    /// `implements`: the interface that it is an instance of, when it bears a name of its own.
+    pub implements: Option<Arc<str>>,
+    /// `versionsuffix`: the rest of the version, of which the name (or the interface that it implements) has the canonical part.
+    pub version_suffix: Option<Arc<str>>,
+    /// `external-id`: what something outside the component knows it by. Means nothing to the engine.
+    pub external_id: Option<Arc<str>>,
 }
 
 /// Something that a nested component takes from the component around it.

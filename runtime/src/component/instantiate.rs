@@ -7,6 +7,7 @@
 //! Must not know: names of interfaces, types beyond what the plan says of them.
 
 use super::Component;
+use super::abi::PtrType;
 use super::canon::{self, Lifted};
 use super::guest::CanonContext;
 use super::info::*;
@@ -254,7 +255,7 @@ impl Frame {
                     options.post_return.map(|func| at(&self.core_funcs, func).copied()).transpose()?;
                 let lifted = Lifted {
                     index: store.components().funcs.len() as u32,
-                    cx: self.canon_context(options)?,
+                    cx: self.canon_context(store, options)?,
                     callee: *at(&self.core_funcs, *core_func)?,
                     post_return,
                     spills_result: canon::spills_result(&ty),
@@ -266,7 +267,7 @@ impl Frame {
             }
             Def::Lower { func, options } => {
                 let callee = at(&self.funcs, *func)?.clone();
-                let cx = self.canon_context(options)?;
+                let cx = self.canon_context(store, options)?;
                 self.core_funcs.push(canon::canon_lower(store, cx, callee));
             }
             Def::ResourceNew(slot) => {
@@ -285,11 +286,17 @@ impl Frame {
         Ok(())
     }
 
-    fn canon_context(&self, options: &CanonOptions) -> Result<CanonContext> {
+    fn canon_context(&self, store: &StoreInner, options: &CanonOptions) -> Result<CanonContext> {
+        let memory = options.memory.map(|memory| at(&self.core_memories, memory).copied()).transpose()?;
+        let ptr_type = match memory.map(|memory| memory.ty(store)).transpose()? {
+            Some(ty) if ty.memory64 => PtrType::I64,
+            _ => PtrType::I32,
+        };
         Ok(CanonContext {
             instance: self.instance,
             string_encoding: options.string_encoding,
-            memory: options.memory.map(|memory| at(&self.core_memories, memory).copied()).transpose()?,
+            ptr_type,
+            memory,
             realloc: options.realloc.map(|func| at(&self.core_funcs, func).copied()).transpose()?,
         })
     }

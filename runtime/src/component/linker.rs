@@ -160,8 +160,8 @@ impl<T: 'static> Linker<T> {
         let mut matcher = Matcher::new(info);
         let mut args = Items::new();
         for (name, ty) in &info.imports {
-            let found = names::lookup(&self.root, name)
-                .or_else(|| names::lookup(&self.root, info.implements.get(name)?));
+            let found =
+                names::lookup(&self.root, name).or_else(|| names::lookup(&self.root, info.implements(name)?));
             let item = match (found, ty) {
                 (_, ExternType::Type(TypeBound::Value(_) | TypeBound::Other)) => Item::Type,
                 // An instance that only names types needs no definition.

@@ -34,6 +34,7 @@ pub mod types;
 mod tests;
 
 pub use func::{Func, TypedFunc};
+pub use info::NameAttributes;
 pub use instance::{Exports, Instance};
 pub use instantiate::InstancePre;
 pub use linker::{Linker, LinkerInstance};
@@ -132,7 +133,17 @@ impl Component {
 
     /// The interface that an import says it implements, if it does not bear the interface's name.
     pub fn implements(&self, import: &str) -> Option<&str> {
-        self.0.root.implements.get(import).map(|interface| &**interface)
+        self.0.root.implements(import).map(|interface| &**interface)
+    }
+
+    /// What an import says beside its name; `None` when it says nothing or there is no such import.
+    pub fn import_attributes(&self, import: &str) -> Option<&NameAttributes> {
+        self.0.root.import_attributes.get(import)
+    }
+
+    /// What an export says beside its name; `None` when it says nothing or there is no such export.
+    pub fn export_attributes(&self, export: &str) -> Option<&NameAttributes> {
+        self.0.root.export_attributes.get(export)
     }
 
     /// What the component calls a resource in the types of its imports and exports: the name of the first import or export

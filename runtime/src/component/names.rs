@@ -3,7 +3,8 @@
 //!
 //! Exact name first. Else by *track*: `a:b/c@1.2.3` is on track `a:b/c@1`, `a:b/c@0.2.3` on `a:b/c@0.2`; `0.0.x` and
 //! prereleases are on no track and match exactly only. Of several versions on a track the highest wins, also when it is lower
-//! than the wanted one: what it lacks is then a missing function and named as such. Build metadata counts for nothing.
+//! than the wanted one: what it lacks is then a missing function and named as such. Build metadata counts for nothing. A name with
+//! a canonical version (`a:b/c@1`, `a:b/c@0.2`; the rest of its version is an attribute) names the track.
 //!
 //! Must not know: what the names lead to.
 
@@ -20,13 +21,23 @@ fn split(name: &str) -> Option<(&str, &str)> {
     name.split_once('@')
 }
 
-/// The version of a name that has a track: a whole semantic version, no prerelease, not `0.0.x`.
+/// The version of a name that has a track: a whole semantic version, no prerelease, not `0.0.x`; or a canonical version, which is
+/// the track itself and, as a version, the lowest on it.
 fn version(text: &str) -> Option<Version> {
+    // `u64::from_str` takes a sign, versions do not.
+    let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => text.parse::<u64>().ok(),
+        false => None,
+    };
+    match text.split_once('.') {
+        None => return number(text).filter(|major| *major > 0).map(|major| (major, 0, 0)),
+        Some(("0", minor)) if !minor.contains('.') => {
+            return number(minor).filter(|minor| *minor > 0).map(|minor| (0, minor, 0));
+        }
+        Some(_) => {}
+    }
     let release = text.split_once('+').map_or(text, |(release, _build)| release);
-    let mut numbers = release.splitn(3, '.').map(|number| {
-        // `u64::from_str` takes a sign, semantic versions do not.
-        number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u64>().ok()).flatten()
-    });
+    let mut numbers = release.splitn(3, '.').map(number);
     match (numbers.next()??, numbers.next()??, numbers.next()??) {
         (0, 0, _) => None,
         version => Some(version),
@@ -135,10 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn a_canonical_version_is_a_track_in_either_place() {
+        assert_eq!(find(&["a:b/c@1.2.3", "a:b/c@2.0.0"], "a:b/c@1").as_deref(), Some("a:b/c@1.2.3"));
+        assert_eq!(find(&["a:b/c@0.2.3", "a:b/c@0.3.9"], "a:b/c@0.2").as_deref(), Some("a:b/c@0.2.3"));
+        assert_eq!(find(&["a:b/c@1"], "a:b/c@1.2.3").as_deref(), Some("a:b/c@1"));
+        assert_eq!(find(&["a:b/c@1", "a:b/c@1.0.1"], "a:b/c@1.2.3").as_deref(), Some("a:b/c@1.0.1"));
+        assert_eq!(find(&["a:b/c@0.2"], "a:b/c@0.3.0"), None);
+        assert_eq!(find(&["a:b/c@1"], "a:b/c@2"), None);
+    }
+
+    #[test]
     fn what_is_no_semantic_version_has_no_track() {
         for name in [
-            "a:b/c@1",
             "a:b/c@1.2",
+            "a:b/c@0.0",
+            "a:b/c@0",
             "a:b/c@+1.2.3",
             "a:b/c@1.2.x",
             "a:b/c@",

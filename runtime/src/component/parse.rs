@@ -22,9 +22,9 @@ use core::ops::Range;
 use wasmparser::component_types::ComponentAnyTypeId;
 use wasmparser::types::TypesRef;
 use wasmparser::{
-    BinaryReaderError, CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind,
-    ComponentInstance, ComponentOuterAliasKind, ComponentType, Encoding, ExternalKind, Instance, Parser,
-    Payload, ValidPayload, Validator,
+    BinaryReaderError, CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternName,
+    ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentType, Encoding, ExternalKind,
+    Instance, Parser, Payload, ValidPayload, Validator,
 };
 
 /// What a component's binary holds: the root component, and where its core modules lie in the file.
@@ -278,7 +278,11 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
             for ty in section {
                 let ty = ty?;
                 let slot = frame.new_type(types);
-                if let (ComponentType::Resource { dtor, .. }, Some(slot)) = (ty, slot) {
+                if let (ComponentType::Resource { dtor, rep }, Some(slot)) = (ty, slot) {
+                    if rep != wasmparser::ValType::I32 {
+                        // How a borrow of it, an i32, reaches the component that defines it the specification leaves open.
+                        return Err(unsupported("a resource that an i64 represents"));
+                    }
                     frame.bound.insert(slot);
                     frame.info.plan.push(Def::Resource { slot, dtor });
                 }
@@ -295,8 +299,8 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
                 let import = import?;
                 let name: Arc<str> = import.name.name.into();
                 let sort = frame.new_sort(types, import.ty.kind(), &name)?;
-                if let Some(interface) = import.name.implements {
-                    frame.info.implements.insert(name.clone(), interface.into());
+                if let Some(attributes) = attributes(&import.name) {
+                    frame.info.import_attributes.insert(name.clone(), attributes);
                 }
                 let item = types.component_item_for_import(&name).ok_or_else(|| {
                     Error::invalid(format!("crash: the validator does not know import `{name}`"))
@@ -310,6 +314,9 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
             for export in section {
                 let export = export?;
                 let name: Arc<str> = export.name.name.into();
+                if let Some(attributes) = attributes(&export.name) {
+                    frame.info.export_attributes.insert(name.clone(), attributes);
+                }
                 let item = frame.item(types, export.kind, export.index)?;
                 let sort = frame.new_sort(types, export.kind, &name)?;
                 let entity = types.component_item_for_export(&name).ok_or_else(|| {
@@ -325,6 +332,16 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
         _ => {}
     }
     Ok(())
+}
+
+fn attributes(name: &ComponentExternName<'_>) -> Option<NameAttributes> {
+    let ComponentExternName { name: _, implements, version_suffix, external_id } = *name;
+    let attributes = NameAttributes {
+        implements: implements.map(Arc::from),
+        version_suffix: version_suffix.map(Arc::from),
+        external_id: external_id.map(Arc::from),
+    };
+    (attributes != NameAttributes::default()).then_some(attributes)
 }
 
 fn core_sort(kind: ExternalKind) -> Result<CoreSort> {

@@ -2,6 +2,7 @@
 
 mod canon;
 mod exceptions;
+mod gates;
 mod hostile;
 mod linking;
 mod resources;

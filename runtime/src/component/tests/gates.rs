@@ -1,0 +1,201 @@
+//! What stands behind gates: lists of a fixed length, values in 64-bit memories, nested and canonical names, attributes of names.
+
+use super::super::abi::Val;
+use super::super::{Component, Linker};
+use super::trap_of;
+use crate::features::Features;
+use crate::{Config, Engine, Store};
+
+fn engine() -> Engine {
+    let mut features = Features::default();
+    for (name, _, _) in Features::LIST {
+        if name.starts_with("component-") {
+            features.set(name, true);
+        }
+    }
+    Engine::new(Config { features, ..Config::default() })
+}
+
+fn call(wat: &str, name: &str, args: &[Val]) -> crate::Result<Option<Val>> {
+    let engine = engine();
+    let component = Component::new(&engine, wat::parse_str(wat).expect("the test's text parses"))?;
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component)?;
+    instance.func(&mut store, name).expect("it is exported").call(&mut store, args)
+}
+
+/// A component that gives back what it is given, and lies in a 64-bit memory; in front of it another one with a 32-bit memory, so that
+/// values cross between memories of both kinds.
+const WIDE: &str = r#"(component
+    (component $inner
+        (core module $libc
+            (memory (export "memory") i64 2)
+            (global $next (mut i64) (i64.const 4096))
+            (func (export "realloc") (param $old i64) (param $old-size i64) (param $align i64) (param $new-size i64) (result i64)
+                (local $at i64)
+                (local.set $at
+                    (i64.and
+                        (i64.add (global.get $next) (i64.sub (local.get $align) (i64.const 1)))
+                        (i64.xor (i64.sub (local.get $align) (i64.const 1)) (i64.const -1))))
+                (global.set $next (i64.add (local.get $at) (local.get $new-size)))
+                (memory.copy (local.get $at) (local.get $old) (local.get $old-size))
+                (local.get $at)))
+        (core instance $libc (instantiate $libc))
+        (core module $m
+            (import "libc" "memory" (memory i64 1))
+            (func (export "echo") (param $at i64) (param $len i64) (result i64)
+                (i64.store (i64.const 64) (local.get $at))
+                (i64.store (i64.const 72) (local.get $len))
+                (i64.const 64))
+            (func (export "wrong") (param i64 i64) (result i64)
+                ;; A string beyond 4 GiB.
+                (i64.store (i64.const 64) (i64.const 0x1_0000_0000))
+                (i64.store (i64.const 72) (i64.const 1))
+                (i64.const 64))
+            (func (export "far") (param i64 i64) (result i64) (i64.const 0x1_0000_0040)))
+        (core instance $i (instantiate $m (with "libc" (instance $libc))))
+        (func (export "echo") (param "s" string) (result string)
+            (canon lift (core func $i "echo") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (func (export "wrong") (param "s" string) (result string)
+            (canon lift (core func $i "wrong") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (func (export "far") (param "s" string) (result string)
+            (canon lift (core func $i "far") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (func (export "numbers") (param "l" (list u16)) (result (list u16))
+            (canon lift (core func $i "echo") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc")))))
+    (instance $inner (instantiate $inner))
+    (component $outer
+        (import "echo" (func $echo (param "s" string) (result string)))
+        (core module $libc
+            (memory (export "memory") 2)
+            (global $next (mut i32) (i32.const 4096))
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                (global.set $next (i32.add (global.get $next) (i32.const 64)))
+                (memory.copy (global.get $next) (local.get 0) (local.get 1))
+                (global.get $next)))
+        (core instance $libc (instantiate $libc))
+        (core func $lower (canon lower (func $echo) string-encoding=utf16
+            (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (core module $m
+            (import "" "echo" (func $echo (param i32 i32 i32)))
+            (func (export "echo") (param i32 i32) (result i32)
+                (call $echo (local.get 0) (local.get 1) (i32.const 128))
+                (i32.const 128)))
+        (core instance $i (instantiate $m (with "" (instance (export "echo" (func $lower))))))
+        (func (export "echo") (param "s" string) (result string)
+            (canon lift (core func $i "echo") string-encoding=utf16
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc")))))
+    (instance $outer (instantiate $outer (with "echo" (func $inner "echo"))))
+    (export "echo" (func $inner "echo"))
+    (export "between" (func $outer "echo"))
+    (export "numbers" (func $inner "numbers"))
+    (export "far" (func $inner "far"))
+    (export "wrong" (func $inner "wrong")))"#;
+
+#[test]
+fn values_lie_in_64_bit_memories_and_cross_between_them_and_32_bit_ones() {
+    for name in ["echo", "between"] {
+        let back = call(WIDE, name, &[Val::from("gr\u{fc}n")]).unwrap();
+        assert_eq!(back, Some(Val::from("gr\u{fc}n")), "{name}");
+    }
+    let numbers = Val::List(vec![1u16, 65535].into());
+    assert_eq!(call(WIDE, "numbers", core::slice::from_ref(&numbers)).unwrap(), Some(numbers));
+}
+
+#[test]
+fn what_lies_beyond_4_gib_is_not_taken_for_what_lies_below() {
+    for name in ["wrong", "far"] {
+        let trap = trap_of(call(WIDE, name, &[Val::from("s")]));
+        assert!(trap.contains("out of bounds"), "{trap}");
+    }
+}
+
+#[test]
+fn lists_of_a_fixed_length_are_flat_or_in_memory() {
+    let wat = r#"(component
+        (core module $m
+            (memory (export "memory") 1)
+            (func (export "sum") (param i32 i32 i32) (result i32)
+                (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2))))
+            (func (export "twice") (param i32 i32 i32) (result i32)
+                (i32.store16 (i32.const 16) (local.get 0))
+                (i32.store16 (i32.const 18) (local.get 1))
+                (i32.store16 (i32.const 20) (local.get 2))
+                (i32.const 16)))
+        (core instance $i (instantiate $m))
+        (func (export "sum") (param "l" (list u32 3)) (result u32) (canon lift (core func $i "sum")))
+        (func (export "same") (param "l" (list u16 3)) (result (list u16 3))
+            (canon lift (core func $i "twice") (memory (core memory $i "memory")))))"#;
+    let list = |a: u16, b: u16, c: u16| Val::List(vec![a, b, c].into());
+    let numbers = Val::List(vec![1u32, 2, 39].into());
+    assert_eq!(call(wat, "sum", &[numbers]).unwrap(), Some(Val::U32(42)));
+    assert_eq!(call(wat, "same", &[list(1, 2, 65535)]).unwrap(), Some(list(1, 2, 65535)));
+    let short = call(wat, "sum", &[Val::List(vec![1u32].into())]).unwrap_err();
+    assert_eq!(short.kind(), crate::ErrorKind::Usage, "{short}");
+}
+
+#[test]
+fn a_canonical_name_links_to_any_version_on_its_track_and_keeps_its_attributes() {
+    let engine = engine();
+    let wat = r#"(component
+        (import "my:pkg/math@1" (version-suffix ".4.0") (external-id "m-1")
+            (instance $math (export "answer" (func (result u32)))))
+        (import "other" (implements "my:pkg/more@0.2") (version-suffix ".9") (instance $more (export "answer" (func (result u32)))))
+        (core func $a (canon lower (func $math "answer")))
+        (core func $b (canon lower (func $more "answer")))
+        (core module $m
+            (import "" "a" (func $a (result i32)))
+            (import "" "b" (func $b (result i32)))
+            (func (export "answer") (result i32) (i32.add (call $a) (call $b))))
+        (core instance $i (instantiate $m (with "" (instance (export "a" (func $a)) (export "b" (func $b))))))
+        (func $answer (result u32) (canon lift (core func $i "answer")))
+        (instance $out (export "answer" (func $answer)))
+        (export "my:pkg/out@2" (version-suffix ".1.0") (instance $out)))"#;
+    let component = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+    let attributes = component.import_attributes("my:pkg/math@1").unwrap();
+    assert_eq!(attributes.version_suffix.as_deref(), Some(".4.0"));
+    assert_eq!(attributes.external_id.as_deref(), Some("m-1"));
+    assert_eq!(component.implements("other"), Some("my:pkg/more@0.2"));
+    assert_eq!(component.export_attributes("my:pkg/out@2").unwrap().version_suffix.as_deref(), Some(".1.0"));
+    let mut linker = Linker::<()>::new(&engine);
+    linker.instance("my:pkg/math@1.2.3").unwrap().func_wrap("answer", |_, ()| Ok(40u32)).unwrap();
+    linker.instance("my:pkg/more@0.2.30").unwrap().func_wrap("answer", |_, ()| Ok(2u32)).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    // From outside the export is found by a version of its track as well.
+    let answer = instance.typed_of::<(), u32>(&mut store, "my:pkg/out@2.1.0", "answer").unwrap();
+    assert_eq!(answer.call(&mut store, ()).unwrap(), 42);
+    // Another track is another interface.
+    let mut linker = Linker::<()>::new(&engine);
+    linker.instance("my:pkg/math@2.0.0").unwrap().func_wrap("answer", |_, ()| Ok(40u32)).unwrap();
+    let error = linker.instantiate_pre(&component).unwrap_err().to_string();
+    assert!(error.contains("my:pkg/math@1") && error.contains("my:pkg/math@2.0.0"), "{error}");
+}
+
+#[test]
+fn nested_names_link_as_they_stand() {
+    let engine = engine();
+    let wat = r#"(component
+        (import "a:b:c/d/e@1.0.0" (instance $i (export "f" (func (result u32)))))
+        (export "f" (func $i "f")))"#;
+    let component = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap();
+    let mut linker = Linker::<()>::new(&engine);
+    linker.instance("a:b:c/d/e@1.3.0").unwrap().func_new("f", |_, _, _| Ok(Some(Val::U32(7)))).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let f = instance.func(&mut store, "f").unwrap();
+    assert_eq!(f.call(&mut store, &[]).unwrap(), Some(Val::U32(7)));
+}
+
+#[test]
+fn gates_are_shut_unless_they_are_opened() {
+    let wats = [
+        (r#"(component (type (list u8 4)))"#, "ixed-length"),
+        (r#"(component (import "a:b:c/d" (func)))"#, "expected `/`"),
+        (r#"(component (type (resource (rep i64))))"#, "cm64"),
+    ];
+    let engine = Engine::new(Config::default());
+    for (wat, says) in wats {
+        let error = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
