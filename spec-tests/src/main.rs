@@ -18,11 +18,14 @@ diff       random modules do the same in every engine
     --time SECONDS   ends after that (60)
     --count N        ends after so many modules
     --seed N         decides everything (1)
-    --source NAME    smith, typed or both (both)
+    --source NAME    smith, typed, drill or all (all)
     --without NAME   without this feature of the engine (may be repeated)
     --differences N  ends after so many differences (1)
     --folder PATH    where differences are kept (spec-tests/found)
-    --counted N      one module in N is counted operator by operator (8)
+    --counted N      drills and one other module in N are counted operator by operator (8); 0: none
+    --jobs N         processes (as many as there are processors)
+    --job K/N        only what process K of N does
+    --shared PATH    where it tells the others how it ended
 
 malformed  mutations of valid modules, components and artifacts
     --count N        inputs (100000)
@@ -66,9 +69,23 @@ fn command(args: &[String]) -> Result<bool, String> {
                 "differences",
                 "folder",
                 "counted",
+                "jobs",
+                "job",
+                "shared",
             ])?;
+            let counted = options.number("counted", 8)?;
+            let processors = std::thread::available_parallelism().map_or(1, |number| number.get() as u64);
+            let jobs = options.number("jobs", processors)?;
+            if jobs > 1 && options.one("job").is_none() {
+                let statistics = diff::jobs::run(jobs, args, counted)?;
+                println!("{statistics}");
+                return Ok(statistics.differences == 0);
+            }
+            let share = options.one("job").unwrap_or("0/1").split_once('/');
+            let share = share.and_then(|(job, jobs)| Some((job.parse().ok()?, jobs.parse().ok()?)));
+            let shared = options.one("shared").map(PathBuf::from);
             let without: Vec<String> = options.all("without").map(str::to_owned).collect();
-            let source = options.one("source").unwrap_or("both");
+            let source = options.one("source").unwrap_or("all");
             let folder = options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from);
             let request = diff::Request {
                 time: Duration::from_secs(options.number("time", 60)?),
@@ -78,10 +95,16 @@ fn command(args: &[String]) -> Result<bool, String> {
                 features: diff::features(&without),
                 differences: options.number("differences", 1)?,
                 folder: Some(folder),
-                counted: options.number("counted", 8)?,
+                counted,
+                share: share.ok_or("--job wants K/N")?,
+                stop: shared.as_ref().map(|folder| diff::jobs::stop(folder)),
             };
             let statistics = on_a_large_stack(move || diff::run(&request));
-            println!("{statistics}");
+            match shared {
+                Some(folder) => diff::jobs::write(&folder, share.unwrap_or_default().0, &statistics)
+                    .map_err(|error| error.to_string())?,
+                None => println!("{statistics}"),
+            }
             Ok(statistics.differences == 0)
         }
         "malformed" => {

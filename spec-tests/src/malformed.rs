@@ -172,7 +172,8 @@ impl Pool {
         let mut modules = Vec::new();
         while modules.len() < POOL {
             let source = if random.one_in(2) { Source::Typed } else { Source::Smith };
-            modules.extend(source.module(random.bits(), features).filter(|module| module.len() < 20_000));
+            modules
+                .extend(source.module(random.bits(), features, None).filter(|module| module.len() < 20_000));
         }
         let texts = COMPONENTS.iter().map(|text| wat::parse_str(text).expect("text of a component"));
         let mut components: Vec<Vec<u8>> = texts.collect();

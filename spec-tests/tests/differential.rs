@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn every_mode_does_what_the_interpreter_does_with_modules_of_wasm_smith(seed in any::<u64>()) {
-        let Some(binary) = Source::Smith.module(seed, features(&[])) else { return Ok(()) };
+        let Some(binary) = Source::Smith.module(seed, features(&[]), None) else { return Ok(()) };
         if let Some((way, difference)) = disagreement(features(&[]), &binary, Plan::new(seed), &Way::all()) {
             return Err(TestCaseError::fail(format!("seed {seed:#x}, {way:?}: {difference}")));
         }

@@ -27,6 +27,22 @@ impl Counts {
     pub fn of(&self, op: Op) -> (u64, u64) {
         self.0[op as usize]
     }
+
+    /// So many operators that were executed least, in the engine that executed them less often.
+    pub fn rarest(&self, count: usize) -> Vec<Op> {
+        let mut ops = Op::ALL.to_vec();
+        ops.sort_by_key(|&op| self.of(op).0.min(self.of(op).1));
+        ops.truncate(count);
+        ops
+    }
+
+    /// Adds to the counts of the operator with this place in the table.
+    pub(super) fn add(&mut self, place: usize, interpreted: u64, native: u64) {
+        if let Some(count) = self.0.get_mut(place) {
+            count.0 += interpreted;
+            count.1 += native;
+        }
+    }
 }
 
 impl std::ops::AddAssign for Counts {
@@ -120,13 +136,20 @@ fn rewrite_body(
     let mut begins = true;
     for place in offsets.windows(2) {
         let op = Op::of(&operators.read().ok()?)?;
-        if begins {
+        // What comes before a handler or an alternative leaves the block: these are executed when what is behind them is.
+        let entered = matches!(op, Op::Else | Op::Catch | Op::CatchAll);
+        if entered {
+            written.extend(&body[place[0]..place[1]]);
+        }
+        if begins || entered {
             counter(&mut written, stretches.len() * 8, memory);
             stretches.push(Stretch { function, ops: Vec::new() });
         }
         stretches.last_mut()?.ops.push(op);
-        written.extend(&body[place[0]..place[1]]);
-        begins = !goes_on(op);
+        if !entered {
+            written.extend(&body[place[0]..place[1]]);
+        }
+        begins = !goes_on(op) && !entered;
     }
     Some(written)
 }
@@ -168,7 +191,8 @@ mod tests {
                 (loop $again
                     (local.set 0 (i32.add (local.get 0) (i32.const 1)))
                     (br_if $again (i32.lt_u (local.get 0) (i32.const 10))))
-                (if (i32.eqz (local.get 0)) (then (drop (i32.clz (i32.const 1)))))
+                (if (i32.eqz (local.get 0)) (then (drop (i32.clz (i32.const 1)))) (else (drop (i32.ctz (i32.const 1)))))
+                (if (local.get 0) (then (drop (i32.const 1))) (else (drop (i32.const 2))))
                 (i32.load (i32.const -1))
                 i32.popcnt))"#;
         let binary = wat::parse_str(text).unwrap();
@@ -179,6 +203,11 @@ mod tests {
         assert_eq!(counts.of(Op::I32LtU), (10, 10));
         assert_eq!(counts.of(Op::I32Load), (1, 1));
         assert_eq!(counts.of(Op::I32Clz), (0, 0), "the branch that is not taken");
+        assert_eq!(
+            (counts.of(Op::I32Ctz), counts.of(Op::Else)),
+            ((1, 1), (1, 1)),
+            "the alternative that is taken"
+        );
         assert_eq!(counts.of(Op::I32Popcnt), (0, 0), "behind the trap");
     }
 }

@@ -1,7 +1,7 @@
 //! The differential fuzzer: random modules do the same in every engine and with every way to translate them.
 //!
-//! Modules come from two sources ([`source`]): `wasm-smith`, which knows the binary format, and the typed generator
-//! ([`crate::program`]), whose programs run far. Each is run interpreted, and held against that: interpreted with some of the
+//! Modules come from three sources ([`source`]): `wasm-smith`, which knows the binary format, the typed generator
+//! ([`crate::program`]), whose programs run far, and its drills, which execute the operators that were executed least so far. Each is run interpreted, and held against that: interpreted with some of the
 //! translator's liberties taken away, compiled, compiled without guard pages, compiled with a heap that is collected at every
 //! allocation, and reloaded from an artifact. What is compared
 //! stands in [`crate::observe`]. Fuel bounds every run and a store's limits its memory, so no run hangs and none differs because
@@ -12,6 +12,7 @@
 
 pub mod coverage;
 pub mod found;
+pub mod jobs;
 pub mod reduce;
 pub mod source;
 mod statistics;
@@ -139,14 +140,22 @@ pub struct Request {
     pub folder: Option<PathBuf>,
     /// One module in so many is run once more to count its operators.
     pub counted: u64,
+    /// Which of how many processes this is: it takes every so many-th module ([`jobs`]).
+    pub share: (u64, u64),
+    /// Ends the run as soon as this file exists.
+    pub stop: Option<PathBuf>,
 }
 
 /// Runs the differential fuzzer.
 pub fn run(request: &Request) -> Statistics {
     let started = Instant::now();
     let mut statistics = Statistics::new(request.counted);
-    for number in 0..request.count {
-        if started.elapsed() >= request.time || statistics.differences >= request.differences {
+    let (first, of) = request.share;
+    for number in (first..request.count).step_by(of.max(1) as usize) {
+        if started.elapsed() >= request.time
+            || statistics.differences >= request.differences
+            || request.stop.as_ref().is_some_and(|stop| stop.exists())
+        {
             break;
         }
         let seed = crate::random::Random::new(request.seed ^ number.rotate_left(32)).bits();
@@ -155,12 +164,14 @@ pub fn run(request: &Request) -> Statistics {
             // A fault that ends the process leaves this behind.
             let note = format!("{source:?} {seed:#x}\n");
             let _ = std::fs::create_dir_all(folder)
-                .and_then(|()| std::fs::write(folder.join("last-module.txt"), note));
+                .and_then(|()| std::fs::write(folder.join(format!("last-module-{first}.txt")), note));
         }
-        let Some(binary) = source.module(seed, request.features) else { continue };
+        let executed = (request.counted > 0).then_some(&statistics.operators);
+        let Some(binary) = source.module(seed, request.features, executed) else { continue };
         one(request, &mut statistics, source, seed, &binary, started);
     }
     statistics.time = started.elapsed();
+    statistics.processor = jobs::processor_time();
     statistics
 }
 
@@ -196,7 +207,7 @@ fn one(
     };
     let Some((way, what)) = found else {
         if let Ok(Ok(calls)) = &expected
-            && statistics.is_counted(seed)
+            && statistics.is_counted(source, seed)
         {
             statistics.count(coverage::count(features, binary, plan, calls));
         }

@@ -1,9 +1,11 @@
 //! Where random modules come from.
 
+use super::coverage::Counts;
 use crate::program::{Abilities, Choices, Program};
 use crate::random::Random;
 use arbitrary::Unstructured;
 use mini_wasm_runtime::features::Features;
+use mini_wasm_runtime::ops::Op;
 
 /// A maker of modules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +14,8 @@ pub enum Source {
     Smith,
     /// The typed generator, whose programs run far.
     Typed,
+    /// The typed generator's drills: what is seldom executed otherwise.
+    Drill,
 }
 
 impl Source {
@@ -20,22 +24,33 @@ impl Source {
         match name {
             "smith" => Some(vec![Source::Smith]),
             "typed" => Some(vec![Source::Typed]),
-            "both" => Some(vec![Source::Typed, Source::Smith]),
+            "drill" => Some(vec![Source::Drill]),
+            "all" => Some(vec![Source::Typed, Source::Drill, Source::Smith]),
             _ => None,
         }
     }
 
-    /// The module of a seed; `None` when the source makes none of it.
-    pub fn module(self, seed: u64, features: Features) -> Option<Vec<u8>> {
+    /// The module of a seed; `None` when the source makes none of it. Drills execute some of the operators that were `executed`
+    /// least so far, if that is known, and some others.
+    pub fn module(self, seed: u64, features: Features, executed: Option<&Counts>) -> Option<Vec<u8>> {
         let mut random = Random::new(seed);
+        let binary = |program: Program| {
+            wat::parse_str(&program.text).unwrap_or_else(|error| panic!("{error}\n{}", program.text))
+        };
         match self {
             Source::Typed => {
                 let length = 200 + random.below(2000);
                 let bytes = random.bytes(length);
-                let program = Program::grow_with(&mut Choices::new(&bytes), Abilities::of(features));
-                Some(
-                    wat::parse_str(&program.text).unwrap_or_else(|error| panic!("{error}\n{}", program.text)),
-                )
+                Some(binary(Program::grow_with(&mut Choices::new(&bytes), Abilities::of(features))))
+            }
+            Source::Drill => {
+                let bytes = random.bytes(1500);
+                let mut wanted: Vec<Op> = (0..4).map(|_| Op::ALL[random.below(Op::ALL.len())]).collect();
+                if let Some(executed) = executed {
+                    let rarest = executed.rarest(40);
+                    wanted.extend((0..4).map(|_| rarest[random.below(rarest.len())]));
+                }
+                Some(binary(Program::drill(&mut Choices::new(&bytes), Abilities::of(features), &wanted)))
             }
             Source::Smith => {
                 let length = 500 + random.below(6000);

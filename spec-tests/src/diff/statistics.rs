@@ -1,11 +1,12 @@
 //! What a run of the differential fuzzer reached.
 
+use super::Source;
 use super::coverage::Counts;
 use crate::observe::Observed;
 use mini_wasm_runtime::ops::Op;
 use mini_wasm_runtime::{ErrorKind, Trap};
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// Counts of a run.
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct Statistics {
     /// How long it took.
     pub time: Duration,
+    /// Time of the processors, the compiler's threads included.
+    pub processor: Duration,
     /// Modules that a source made.
     pub made: u64,
     /// Modules that were instantiated.
@@ -31,7 +34,7 @@ pub struct Statistics {
     pub differences: u64,
     refused: BTreeMap<String, u64>,
     traps: BTreeMap<String, u64>,
-    operators: Counts,
+    pub(super) operators: Counts,
     every: u64,
 }
 
@@ -41,8 +44,79 @@ impl Statistics {
     }
 
     /// Is the module of this seed one of those whose operators are counted? The sources take turns, so its number would not do.
-    pub(super) fn is_counted(&self, seed: u64) -> bool {
-        self.every > 0 && (seed >> 16).is_multiple_of(self.every)
+    /// Drills are for that, so all of them are.
+    pub(super) fn is_counted(&self, source: Source, seed: u64) -> bool {
+        self.every > 0 && (source == Source::Drill || (seed >> 16).is_multiple_of(self.every))
+    }
+
+    /// As lines, for another process.
+    pub(super) fn lines(&self) -> String {
+        let mut text = format!("{} {} time\n", self.time.as_micros(), self.processor.as_micros());
+        let numbers = self.numbers();
+        let _ = writeln!(text, "{} numbers", numbers.map(|number| number.to_string()).join(" "));
+        for (word, list) in [("refused", &self.refused), ("trap", &self.traps)] {
+            for (kind, count) in list {
+                let _ = writeln!(text, "{count} {word} {kind}");
+            }
+        }
+        for &op in Op::ALL {
+            let (interpreted, native) = self.operators.of(op);
+            let _ = writeln!(text, "{} {interpreted} {native} op", op as usize);
+        }
+        text
+    }
+
+    /// Adds what another process wrote down; `None` when that cannot be read.
+    pub(super) fn add(&mut self, lines: &str) -> Option<()> {
+        for line in lines.lines() {
+            let mut words = line.split(' ');
+            let mut numbers = Vec::new();
+            let word = loop {
+                let word = words.next()?;
+                match word.parse::<u64>() {
+                    Ok(number) => numbers.push(number),
+                    Err(_) => break word,
+                }
+            };
+            let kind = || words.collect::<Vec<&str>>().join(" ");
+            match (word, numbers.as_slice()) {
+                ("time", &[time, processor]) => {
+                    self.time = self.time.max(Duration::from_micros(time));
+                    self.processor += Duration::from_micros(processor);
+                }
+                ("numbers", numbers) if numbers.len() == self.numbers().len() => {
+                    for (sum, number) in self.numbers_mut().into_iter().zip(numbers) {
+                        *sum += number;
+                    }
+                }
+                ("refused", &[count]) => *self.refused.entry(kind()).or_default() += count,
+                ("trap", &[count]) => *self.traps.entry(kind()).or_default() += count,
+                ("op", &[place, interpreted, native]) => {
+                    self.operators.add(usize::try_from(place).ok()?, interpreted, native);
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+
+    fn numbers(&self) -> [u64; 8] {
+        let Statistics { made, instantiated, executed, runs, calls, returned, .. } = *self;
+        [made, instantiated, executed, runs, calls, returned, self.counted_modules, self.differences]
+    }
+
+    fn numbers_mut(&mut self) -> [&mut u64; 8] {
+        let Statistics { made, instantiated, executed, runs, calls, returned, .. } = self;
+        [
+            made,
+            instantiated,
+            executed,
+            runs,
+            calls,
+            returned,
+            &mut self.counted_modules,
+            &mut self.differences,
+        ]
     }
 
     pub(super) fn note(&mut self, observed: &Observed) {
@@ -93,9 +167,10 @@ impl fmt::Display for Statistics {
         let seconds = self.time.as_secs_f64();
         writeln!(
             f,
-            "{} modules in {seconds:.1} s ({:.1} each second)",
+            "{} modules in {seconds:.1} s ({:.1} each second), {:.1} s of processor time",
             self.made,
-            self.made as f64 / seconds
+            self.made as f64 / seconds,
+            self.processor.as_secs_f64()
         )?;
         writeln!(
             f,
@@ -120,7 +195,7 @@ impl fmt::Display for Statistics {
         });
         writeln!(
             f,
-            "operators executed, counted in one module of {}, {} modules: {} interpreted, {} native",
+            "operators executed, counted in all drills and one other module of {}, {} modules: {} interpreted, {} native",
             self.every, self.counted_modules, total.0, total.1
         )?;
         let rare: Vec<String> = Op::ALL
@@ -136,8 +211,18 @@ impl fmt::Display for Statistics {
             "{} of {} operators of the table at least 1000 times in each engine; fewer (interpreted/native): {}",
             Op::ALL.len() - rare.len(),
             Op::ALL.len(),
-            rare.join(", ")
+            if rare.is_empty() { "none".to_owned() } else { rare.join(", ") }
         )?;
+        let least: Vec<String> = self
+            .operators
+            .rarest(12)
+            .into_iter()
+            .map(|op| {
+                let (interpreted, native) = self.operators.of(op);
+                format!("{} {interpreted}/{native}", op.mnemonic())
+            })
+            .collect();
+        writeln!(f, "executed least (interpreted/native): {}", least.join(", "))?;
         write!(f, "{} differences", self.differences)
     }
 }

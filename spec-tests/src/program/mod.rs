@@ -20,12 +20,14 @@
 //! | `body.rs` | a function body: operands, locals, blocks, branches, calls |
 //! | `bulk.rs` | whole memories, tables, segments |
 //! | `exceptions.rs` | throwing and catching, in both generations |
+//! | `drill.rs`, `drill/` | programs that execute given operators often |
 //! | `heap.rs` | structures, arrays, casts, function references |
 
 mod body;
 mod bulk;
 mod choices;
 mod constant;
+mod drill;
 mod exceptions;
 mod heap;
 mod rows;
@@ -88,6 +90,9 @@ pub struct Abilities {
     pub gc: bool,
     pub memory64: bool,
     pub threads: bool,
+    pub page_sizes: bool,
+    pub switching: bool,
+    pub descriptors: bool,
 }
 
 impl Abilities {
@@ -107,6 +112,11 @@ impl Abilities {
             gc: on("gc", "struct.new") && on("function-references", "call_ref"),
             memory64: on("memory64", "memory.size"),
             threads: on("threads", "i32.atomic.load"),
+            page_sizes: on("custom-page-sizes", "memory.size"),
+            switching: on("stack-switching", "cont.new")
+                && on("exceptions", "try_table")
+                && on("function-references", "call_ref"),
+            descriptors: on("custom-descriptors", "struct.new_desc") && on("gc", "struct.new"),
         }
     }
 }
@@ -310,6 +320,9 @@ mod tests {
             gc: true,
             memory64: true,
             threads: true,
+            page_sizes: true,
+            switching: true,
+            descriptors: true,
         };
         let seen = words(all, 150);
         for name in ["struct.get_u", "array.init_data", "br_on_cast_fail", "call_ref", "delegate"] {
