@@ -18,6 +18,7 @@
 //! | [`flatten`] | Flattening | [`flatten_functype`](flatten::flatten_functype), [`CoreType`](flatten::CoreType) |
 //! | [`lift`] | Flat Lifting, Lifting and Lowering Values | core values to `Val`: [`lift_flat_values`] |
 //! | [`lower`] | Flat Lowering, Lifting and Lowering Values | `Val` to core values: [`lower_flat_values`] |
+//! | [`plan`] | both, fused | a call between two components as a flat list of steps, and what runs it |
 //! | [`typed`] | | the same for Rust types: [`ComponentType`], [`Lift`], [`Lower`], [`record!`] and its like |
 //!
 //! An embedder implements [`Guest`] for a component instance, makes a [`LiftLowerContext`] per call and direction, and
@@ -82,6 +83,7 @@ pub mod layout;
 pub mod lift;
 pub mod load;
 pub mod lower;
+pub mod plan;
 pub mod store;
 pub mod string;
 pub mod typed;

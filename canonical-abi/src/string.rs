@@ -8,6 +8,7 @@
 //!
 //! Must not know: types other than strings.
 
+pub(crate) mod between;
 mod transcode;
 
 use crate::context::{Guest, LiftLowerContext, StringEncoding};

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 /// Units (or bytes) that the fast loops take at once.
 const BLOCK: usize = 32;
 
-fn is_surrogate(unit: u16) -> bool {
+pub(super) fn is_surrogate(unit: u16) -> bool {
     unit & 0xf800 == 0xd800
 }
 

@@ -1,0 +1,241 @@
+//! A call between two components as data: what `canon lower` of the caller joined to `canon lift` of the callee does to the
+//! values, as one flat list of steps (CanonicalABI.md "Lifting" and "Lowering", fused).
+//!
+//! A plan is made once, where the function type and the options of both sides are known ([`Plan::new`]), and run at each call
+//! ([`Plan::run`]) without any value of the host's own: slots to slots, memory to memory. Both sides have the same type, so what
+//! goes flat on one side goes flat on the other, in the same slots. What an observer in either component sees is what lifting
+//! everything and then lowering everything gives: the same bytes, the same calls of `realloc` with the same arguments, the same
+//! handles, and a trap where that traps. A trap may come after calls of `realloc` that it would have come before.
+//!
+//! That is only so while neither the source's memory nor its handles change under the destination's `realloc`: the two sides must
+//! be different component instances. (Two instances never share a memory or a table. A component that calls its own lifted
+//! function goes through [`Val`](crate::Val)s.)
+//!
+//! Must not know: stores, how `realloc` is called, who runs.
+
+mod compile;
+mod run;
+mod string;
+
+pub use compile::{MAX_STEPS, TooLarge};
+
+use crate::context::StringEncoding;
+use crate::error::Result;
+use crate::layout::PtrType;
+use crate::types::ResourceType;
+use alloc::vec::Vec;
+
+/// What a plan must know of one side's canonical options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Side {
+    /// How strings lie in memory.
+    pub string_encoding: StringEncoding,
+    /// The address type of the memory.
+    pub ptr_type: PtrType,
+}
+
+/// The two component instances between which values go: from the source, which has lifted them, to the destination, into which
+/// they are lowered. The caller is the source of the parameters and the destination of the result.
+pub trait Sides {
+    /// The source's memory, and the destination's to write. They are different memories; either may have grown or moved after a
+    /// [`Sides::realloc`].
+    fn memories(&mut self) -> (&[u8], &mut [u8]);
+
+    /// Calls the destination's `realloc`, with `may_leave` false while it runs. The result is not to be trusted.
+    fn realloc(
+        &mut self,
+        old_ptr: usize,
+        old_size: usize,
+        alignment: usize,
+        new_size: usize,
+    ) -> Result<usize>;
+
+    /// `bytes` are about to be moved: where the embedder counts them.
+    fn charge(&mut self, bytes: usize) -> Result<()>;
+
+    /// `lift_own` of the source, `lower_own` of the destination.
+    fn transfer_own(&mut self, index: u32, rt: ResourceType) -> Result<u32>;
+
+    /// `lift_borrow` of the source, `lower_borrow` of the destination.
+    fn transfer_borrow(&mut self, index: u32, rt: ResourceType) -> Result<u32>;
+}
+
+/// Parameters or results of one pair of functions.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    steps: Vec<Step>,
+    /// Where the cases of variants begin among the steps.
+    targets: Vec<u32>,
+    resources: Vec<ResourceType>,
+    from: Side,
+    to: Side,
+    /// How deep regions of memory lie in each other.
+    depth: u32,
+    needs: Needs,
+}
+
+/// What running a plan can ask of its sides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Memories.
+    pub memory: bool,
+    /// The destination's `realloc`.
+    pub realloc: bool,
+    /// The handle tables, for `own`.
+    pub own: bool,
+    /// The handle tables and the scopes of both calls, for `borrow`.
+    pub borrow: bool,
+}
+
+/// What a place in the program works on. Slots have the same number on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Slot(u8),
+    /// Offsets from where the source's and the destination's current region begin.
+    Memory {
+        from: u32,
+        to: u32,
+    },
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// A value without parts.
+    Scalar {
+        kind: Scalar,
+        at: At,
+    },
+    /// Bytes of memory that need no look.
+    Bytes {
+        from: u32,
+        to: u32,
+        len: u32,
+    },
+    /// Pointer and length, and what they point at.
+    String {
+        at: At,
+    },
+    /// A discriminant of `size` bytes below `cases`; goes on at `targets[first + discriminant]`.
+    Case {
+        at: At,
+        size: u8,
+        cases: u32,
+        first: u32,
+    },
+    /// Goes on there.
+    Jump(u32),
+    /// Slots that a shorter case leaves unused.
+    Zero {
+        first: u8,
+        end: u8,
+    },
+    /// Pointer and length; the elements, all at once, of `size` bytes each.
+    Whole {
+        at: At,
+        size: u32,
+        alignment: u8,
+        check: Check,
+    },
+    /// Pointer and length; the steps up to `end` for each element.
+    List {
+        at: At,
+        elements: Elements,
+        end: u32,
+    },
+    /// Elements in place, without a pointer; the steps up to `end` for each.
+    Repeat {
+        from: u32,
+        to: u32,
+        count: u32,
+        elements: Elements,
+        end: u32,
+    },
+    /// The end of an element of the `List` or `Repeat` at `begin`.
+    Next {
+        begin: u32,
+    },
+    /// Values that are too many to go flat: slot 0 points at them, and will.
+    Spilled {
+        elements: Elements,
+    },
+    Own {
+        at: At,
+        resource: u32,
+    },
+    Borrow {
+        at: At,
+        resource: u32,
+    },
+}
+
+/// Size and alignment on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Elements {
+    from_size: u32,
+    to_size: u32,
+    from_alignment: u8,
+    to_alignment: u8,
+}
+
+/// What happens to a value without parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scalar {
+    Bool,
+    U8,
+    S8,
+    U16,
+    S16,
+    /// u32, s32, f32
+    Word32,
+    /// u64, s64, f64
+    Word64,
+    /// With the canonical NaN.
+    F32,
+    /// With the canonical NaN.
+    F64,
+    Char,
+    /// Only the bits of `mask`.
+    Flags {
+        size: u8,
+        mask: u32,
+    },
+    /// Below `cases`.
+    Enum {
+        size: u8,
+        cases: u32,
+    },
+}
+
+/// What the elements of a list that moves as a whole are checked for, or made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// Every bit pattern is a value.
+    None,
+    /// As the scalar says, element by element.
+    Scalar(Scalar),
+}
+
+impl Plan {
+    /// What running it can ask of its sides.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Whether every slot goes over as it is: then the destination's function can be called with the source's own slots.
+    pub fn is_identity(&self) -> bool {
+        self.steps.iter().all(|step| {
+            matches!(step, Step::Scalar { kind: Scalar::Word32 | Scalar::Word64, at: At::Slot(_) })
+        })
+    }
+
+    /// How many steps there are.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}

@@ -1,0 +1,200 @@
+//! Strings of a plan: `load_string` and `store_string` in one, for all pairs of encodings.
+//!
+//! Which calls of `realloc` the destination sees depends on the encoding of the source (string.rs follows the same rules): first
+//! the optimistic size, then the worst case, then the final one. Text is judged while it is written; each write goes into a
+//! slice of exactly the region that `realloc` returned last and that was checked.
+
+use super::Sides;
+use super::run::{Run, part, part_mut, to_usize};
+use crate::context::StringEncoding;
+use crate::error::{Content, Error, Result, Trap};
+use crate::string::between::*;
+use crate::string::{MAX_STRING_BYTE_LENGTH, SourceEncoding, utf16_tag};
+
+/// A string of the source that was checked.
+#[derive(Clone, Copy)]
+struct Source {
+    ptr: usize,
+    /// Bytes.
+    len: usize,
+    /// Code units.
+    units: usize,
+}
+
+fn outside() -> Error {
+    Trap::OutOfBounds(Content::String).into()
+}
+
+impl<S: Sides + ?Sized> Run<'_, S> {
+    /// Moves the string of this pointer and (tagged) length; pointer and (tagged) length of what it became.
+    pub(super) fn string(&mut self, ptr: usize, tagged_code_units: u64) -> Result<(usize, u64)> {
+        let tag = utf16_tag(self.plan.from.ptr_type);
+        let (alignment, unit, units, encoding) = match self.plan.from.string_encoding {
+            StringEncoding::Utf8 => (1, 1, tagged_code_units, SourceEncoding::Utf8),
+            StringEncoding::Utf16 => (2, 2, tagged_code_units, SourceEncoding::Utf16),
+            StringEncoding::Latin1OrUtf16 if tagged_code_units & tag != 0 => {
+                (2, 2, tagged_code_units ^ tag, SourceEncoding::TaggedUtf16)
+            }
+            StringEncoding::Latin1OrUtf16 => (2, 1, tagged_code_units, SourceEncoding::Latin1),
+        };
+        let len = match units.checked_mul(unit) {
+            Some(bytes) if bytes <= MAX_STRING_BYTE_LENGTH as u64 => to_usize(bytes),
+            _ => return Err(Trap::TooLong(Content::String).into()),
+        };
+        self.check_source(ptr, alignment, len, Content::String)?;
+        self.sides.charge(len)?;
+        let source = Source { ptr, len, units: to_usize(units) };
+        use SourceEncoding::{Latin1, TaggedUtf16, Utf8, Utf16};
+        let (ptr, units) = match (self.plan.to.string_encoding, encoding) {
+            (StringEncoding::Utf8, Utf8) => self.copy_utf8(source)?,
+            (StringEncoding::Utf8, Utf16 | TaggedUtf16) => {
+                self.store_to_utf8(source, 3, utf16_to_ascii, |ascii| 2 * ascii, utf16_to_utf8)?
+            }
+            (StringEncoding::Utf8, Latin1) => self.store_to_utf8(
+                source,
+                2,
+                latin1_to_ascii,
+                |ascii| ascii,
+                |src, dst| Ok(latin1_to_utf8(src, dst)),
+            )?,
+            (StringEncoding::Utf16, Utf8) => self.store_utf8_to_utf16(source)?,
+            (StringEncoding::Utf16, Utf16 | TaggedUtf16) => {
+                self.store_to_units(source, 2, |src, dst| utf16_to_utf16(src, dst).map(|_| ()))?
+            }
+            (StringEncoding::Utf16, Latin1) => self.store_to_units(source, 2, |src, dst| {
+                latin1_to_utf16(src, dst);
+                Ok(())
+            })?,
+            (StringEncoding::Latin1OrUtf16, Latin1) => self.store_to_units(source, 1, |src, dst| {
+                dst.copy_from_slice(src);
+                Ok(())
+            })?,
+            (StringEncoding::Latin1OrUtf16, Utf8) => {
+                return self.store_to_latin1_or_utf16(source, utf8_to_latin1, utf8_to_utf16);
+            }
+            (StringEncoding::Latin1OrUtf16, Utf16) => {
+                return self.store_to_latin1_or_utf16(
+                    source,
+                    |src, dst| {
+                        let units = utf16_to_latin1(src, dst);
+                        (2 * units, units)
+                    },
+                    |src, dst| {
+                        let dst = dst.get_mut(..src.len()).ok_or(Trap::OutOfBounds(Content::String))?;
+                        utf16_to_utf16(src, dst).map(|_| src.len())
+                    },
+                );
+            }
+            (StringEncoding::Latin1OrUtf16, TaggedUtf16) => return self.probably_utf16(source),
+        };
+        Ok((ptr, units as u64))
+    }
+
+    /// The source from byte `read` on, and `len` bytes of the destination at `ptr`.
+    fn slices(&mut self, source: Source, read: usize, ptr: usize, len: usize) -> Result<(&[u8], &mut [u8])> {
+        let (from, to) = self.sides.memories();
+        let from = part(from, source.ptr, source.len).and_then(|source| source.get(read..));
+        match (from, part_mut(to, ptr, len)) {
+            (Some(from), Some(to)) => Ok((from, to)),
+            _ => Err(outside()),
+        }
+    }
+
+    fn copy_utf8(&mut self, source: Source) -> Result<(usize, usize)> {
+        let ptr = self.reallocate(0, 0, 1, source.len, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, source.len)?;
+        utf8_to_utf8(src, dst)?;
+        Ok((ptr, source.len))
+    }
+
+    /// One region of `unit` bytes for each code unit of the source is enough.
+    fn store_to_units(
+        &mut self,
+        source: Source,
+        unit: usize,
+        transcode: impl Fn(&[u8], &mut [u8]) -> Result<(), Trap>,
+    ) -> Result<(usize, usize)> {
+        let len = unit * source.units;
+        let ptr = self.reallocate(0, 0, 2, len, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, len)?;
+        transcode(src, dst)?;
+        Ok((ptr, source.units))
+    }
+
+    /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `bytes` says how many bytes of the source so many characters
+    /// are, `worst` how many of the destination a code unit can be.
+    fn store_to_utf8(
+        &mut self,
+        source: Source,
+        worst: usize,
+        ascii: impl Fn(&[u8], &mut [u8]) -> usize,
+        bytes: impl Fn(usize) -> usize,
+        rest: impl Fn(&[u8], &mut [u8]) -> Result<usize, Trap>,
+    ) -> Result<(usize, usize)> {
+        let mut ptr = self.reallocate(0, 0, 1, source.units, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, source.units)?;
+        let done = ascii(src, dst);
+        if done == source.units {
+            return Ok((ptr, done));
+        }
+        let worst_case_size = worst * source.units;
+        ptr = self.reallocate(ptr, source.units, 1, worst_case_size, Content::String)?;
+        let (src, dst) = self.slices(source, bytes(done), ptr, worst_case_size)?;
+        // `realloc` kept what was written.
+        let len = done + rest(src, &mut dst[done..])?;
+        if worst_case_size > len {
+            ptr = self.reallocate(ptr, worst_case_size, 1, len, Content::String)?;
+        }
+        Ok((ptr, len))
+    }
+
+    fn store_utf8_to_utf16(&mut self, source: Source) -> Result<(usize, usize)> {
+        let worst_case_size = 2 * source.units;
+        let mut ptr = self.reallocate(0, 0, 2, worst_case_size, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, worst_case_size)?;
+        let len = utf8_to_utf16(src, dst)?;
+        if len < worst_case_size {
+            ptr = self.reallocate(ptr, worst_case_size, 2, len, Content::String)?;
+        }
+        Ok((ptr, len / 2))
+    }
+
+    /// From UTF-8 or UTF-16: as if all were Latin-1, until it is not. `latin1` gives bytes read and written, `utf16` bytes written.
+    fn store_to_latin1_or_utf16(
+        &mut self,
+        source: Source,
+        latin1: impl Fn(&[u8], &mut [u8]) -> (usize, usize),
+        utf16: impl Fn(&[u8], &mut [u8]) -> Result<usize, Trap>,
+    ) -> Result<(usize, u64)> {
+        let mut ptr = self.reallocate(0, 0, 2, source.units, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, source.units)?;
+        let (read, written) = latin1(src, dst);
+        if read < source.len {
+            let worst_case_size = 2 * source.units;
+            ptr = self.reallocate(ptr, source.units, 2, worst_case_size, Content::String)?;
+            let (src, dst) = self.slices(source, read, ptr, worst_case_size)?;
+            widen_in_place(dst, written);
+            let len = 2 * written + utf16(src, &mut dst[2 * written..])?;
+            if worst_case_size > len {
+                ptr = self.reallocate(ptr, worst_case_size, 2, len, Content::String)?;
+            }
+            return Ok((ptr, (len / 2) as u64 | utf16_tag(self.plan.to.ptr_type)));
+        }
+        if written < source.units {
+            ptr = self.reallocate(ptr, source.units, 2, written, Content::String)?;
+        }
+        Ok((ptr, written as u64))
+    }
+
+    /// From tagged UTF-16, which another component found necessary: as if it were still so.
+    fn probably_utf16(&mut self, source: Source) -> Result<(usize, u64)> {
+        let ptr = self.reallocate(0, 0, 2, source.len, Content::String)?;
+        let (src, dst) = self.slices(source, 0, ptr, source.len)?;
+        if !utf16_to_utf16(src, dst)? {
+            return Ok((ptr, source.units as u64 | utf16_tag(self.plan.to.ptr_type)));
+        }
+        narrow_in_place(dst, source.units);
+        let ptr = self.reallocate(ptr, source.len, 1, source.units, Content::String)?;
+        Ok((ptr, source.units as u64))
+    }
+}
