@@ -48,7 +48,8 @@ impl Source {
                 let mut wanted: Vec<Op> = (0..4).map(|_| Op::ALL[random.below(Op::ALL.len())]).collect();
                 if let Some(executed) = executed {
                     let rarest = executed.rarest(40);
-                    wanted.extend((0..4).map(|_| rarest[random.below(rarest.len())]));
+                    wanted.push(rarest[0]);
+                    wanted.extend((0..3).map(|_| rarest[random.below(rarest.len())]));
                 }
                 Some(binary(Program::drill(&mut Choices::new(&bytes), Abilities::of(features), &wanted)))
             }

@@ -233,3 +233,22 @@ fn list(counts: &BTreeMap<String, u64>) -> String {
     let texts: Vec<String> = counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_wrote_down_is_added() {
+        let mut one = Statistics::new(2);
+        (one.made, one.differences) = (7, 1);
+        one.traps.insert("out of bounds memory access".to_owned(), 3);
+        one.operators.add(Op::I32Add as usize, 5, 4);
+        let mut both = Statistics::new(2);
+        assert!(both.add(&one.lines()).is_some() && both.add(&one.lines()).is_some());
+        assert_eq!((both.made, both.instantiated, both.differences), (14, 0, 2));
+        assert_eq!(both.traps["out of bounds memory access"], 6);
+        assert_eq!(both.executions(Op::I32Add), (10, 8));
+        assert!(both.add("nonsense").is_none());
+    }
+}

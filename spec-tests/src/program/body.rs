@@ -132,11 +132,35 @@ impl<'p> Body<'p, '_, '_> {
         }
     }
 
+    /// Cuts the operand on top to what an operator that may trap takes, mostly: a function ends at its first trap.
+    fn guard(&mut self, row: &Row) {
+        let Some(&ty) = row.params.last() else { return };
+        if self.choices.one_in(10) {
+            return;
+        }
+        if row.divides() {
+            self.emit(format_args!("{ty}.const 1"));
+            self.emit(format_args!("{ty}.or"));
+        } else if row.converts() {
+            // What is no number becomes one by its bits.
+            let bits = if ty == F32 { I32 } else { I64 };
+            self.emit(format_args!("{bits}.reinterpret_{ty}"));
+            self.emit(format_args!("{bits}.const 0xffffff"));
+            self.emit(format_args!("{bits}.and"));
+            self.emit(format_args!("{ty}.convert_{bits}_u"));
+        }
+    }
+
     pub(super) fn plain(&mut self) {
         let row = self.row();
+        self.plain_row(row);
+    }
+
+    fn plain_row(&mut self, row: &'static Row) {
         let immediate = self.immediate(row);
         if row.access == 0 {
             self.want(&row.params);
+            self.guard(row);
             self.emit(format_args!("{}{immediate}", row.mnemonic));
             self.stack.truncate(self.stack.len() - row.params.len());
             return self.stack.extend(&row.results);
@@ -169,6 +193,10 @@ impl<'p> Body<'p, '_, '_> {
     /// used more than the others, as the engines expect it of a loop's counter or of a base address.
     fn statement(&mut self) {
         let row = self.row();
+        if row.is_atomic() {
+            // Most of the addresses here are not aligned.
+            return self.plain_row(row);
+        }
         let immediate = self.immediate(row);
         for (i, &ty) in row.params.iter().enumerate() {
             let address = row.access > 0 && i == 0;
@@ -195,7 +223,10 @@ impl<'p> Body<'p, '_, '_> {
             }
         }
         match row.access {
-            0 => self.emit(format_args!("{}{immediate}", row.mnemonic)),
+            0 => {
+                self.guard(row);
+                self.emit(format_args!("{}{immediate}", row.mnemonic));
+            }
             _ => {
                 let offset = self.choices.of(&[0, 4, 16, 49152]);
                 self.emit(format_args!("{} offset={offset}{immediate}", row.mnemonic));

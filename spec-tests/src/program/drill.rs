@@ -70,11 +70,12 @@ impl Drill<'_, '_> {
   (import \"host\" \"log\" (func $log (param i64) (result i32)))
   (memory $m0 (export \"m0\") 1 3)
   (memory $m1 (export \"m1\") 1 3)
-  (table $calls funcref (elem $sum $difference $sum $difference))
+  (table $calls funcref (elem $sum $difference $sum $difference $other))
   (table $refs (export \"refs\") 8 12 funcref)
   (elem $functions func $sum $difference $sum $sum $difference $difference $sum $difference)
   (elem $dropped func $sum $sum)
   (elem declare func $sum $difference)
+  (func $other (param i32) (result i32) local.get 0)
   (func $sum (type $leaf) local.get 0 i64.extend_i32_s local.get 1 i64.add)
   (func $difference (type $leaf) local.get 1 local.get 0 i64.extend_i32_u i64.sub)
 ",
@@ -228,11 +229,9 @@ impl Drill<'_, '_> {
             }
         }
         for (place, &ty) in params.iter().enumerate() {
-            let operand =
-                if row.mnemonic.contains(".trunc_f") { self.convertible(ty) } else { self.operand(ty) };
+            let operand = if row.converts() { self.convertible(ty) } else { self.operand(ty) };
             let _ = write!(code, " {operand}");
-            let divides = [".div_", ".rem_"].iter().any(|part| row.mnemonic.contains(part));
-            if divides && place == 1 && !self.careless() {
+            if row.divides() && place == 1 && !self.careless() {
                 let _ = write!(code, " {ty}.const 1 {ty}.or");
             }
         }

@@ -41,6 +41,17 @@ impl Row {
         self.mnemonic.contains("atomic")
     }
 
+    /// Does it trap when its second operand is 0?
+    pub(super) fn divides(&self) -> bool {
+        matches!(self.params[..], [I32 | I64, I32 | I64])
+            && [".div_", ".rem_"].iter().any(|part| self.mnemonic.contains(part))
+    }
+
+    /// Does it trap when no integer is near the float that it takes?
+    pub(super) fn converts(&self) -> bool {
+        self.mnemonic.contains(".trunc_f")
+    }
+
     /// Is it one of those of 128-bit arithmetic?
     pub(super) fn is_wide(&self) -> bool {
         self.results.len() == 2

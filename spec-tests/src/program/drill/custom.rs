@@ -42,7 +42,14 @@ impl Drill<'_, '_> {
         let (number, long) = (self.operand(I32), self.operand(I64));
         let (taken, kept) = (self.taken(ty), self.taken(I64));
         let callee = self.choices.of(&["$sum", "$difference"]);
-        let function = self.small(I32, 3);
+        let (function, table) = match self.choices.below(60) {
+            // A function of another type, and whatever others put into the table.
+            58 => ("i32.const 4".to_owned(), "$calls"),
+            59 => (self.small(I32, 7), "$refs"),
+            _ => (self.small(I32, 3), "$calls"),
+        };
+        let reference =
+            if self.careless() { "ref.null $leaf".to_owned() } else { format!("ref.func {callee}") };
         let both = "local.get 0 local.get 1";
         Some(match op {
             // `unreachable` stands at the end of the function (`Drill::traps`).
@@ -62,17 +69,17 @@ impl Drill<'_, '_> {
                 _ => format!("{number} {long} call {callee} {kept}"),
             },
             Op::CallIndirect => {
-                format!("{number} {long} {function} call_indirect $calls (type $leaf) {kept}")
+                format!("{number} {long} {function} call_indirect {table} (type $leaf) {kept}")
             }
             Op::ReturnCall => self.assistant(&format!("{both} return_call {callee}")),
             Op::ReturnCallIndirect => self.assistant(&format!(
                 "{both} local.get 0 i32.const 3 i32.and return_call_indirect $calls (type $leaf)"
             )),
             Op::ReturnCallRef if self.abilities.function_references => {
-                self.assistant(&format!("{both} ref.func {callee} return_call_ref $leaf"))
+                self.assistant(&format!("{both} {reference} return_call_ref $leaf"))
             }
             Op::CallRef if self.abilities.function_references => {
-                format!("{number} {long} ref.func {callee} call_ref $leaf {kept}")
+                format!("{number} {long} {reference} call_ref $leaf {kept}")
             }
             Op::Drop => format!("{a} drop"),
             Op::Select => format!("{a} {b} {c} select {taken}"),

@@ -107,6 +107,11 @@ impl Drill<'_, '_> {
         ])
     }
 
+    /// What a local holds, seldom null instead.
+    fn held(&mut self, local: &str, heap: &str) -> String {
+        if self.careless() { format!("ref.null {heap}") } else { format!("local.get ${local}") }
+    }
+
     /// The kinds of array, or those whose elements are narrow, or others.
     fn array(&mut self, narrow: Option<bool>) -> (&'static str, Type) {
         let arrays = match narrow {
@@ -171,7 +176,10 @@ impl Drill<'_, '_> {
                     let (number, into) = (self.operand(I32), self.choices.of(&["i31", "eq", "any"]));
                     format!("{number} ref.i31 local.set ${into}")
                 }
-                Op::I31GetS | Op::I31GetU => format!("local.get $i31 {} {flag}", op.mnemonic()),
+                Op::I31GetS | Op::I31GetU => {
+                    let held = self.held("i31", "i31");
+                    format!("{held} {} {flag}", op.mnemonic())
+                }
                 Op::AnyConvertExtern => {
                     let operand = self.operand(ExternRef);
                     format!("{operand} any.convert_extern local.set $any")
@@ -201,6 +209,7 @@ impl Drill<'_, '_> {
         let (other, count) = (self.small(I32, LENGTH / 2 - 1), self.small(I32, LENGTH / 2 - 1));
         let flag = self.taken(I32);
         let length = self.small(I32, 15);
+        let (object, list) = (self.held("above", "$above"), self.held(array, &format!("$of_{array}")));
         Some(match op {
             Op::StructNew => {
                 let mut fields: String =
@@ -212,9 +221,9 @@ impl Drill<'_, '_> {
             }
             Op::StructNewDefault => format!("struct.new_default ${structure} local.set $above"),
             Op::StructGet | Op::StructGetS | Op::StructGetU => {
-                format!("local.get $above {name} $above ${array} {taken}")
+                format!("{object} {name} $above ${array} {taken}")
             }
-            Op::StructSet => format!("local.get $above {value} struct.set $above ${array}"),
+            Op::StructSet => format!("{object} {value} struct.set $above ${array}"),
             Op::ArrayNew => {
                 format!(
                     "{value} {length} i32.const {LENGTH} i32.add array.new $of_{array} local.set ${array}"
@@ -244,14 +253,14 @@ impl Drill<'_, '_> {
                 format!("local.get $funcs {half} {other} {count} array.init_elem $of_funcs $functions")
             }
             Op::ArrayGet | Op::ArrayGetS | Op::ArrayGetU => {
-                format!("local.get ${array} {place} {name} $of_{array} {taken}")
+                format!("{list} {place} {name} $of_{array} {taken}")
             }
-            Op::ArraySet => format!("local.get ${array} {place} {value} array.set $of_{array}"),
-            Op::ArrayLen => format!("local.get ${array} array.len {flag}"),
-            Op::ArrayFill => format!("local.get ${array} {half} {value} {count} array.fill $of_{array}"),
-            Op::ArrayCopy => format!(
-                "local.get ${array} {half} local.get ${array} {other} {count} array.copy $of_{array} $of_{array}"
-            ),
+            Op::ArraySet => format!("{list} {place} {value} array.set $of_{array}"),
+            Op::ArrayLen => format!("{list} array.len {flag}"),
+            Op::ArrayFill => format!("{list} {half} {value} {count} array.fill $of_{array}"),
+            Op::ArrayCopy => {
+                format!("{list} {half} local.get ${array} {other} {count} array.copy $of_{array} $of_{array}")
+            }
             _ => return None,
         })
     }
@@ -322,6 +331,7 @@ impl Drill<'_, '_> {
         let null = self.choices.of(&["", "null "]);
         // The description that the object has, most often: a cast that fails is a trap.
         let own = if self.careless() { which } else { "local.get $object ref.get_desc $object" };
+        let object = self.held("object", "$object");
         let looked_at = format!("local.get $object struct.get $object 0 {kept}");
         Some(match op {
             Op::StructNewDesc => format!("{long} {which} struct.new_desc $object local.set $object"),
@@ -329,17 +339,13 @@ impl Drill<'_, '_> {
                 format!("{which} struct.new_default_desc $object local.set $object {looked_at}")
             }
             Op::RefGetDesc => {
-                format!("local.get $object ref.get_desc $object struct.get $description 0 {kept}")
+                format!("{object} ref.get_desc $object struct.get $description 0 {kept}")
             }
             Op::RefCastDescEqNonNull => {
-                format!(
-                    "local.get $object {own} ref.cast_desc_eq (ref $object) local.set $object {looked_at}"
-                )
+                format!("{object} {own} ref.cast_desc_eq (ref $object) local.set $object {looked_at}")
             }
             Op::RefCastDescEqNullable => {
-                format!(
-                    "local.get $object {own} ref.cast_desc_eq (ref null $object) local.set $object {looked_at}"
-                )
+                format!("{object} {own} ref.cast_desc_eq (ref null $object) local.set $object {looked_at}")
             }
             Op::BrOnCastDescEq => format!(
                 "block $b{n} (result anyref) local.get $object {which} \

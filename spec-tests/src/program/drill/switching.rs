@@ -50,6 +50,15 @@ impl Drill<'_, '_> {
                  resume $steps (on $give $w{n}) drop unreachable end local.set $steps"
             )
         };
+        if self.careless() {
+            // What traps: nobody handles it, nothing is there, it was resumed before.
+            let code = self.choices.of(&[
+                "suspend $give",
+                "ref.null $steps resume $steps",
+                "ref.func $plain cont.new $steps local.tee $steps resume $steps local.get $steps resume $steps",
+            ]);
+            return Some(format!("{long} {code} {taken}"));
+        }
         let thrower = self.choices.of(&["$giver", "$keeper"]);
         Some(match op {
             Op::ContNew | Op::Resume => {
