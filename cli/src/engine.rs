@@ -1,7 +1,7 @@
 //! From flags to engines and programs: the one place that knows which engine is made how.
 
 use crate::failure::Failure;
-use crate::flags::{EngineChoice, Language};
+use crate::flags::{Code, EngineChoice, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
 use mini_wasm_jit::artifact::{Artifact, Facts, Kind, Reason, Trust};
@@ -9,7 +9,7 @@ use mini_wasm_jit::seal::PublicKey;
 use mini_wasm_jit::{Jit, LoadOnly};
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::module::WasmBytes;
-use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module};
+use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module, Store, StoreLimits};
 use std::sync::Arc;
 
 /// A program ready to be instantiated.
@@ -48,15 +48,31 @@ pub(crate) fn trust(keys: &[String]) -> Result<Trust, Failure> {
     })
 }
 
+/// What running a guest by these flags needs.
+pub(crate) fn config(code: &Code, limits: &Limits) -> Config {
+    Config {
+        features: code.language.features(),
+        fuel: limits.fuel.is_some(),
+        epoch: limits.timeout.is_some(),
+        ..Config::default()
+    }
+}
+
+/// A store with the limits of the flags.
+pub(crate) fn store<T: Send + 'static>(engine: &Engine, data: T, limits: &Limits) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    if let Some(memory_bytes) = limits.max_memory {
+        store.set_limits(StoreLimits { memory_bytes, ..StoreLimits::default() });
+    }
+    // An artifact may count fuel although nobody asked for it.
+    store.set_fuel(limits.fuel.unwrap_or(u64::MAX));
+    store
+}
+
 /// Makes a file's program. `config` is what the run needs; an artifact may have been made for more than that.
-pub(crate) fn load(
-    input: Input,
-    choice: EngineChoice,
-    config: Config,
-    keys: &[String],
-) -> Result<Program, Failure> {
+pub(crate) fn load(input: Input, code: &Code, config: Config) -> Result<Program, Failure> {
     let Input { name, content } = input;
-    let trust = trust(keys)?;
+    let (choice, trust) = (code.engine, trust(&code.trusted)?);
     let (kind, wasm) = match content {
         Content::Artifact(file) => return artifact(&name, &file, choice, config, &trust),
         Content::Module(bytes) => (Kind::Module, bytes),

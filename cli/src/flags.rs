@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Show what a file imports and exports: components as WIT, core modules as a list, artifacts with their seal
     Inspect(Inspect),
+    /// Keep one instance of a component and call its functions, a line each
+    Repl(Repl),
     /// Print a completion script for a shell
     Completions(Completions),
     /// Print the manual page (roff)
@@ -77,10 +79,33 @@ pub(crate) struct Run {
     #[arg(required = true, trailing_var_arg = true, value_names = ["FILE", "ARGS"], value_hint = clap::ValueHint::FilePath)]
     pub(crate) program: Vec<OsString>,
 
-    /// Which engine runs the program
-    #[arg(long, value_name = "ENGINE", default_value = "auto")]
-    pub(crate) engine: EngineChoice,
+    #[command(flatten)]
+    pub(crate) grants: Grants,
 
+    /// The name the guest is called by, its first argument [default: the last part of FILE]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<String>,
+
+    /// Call this export instead of running the program. Of a core module: ARGS are read by its parameters' types, results
+    /// are printed one a line. Of a component: `func(1, "two")`, `interface.func()` or `ns:pkg/interface@1.2.3#func()`, its
+    /// arguments and its result in WAVE
+    #[arg(long, value_name = "CALL")]
+    pub(crate) invoke: Option<String>,
+
+    /// Instantiate another core module first, its exports importable under NAME. Repeatable, in order
+    #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
+    pub(crate) preloads: Vec<Preload>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+
+    #[command(flatten)]
+    pub(crate) code: Code,
+}
+
+/// What a guest is given, for every command that runs one.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Grants {
     /// Grant a directory: HOST is its path here, GUEST the path the guest sees (the same if left out), `ro` forbids
     /// changes beneath it. Repeatable
     #[arg(long = "dir", value_name = "HOST[::GUEST[::ro]]", value_parser = value::directory, value_hint = clap::ValueHint::DirPath)]
@@ -89,20 +114,11 @@ pub(crate) struct Run {
     /// Set an environment variable of the guest; a name alone passes our own value on, if there is one. Repeatable
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::variable)]
     pub(crate) variables: Vec<Variable>,
+}
 
-    /// The name the guest is called by, its first argument [default: the last part of FILE]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) argv0: Option<String>,
-
-    /// Call this export of a core module instead of `_start`; ARGS are read by its parameters' types, results are
-    /// printed one a line
-    #[arg(long, value_name = "NAME")]
-    pub(crate) invoke: Option<String>,
-
-    /// Instantiate another core module first, its exports importable under NAME. Repeatable, in order
-    #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
-    pub(crate) preloads: Vec<Preload>,
-
+/// What a guest may use up, for every command that runs one.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Limits {
     /// Stop the guest after this many units of fuel (about one for each operator)
     #[arg(long, value_name = "UNITS")]
     pub(crate) fuel: Option<u64>,
@@ -114,6 +130,14 @@ pub(crate) struct Run {
     /// Ceiling on the sum of all linear memories: bytes, or 64K, 16M, 2G. Past it `memory.grow` fails
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_memory: Option<u64>,
+}
+
+/// How a guest's code is made, for every command that runs one.
+#[derive(Args, Debug)]
+pub(crate) struct Code {
+    /// Which engine runs the program
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) engine: EngineChoice,
 
     /// Accept artifacts signed by this key (`mini-wasm aot --sign` prints it). Repeatable
     #[arg(long = "trust", value_name = "PUBKEY")]
@@ -121,6 +145,26 @@ pub(crate) struct Run {
 
     #[command(flatten)]
     pub(crate) language: Language,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A line is a call, as `run --invoke` takes it; `:help` lists what else a line can be. What a call changes in the instance stays
+for the next one. A handle that a call returns is given a name, such as counter-1, which later calls take. Fuel
+and time are limits of each call. After a trap the instance is made anew. The guest's own standard input is empty.")]
+pub(crate) struct Repl {
+    /// A component, binary or text, or an artifact of one
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+
+    #[command(flatten)]
+    pub(crate) code: Code,
 }
 
 #[derive(Args, Debug)]

@@ -4,24 +4,33 @@
 //! |---|---|
 //! | [`flags`] | the list of commands and flags |
 //! | [`input`] | a file named on the command line, and what it is by its content |
-//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`completions`] | one command each |
+//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`repl`], [`completions`] | one command each |
+//! | [`engine`], [`guest`], [`deadline`], [`missing`] | from flags to a program that can run |
+//! | [`call`], [`wave`], [`wit_type`] | a component's functions as a user calls them: names, values, types |
 //! | [`failure`] | what went wrong, how it is printed, the exit status it gives |
 //! | [`wat_type`], [`wat_value`] | types and values as the text format writes them |
 #![forbid(unsafe_code)]
 
 mod aot;
+mod call;
 mod completions;
+mod deadline;
 mod engine;
 mod failure;
 mod flags;
+mod guest;
 mod input;
 mod inspect;
+mod missing;
 mod output;
+mod repl;
 mod run;
 mod validate;
 mod wast;
 mod wat_type;
 mod wat_value;
+mod wave;
+mod wit_type;
 
 use clap::Parser;
 use failure::Failure;
@@ -50,6 +59,7 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Wast(flags) => wast::wast(&flags),
         Command::Validate(flags) => validate::validate(&flags),
         Command::Inspect(flags) => inspect::inspect(&flags),
+        Command::Repl(flags) => repl::repl(&flags),
         Command::Completions(flags) => completions::completions(flags.shell),
         Command::Man => completions::manual_page(),
     }

@@ -1,51 +1,64 @@
-//! Running a component: link WASI with what the flags grant, instantiate, call `wasi:cli/run`.
+//! Running a component: link WASI with what the flags grant, instantiate, call `wasi:cli/run` or what `--invoke` names.
 
-use super::{deadline, missing, store, unicode};
+use crate::call::Call;
 use crate::failure::Failure;
 use crate::flags::Run;
+use crate::guest::{self, Guest};
+use crate::output;
+use crate::wave::Handles;
 use mini_wasm_runtime::ErrorKind;
-use mini_wasm_runtime::component::{Component, Linker};
-use mini_wasm_wasi::{Wasi, WasiBuilder, cli};
-use std::sync::Arc;
+use mini_wasm_runtime::component::Component;
+use mini_wasm_wasi::cli;
 
 /// Runs it; the guest's exit status.
 pub(super) fn run(
     component: &Component,
     name: &str,
     argv0: String,
-    args: Vec<String>,
+    mut args: Vec<String>,
     flags: &Run,
 ) -> Result<u8, Failure> {
-    if flags.invoke.is_some() {
-        return Err(Failure::Usage(format!(
-            "--invoke calls exports of core modules, and {name} is a component"
-        )));
-    }
     if !flags.preloads.is_empty() {
         return Err(Failure::Usage(format!(
             "--preload provides imports of core modules, and {name} is a component"
         )));
     }
-    is_command(component, name)?;
-    let wasi = grant(argv0, args, flags)?;
-    let engine = component.engine();
-    let mut linker = Linker::<Wasi>::new(engine);
-    mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
-    let pre = linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, error))?;
-    let mut store = store(engine, wasi.build(), flags);
-    if let Some(timeout) = flags.timeout {
-        let over = deadline::start(engine, &mut store, timeout)?;
-        store.data_mut().deadline(Arc::new(over));
-    }
-    let ended = pre.instantiate(&mut store).and_then(|instance| {
-        let run = instance.func_of(&mut store, cli::run::INSTANCE, cli::run::RUN);
-        let run = run.expect("the export was found in the component").typed::<(), Result<(), ()>>(&store)?;
-        run.call(&mut store, ())
+    let invoked = match &flags.invoke {
+        // A name alone takes the words after FILE as its arguments, as it does of a core module.
+        Some(invoke) if !invoke.contains('(') => {
+            Some(format!("{invoke}({})", std::mem::take(&mut args).join(", ")))
+        }
+        invoke => invoke.clone(),
+    };
+    let call = match &invoked {
+        Some(text) => Some(
+            Call::parse(component, text, &Handles::default())
+                .map_err(|wrong| Failure::Usage(format!("--invoke: {name}: {wrong}")))?,
+        ),
+        None => {
+            is_command(component, name)?;
+            None
+        }
+    };
+    args.insert(0, argv0);
+    let guest = Guest::link(component, name, args, &flags.grants, &flags.limits, guest::Input::Ours)?;
+    let mut store = guest.store();
+    let deadline = guest.start_clock(&mut store)?;
+    let ended = guest.instantiate(&mut store).and_then(|instance| match &call {
+        Some(call) => call.invoke(&mut store, instance, &mut Handles::default()).map(Ended::Returned),
+        None => {
+            let run = instance.func_of(&mut store, cli::run::INSTANCE, cli::run::RUN);
+            let run =
+                run.expect("the export was found in the component").typed::<(), Result<(), ()>>(&store)?;
+            run.call(&mut store, ()).map(|result| Ended::Program(result.is_ok()))
+        }
     });
     // For the same reason as the program in `run`.
-    std::mem::forget((store, pre, linker));
+    std::mem::forget((store, guest, deadline));
     match ended {
-        Ok(result) => Ok(u8::from(result.is_err())),
+        Ok(Ended::Program(good)) => Ok(u8::from(!good)),
+        Ok(Ended::Returned(Some(result))) => output::print(result + "\n").map(|()| 0),
+        Ok(Ended::Returned(None)) => Ok(0),
         Err(error) => match error.kind() {
             ErrorKind::Exit(status) => Ok(status),
             _ => Err(Failure::engine(name)(error)),
@@ -53,25 +66,12 @@ pub(super) fn run(
     }
 }
 
-/// Everything that the flags grant.
-fn grant(argv0: String, args: Vec<String>, flags: &Run) -> Result<WasiBuilder, Failure> {
-    let mut wasi = Wasi::builder();
-    wasi.arg(argv0).args(args).inherit_stdio();
-    for variable in &flags.variables {
-        let value = match &variable.value {
-            Some(value) => value.clone(),
-            None => match std::env::var_os(&variable.name) {
-                Some(value) => unicode(&format!("the value of {}", variable.name), &value)?,
-                None => continue,
-            },
-        };
-        wasi.env(variable.name.clone(), value);
-    }
-    for dir in &flags.directories {
-        wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
-            .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
-    }
-    Ok(wasi)
+/// What came of it.
+enum Ended {
+    /// Whether the program calls itself successful.
+    Program(bool),
+    /// What the function that was invoked returned, as WAVE.
+    Returned(Option<String>),
 }
 
 /// Does it export what a command exports?
@@ -91,7 +91,7 @@ fn is_command(component: &Component, name: &str) -> Result<(), Failure> {
         (None, []) => format!("{name} is no command: it exports nothing, and `{run}@0.2` is wanted"),
         (None, exports) => {
             format!(
-                "{name} is no command but a library: it exports {}, and not `{run}@0.2`",
+                "{name} is no command but a library: it exports {}, and not `{run}@0.2`; `--invoke` calls what it exports",
                 exports.join(", ")
             )
         }

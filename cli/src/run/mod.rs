@@ -1,16 +1,13 @@
 //! `mini-wasm run`: journey 1 of ARCHITECTURE.md. From a file and flags to the guest's exit status.
 
 mod component;
-mod deadline;
-mod missing;
 mod module;
 
 use crate::engine::{self, Program};
 use crate::failure::Failure;
 use crate::flags::Run;
+use crate::guest::unicode;
 use crate::input::{Input, base_name};
-use mini_wasm_runtime::{Config, Engine, Store, StoreLimits};
-use std::ffi::OsStr;
 use std::path::Path;
 
 /// Runs a program; the guest's exit status.
@@ -19,15 +16,10 @@ pub(crate) fn run(flags: &Run) -> Result<u8, Failure> {
     let file = Path::new(file);
     let args =
         args.iter().map(|arg| unicode("the argument", arg)).collect::<Result<Vec<String>, Failure>>()?;
-    let config = Config {
-        features: flags.language.features(),
-        fuel: flags.fuel.is_some(),
-        epoch: flags.timeout.is_some(),
-        ..Config::default()
-    };
+    let config = engine::config(&flags.code, &flags.limits);
     let input = Input::read(file)?;
     let name = input.name.clone();
-    let program = engine::load(input, flags.engine, config, &flags.trusted)?;
+    let program = engine::load(input, &flags.code, config)?;
     let status = match &program {
         Program::Module(module) => module::run(module, &name, &args, flags),
         Program::Component(component) => {
@@ -38,22 +30,4 @@ pub(crate) fn run(flags: &Run) -> Result<u8, Failure> {
     // The process ends now: the system takes memory back faster whole than we would in pieces.
     std::mem::forget(program);
     status
-}
-
-/// A store with the limits of the flags.
-fn store<T: Send + 'static>(engine: &Engine, data: T, flags: &Run) -> Store<T> {
-    let mut store = Store::new(engine, data);
-    if let Some(memory_bytes) = flags.max_memory {
-        store.set_limits(StoreLimits { memory_bytes, ..StoreLimits::default() });
-    }
-    // An artifact may count fuel although nobody asked for it.
-    store.set_fuel(flags.fuel.unwrap_or(u64::MAX));
-    store
-}
-
-/// Text of the system's as WASI wants it.
-fn unicode(what: &str, text: &OsStr) -> Result<String, Failure> {
-    text.to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::Usage(format!("{what} {text:?} is not Unicode, which WASI asks for")))
 }

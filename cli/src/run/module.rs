@@ -1,17 +1,17 @@
 //! Running a core module: link what was preloaded, instantiate, call `_start` or what `--invoke` names.
 
-use super::{deadline, missing, store};
+use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::flags::Run;
 use crate::input::{Content, Input};
-use crate::{output, wat_type, wat_value};
+use crate::{engine, missing, output, wat_type, wat_value};
 use mini_wasm_runtime::types::ExternType;
 use mini_wasm_runtime::{Linker, Module, Store, Val};
 
 /// Runs it; 0 when it comes to its end.
 pub(super) fn run(module: &Module, name: &str, args: &[String], flags: &Run) -> Result<u8, Failure> {
     let engine = module.engine();
-    let mut store = store(engine, (), flags);
+    let mut store = engine::store(engine, (), &flags.limits);
     let call = Call::new(module, name, args, flags)?;
     let mut linker = Linker::<()>::new();
     let preloads = flags
@@ -30,9 +30,7 @@ pub(super) fn run(module: &Module, name: &str, args: &[String], flags: &Run) -> 
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     // Compiling is done; from here on the guest's time runs.
-    if let Some(timeout) = flags.timeout {
-        deadline::start(engine, &mut store, timeout)?;
-    }
+    let _deadline = Deadline::start(engine, &mut store, &flags.limits)?;
     let mut defined = Vec::new();
     for (as_name, file, module) in &preloads {
         missing::check(module, file, &defined)?;

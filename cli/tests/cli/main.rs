@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod guests;
+mod invoke;
 mod limits;
 mod modules;
 mod reading;

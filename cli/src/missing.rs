@@ -10,7 +10,7 @@ use mini_wasm_wasi::INTERFACES;
 const LISTED: usize = 12;
 
 /// Are all imports of a core module among the names that are `defined`?
-pub(super) fn check(module: &Module, name: &str, defined: &[(String, String)]) -> Result<(), Failure> {
+pub(crate) fn check(module: &Module, name: &str, defined: &[(String, String)]) -> Result<(), Failure> {
     let is_defined = |from: &str, name: &str| defined.iter().any(|(f, n)| f == from && n == name);
     let missing: Vec<_> = module.imports().filter(|(from, name, _)| !is_defined(from, name)).collect();
     if missing.is_empty() {
@@ -55,7 +55,7 @@ fn provider(from: &str) -> String {
 }
 
 /// The linker's error for a component, with all imports of which we offer no version and what would provide them.
-pub(super) fn explain(component: &Component, name: &str, error: Error) -> Failure {
+pub(crate) fn explain(component: &Component, name: &str, error: Error) -> Failure {
     let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
     let offered =
         |import: &str| INTERFACES.iter().any(|known| known[..base(known)] == import[..base(import)]);
