@@ -327,7 +327,7 @@ mod tests {
         let run =
             run(&["mini-wasm", "run", "--env", "A=1", "app.wasm", "--env", "B=2", "--", "-x", "--help"]);
         assert_eq!(run.program, words(&["app.wasm", "--env", "B=2", "--", "-x", "--help"]));
-        assert_eq!(run.variables.len(), 1);
+        assert_eq!(run.grants.variables.len(), 1);
     }
 
     #[test]

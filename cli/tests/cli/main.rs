@@ -7,6 +7,7 @@ mod limits;
 mod modules;
 mod reading;
 mod readme;
+mod repl;
 mod sandbox;
 mod usage;
 
