@@ -16,6 +16,7 @@ table      the official suites, counted by set and mode
 
 diff       random modules do the same in every engine
     --time SECONDS   ends after that (60)
+    --cpu SECONDS    ends after so much processor time of all processes, instead
     --count N        ends after so many modules
     --seed N         decides everything (1)
     --source NAME    smith, typed, drill or all (all)
@@ -62,6 +63,7 @@ fn command(args: &[String]) -> Result<bool, String> {
         "diff" => {
             options.only(&[
                 "time",
+                "cpu",
                 "count",
                 "seed",
                 "source",
@@ -87,8 +89,14 @@ fn command(args: &[String]) -> Result<bool, String> {
             let without: Vec<String> = options.all("without").map(str::to_owned).collect();
             let source = options.one("source").unwrap_or("all");
             let folder = options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from);
+            let processor = match options.one("cpu") {
+                Some(_) => Some(Duration::from_secs(options.number("cpu", 0)?)),
+                None => None,
+            };
+            let time = options.number("time", if processor.is_some() { 1 << 32 } else { 60 })?;
             let request = diff::Request {
-                time: Duration::from_secs(options.number("time", 60)?),
+                time: Duration::from_secs(time),
+                processor,
                 count: options.number("count", u64::MAX)?,
                 seed: options.number("seed", 1)?,
                 sources: Source::of(source).ok_or_else(|| format!("no source {source:?}"))?,

@@ -126,6 +126,8 @@ pub fn disagreement(features: Features, binary: &[u8], plan: Plan, ways: &[Way])
 pub struct Request {
     /// Ends the run when it is over.
     pub time: Duration,
+    /// Ends the run when its processes together have used so much processor time.
+    pub processor: Option<Duration>,
     /// Ends the run after so many modules.
     pub count: u64,
     /// Decides everything.
@@ -153,6 +155,7 @@ pub fn run(request: &Request) -> Statistics {
     let (first, of) = request.share;
     for number in (first..request.count).step_by(of.max(1) as usize) {
         if started.elapsed() >= request.time
+            || request.processor.is_some_and(|most| jobs::processor_time() * of as u32 >= most)
             || statistics.differences >= request.differences
             || request.stop.as_ref().is_some_and(|stop| stop.exists())
         {
