@@ -173,6 +173,9 @@ pub fn run(request: &Request) -> Statistics {
         let Some(binary) = source.module(seed, request.features, executed) else { continue };
         one(request, &mut statistics, source, seed, &binary, started);
     }
+    if let Some(folder) = &request.folder {
+        let _ = std::fs::remove_file(folder.join(format!("last-module-{first}.txt")));
+    }
     statistics.time = started.elapsed();
     statistics.processor = jobs::processor_time();
     statistics
