@@ -36,6 +36,10 @@ pub struct Config {
     pub gc_stress: bool,
     /// Frames that a backtrace keeps.
     pub max_backtrace: usize,
+    /// Calls between components go through values of the engine's own, as the specification words it: for tests of the plans that
+    /// they follow otherwise.
+    #[doc(hidden)]
+    pub plain_adapters: bool,
     /// What the interpreter's translator may do for speed. Results never depend on it: it is switched to prove that.
     #[doc(hidden)]
     pub translator: Liberties,
@@ -75,6 +79,7 @@ impl Default for Config {
             guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
             gc_stress: false,
             max_backtrace: 64,
+            plain_adapters: false,
             translator: Liberties::default(),
         }
     }

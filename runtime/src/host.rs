@@ -1,4 +1,6 @@
-//! Host functions: the one door from guest to host.
+//! Host functions: the one door from guest to host; and, beside it, the door from guest to guest ([`crossing`]).
+
+pub(crate) mod crossing;
 
 use crate::error::{Error, Result};
 use crate::handle::{Extern, Instance};
@@ -7,7 +9,7 @@ use crate::store::Parked;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::FuncType;
 use crate::val::RawVal;
-use crate::vm::{Status, VmFunc, VmStore, VmType};
+use crate::vm::{ArrayCall, Status, VmFunc, VmStore, VmType};
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
@@ -18,16 +20,26 @@ pub type HostCall = dyn Fn(&mut StoreInner, &mut [RawVal]) -> Result<()> + Send 
 /// A host function of a store. Its [`VmFunc`] is what guests call.
 pub(crate) struct HostFunc {
     vm: VmFunc,
-    call: Arc<HostCall>,
+    body: Body,
     slots: usize,
     /// The instance whose import this was made for.
     caller: Option<Instance>,
 }
 
+/// What is behind a function that is not a module's.
+enum Body {
+    Host(Arc<HostCall>),
+    Crossing(Arc<crossing::Crossing>),
+}
+
 impl HostFunc {
     pub(crate) fn new(ty: &FuncType, vm_type: *const VmType, call: Arc<HostCall>) -> HostFunc {
+        HostFunc::with_body(ty, vm_type, call_host, Body::Host(call))
+    }
+
+    fn with_body(ty: &FuncType, vm_type: *const VmType, array_call: ArrayCall, body: Body) -> HostFunc {
         let vm = VmFunc {
-            array_call: call_host,
+            array_call,
             native: ptr::null(),
             context: ptr::null_mut(),
             instance: ptr::null_mut(),
@@ -36,7 +48,7 @@ impl HostFunc {
             ty: vm_type,
             index: 0,
         };
-        HostFunc { vm, call, slots: ty.call_slots(), caller: None }
+        HostFunc { vm, body, slots: ty.call_slots(), caller: None }
     }
 
     /// Called once at its final address.
@@ -72,13 +84,14 @@ unsafe extern "C" fn call_host(func: *const VmFunc, slots: *mut RawVal) -> Statu
     if let Err(trap) = store.check_native_stack() {
         return Status::trap(trap);
     }
+    let Body::Host(call) = &host.body else { unreachable!("crash: the entry of another kind of function") };
     let outer = store.swap_caller(host.caller);
     // SAFETY: V4.
     let slots = unsafe { core::slice::from_raw_parts_mut(slots, host.slots) };
     #[cfg(feature = "std")]
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (host.call)(store, slots)));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(store, slots)));
     #[cfg(not(feature = "std"))]
-    let result: Result<Result<()>, core::convert::Infallible> = Ok((host.call)(store, slots));
+    let result: Result<Result<()>, core::convert::Infallible> = Ok(call(store, slots));
     store.swap_caller(outer);
     match result {
         Ok(Ok(())) => Status::OK,

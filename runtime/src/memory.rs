@@ -292,6 +292,25 @@ impl StoreInner {
     }
 }
 
+impl StoreInner {
+    /// The bytes of two memories, the first to read, the second to write. Empty where there is none, where other threads may touch
+    /// the bytes, and for one and the same memory twice.
+    pub(crate) fn two_memories(&mut self, from: Option<Memory>, to: Option<Memory>) -> (&[u8], &mut [u8]) {
+        let find = |memory: Option<Memory>| memory.and_then(|memory| self.memory_ptr(memory).ok());
+        let (from, to) = (find(from), find(to));
+        if from == to {
+            return (&[], &mut []);
+        }
+        // SAFETY: V1; they are different memories, and the store is borrowed mutably for as long as their bytes are.
+        unsafe {
+            (
+                from.and_then(|memory| (*memory.as_ptr()).bytes()).unwrap_or(&[]),
+                to.and_then(|memory| (*memory.as_ptr()).bytes_mut()).unwrap_or(&mut []),
+            )
+        }
+    }
+}
+
 impl Memory {
     /// A new memory.
     ///

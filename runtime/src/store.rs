@@ -268,7 +268,8 @@ pub struct StoreInner {
     backtrace: Vec<RawFrame>,
     omitted_frames: u64,
     data: Box<dyn Any + Send>,
-    extensions: BTreeMap<RustTypeId, Box<dyn Any + Send>>,
+    /// By type. There are one or two, and calls between components ask for theirs: a list is the fastest map.
+    extensions: Vec<(RustTypeId, Box<dyn Any + Send>)>,
 }
 
 // SAFETY: every pointer in it leads to something that it owns (V1) or to the engine it holds; one thread uses it at a time (V5).
@@ -318,7 +319,7 @@ impl StoreInner {
             backtrace: Vec::new(),
             omitted_frames: 0,
             data,
-            extensions: BTreeMap::new(),
+            extensions: Vec::new(),
         })
     }
 
@@ -359,8 +360,12 @@ impl StoreInner {
 
     /// State of a layer above this one (components), made when first asked for.
     pub fn extension<E: Default + Send + 'static>(&mut self) -> &mut E {
-        let slot = self.extensions.entry(RustTypeId::of::<E>()).or_insert_with(|| Box::new(E::default()));
-        match slot.downcast_mut() {
+        let key = RustTypeId::of::<E>();
+        let at = self.extensions.iter().position(|(found, _)| *found == key).unwrap_or_else(|| {
+            self.extensions.push((key, Box::new(E::default())));
+            self.extensions.len() - 1
+        });
+        match self.extensions[at].1.downcast_mut() {
             Some(extension) => extension,
             None => unreachable!("crash: an extension under another type's key"),
         }
@@ -368,7 +373,8 @@ impl StoreInner {
 
     /// The same, to read: `None` when nobody has made it yet.
     pub fn extension_ref<E: 'static>(&self) -> Option<&E> {
-        self.extensions.get(&RustTypeId::of::<E>())?.downcast_ref()
+        let key = RustTypeId::of::<E>();
+        self.extensions.iter().find(|(found, _)| *found == key)?.1.downcast_ref()
     }
 
     pub(crate) fn vm(&self) -> *mut VmStore {
@@ -610,8 +616,32 @@ impl StoreInner {
         if status.is_ok() { Ok(()) } else { Err(self.unwound(status, outer.is_null())) }
     }
 
+    /// A guest is about to call another one, on the stack of the activation that runs.
+    pub(crate) fn enter_inside(&mut self) -> Result<()> {
+        if self.native_stack.entry().is_none() {
+            return Err(Error::usage("no guest runs that could call another one"));
+        }
+        self.native_stack.enter(self.engine.config(), 0)?;
+        Ok(())
+    }
+
+    /// That call is over.
+    pub(crate) fn leave_inside(&mut self) {
+        self.native_stack.leave();
+    }
+
+    /// Continuations of the guest that calls are out of reach for the one that is called.
+    pub(crate) fn swap_barrier(&mut self) -> usize {
+        self.switching.enter()
+    }
+
+    /// The call is over.
+    pub(crate) fn restore_barrier(&mut self, barrier: usize) {
+        self.switching.leave(barrier);
+    }
+
     /// The error of a call that did not return.
-    fn unwound(&mut self, status: Status, outermost: bool) -> Error {
+    pub(crate) fn unwound(&mut self, status: Status, outermost: bool) -> Error {
         let backtrace = self.take_backtrace();
         if status == Status::EXCEPTION {
             return self.uncaught(backtrace, outermost);

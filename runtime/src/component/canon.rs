@@ -6,24 +6,26 @@
 //!
 //! Must not know: plans, linkers.
 
-use super::abi::flatten::{CoreType, FlattenContext, flat_count, flatten_functype};
+use super::abi::flatten::{self, CoreType, FlattenContext, flat_count, flatten_functype};
 use super::abi::handle::BorrowScope;
 use super::abi::{
     self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
-    PtrType,
+    PtrType, ValType,
 };
 use super::adapter;
 use super::guest::{CanonContext, InstanceGuest, ResourceNames, Scope, leaving, raise};
-use super::instance::FuncItem;
+use super::instance::{ComponentStore, FuncItem};
 use super::resource::ResourceItem;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
+use crate::host::crossing::{CROSSING_SLOTS, Callee};
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType as CoreFuncType, ValType as CoreValType};
 
 /// Core values of a call: parameters, a result pointer, results.
-pub(super) const CALL_SLOTS: usize = MAX_FLAT_PARAMS + 1;
+pub(super) const CALL_SLOTS: usize = CROSSING_SLOTS;
+const _: () = assert!(CALL_SLOTS == MAX_FLAT_PARAMS + 1);
 
 /// A lifted function of an instance.
 pub(super) struct Lifted {
@@ -31,12 +33,42 @@ pub(super) struct Lifted {
     pub(super) index: u32,
     /// Instance and options.
     pub(super) cx: CanonContext,
-    pub(super) callee: CoreFunc,
-    pub(super) post_return: Option<CoreFunc>,
+    pub(super) callee: Callee,
+    /// The same as a function of the store.
+    pub(super) core_func: CoreFunc,
+    pub(super) post_return: Option<Callee>,
+    /// Does a call of it have borrows that it must give back?
+    pub(super) borrows: bool,
+    /// Can an exception come out of `callee`?
+    pub(super) may_throw: bool,
     /// With the resource types of the store.
     pub(super) ty: FuncType,
     /// Does a caller say where the result goes? [`spills_result`] of `ty`.
     pub(super) spills_result: bool,
+}
+
+impl Lifted {
+    /// `core_func` lifted. `may_throw`: some code of its component can throw.
+    pub(super) fn new(
+        store: &mut StoreInner,
+        cx: CanonContext,
+        core_func: CoreFunc,
+        post_return: Option<CoreFunc>,
+        ty: FuncType,
+        may_throw: bool,
+    ) -> Result<Lifted> {
+        Ok(Lifted {
+            index: store.components().funcs.len() as u32,
+            cx,
+            callee: Callee::new(store, core_func)?,
+            core_func,
+            post_return: post_return.map(|func| Callee::new(store, func)).transpose()?,
+            borrows: ty.param_types().iter().any(ValType::contains_borrow),
+            may_throw,
+            spills_result: spills_result(&ty),
+            ty,
+        })
+    }
 }
 
 /// Whether the result of such a function goes into memory: then the last parameter of a lowered function is a pointer to it.
@@ -59,27 +91,27 @@ pub(super) fn out_param(
 /// What lifts and lowers for an instance.
 pub(super) type Context<'c, 'g> = LiftLowerContext<'c, InstanceGuest<'g>>;
 
-/// Begins a call of code of this instance, if it may be called: the scope of what it borrows.
-fn enter(store: &mut StoreInner, instance: u32) -> Result<BorrowScope> {
-    let components = store.components();
-    match components.instances.get(instance as usize) {
-        Some(data) if !data.poisoned => Ok(components.begin_task()),
-        Some(_) => Err(Trap::CannotEnterComponent.into()),
-        None => Err(Error::usage("no such component instance in this store")),
-    }
+/// May code of this instance be called?
+fn enter(components: &ComponentStore, instance: u32) -> Result<()> {
+    if components.is_poisoned(instance) { Err(Trap::CannotEnterComponent.into()) } else { Ok(()) }
 }
 
 /// May this instance call a built-in?
-fn leave(store: &mut StoreInner, instance: u32) -> Result<()> {
+pub(super) fn leave(store: &mut StoreInner, instance: u32) -> Result<()> {
     if !store.component_instance(instance)?.may_leave {
         return Err(Trap::CannotLeaveComponent.into());
     }
     Ok(())
 }
 
-fn poison(store: &mut StoreInner, instance: u32) {
-    if let Ok(instance) = store.component_instance(instance) {
-        instance.poisoned = true;
+/// Code of this instance did not return: it is not entered again, and neither is any instance of its root, since each of them may
+/// have been on the way (calls between them are not all seen, see adapter/mod.rs).
+pub(super) fn poison(store: &mut StoreInner, instance: u32) {
+    let instances = &mut store.components().instances;
+    if let Some(root) = instances.get(instance as usize).map(|data| data.root)
+        && let Some(root) = instances.get_mut(root as usize)
+    {
+        root.poisoned = true;
     }
 }
 
@@ -116,7 +148,10 @@ pub(super) fn canon_lift<A, R, S>(
         CalledBy::Component => (true, &[]),
         CalledBy::Host(names) => (false, names),
     };
-    let scope = enter(store, instance)?;
+    let components = store.components();
+    enter(components, instance)?;
+    // Without borrows nobody asks for the scope.
+    let scope = if lifted.borrows { components.begin_task() } else { BorrowScope(u32::MAX) };
     let call = || {
         let failed = |error| Failed::Call(raise(error, between));
         let args = on_start(store).map_err(Failed::Arguments)?;
@@ -128,21 +163,25 @@ pub(super) fn canon_lift<A, R, S>(
                 error => failed(error),
             }
         })?;
-        lifted.callee.call_raw(store, &mut slots).map_err(Failed::Call)?;
+        store.call_from_host(lifted.callee, &mut slots).map_err(Failed::Call)?;
         let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope)).with_names(names);
         let result = lift_result(&mut guest.context(), &mut CoreValueIter::new(&slots)).map_err(failed)?;
-        if let Some(task) = store.task(scope) {
+        if lifted.borrows
+            && let Some(task) = store.task(scope)
+        {
             task.check_return().map_err(|trap| failed(trap.into()))?;
         }
         let resolved = on_resolve(store, args, result).map_err(Failed::Call)?;
         if let Some(post_return) = lifted.post_return {
-            leaving(store, instance, |store| post_return.call_raw(store, &mut slots))
+            leaving(store, instance, |store| store.call_from_host(post_return, &mut slots))
                 .map_err(Failed::Call)?;
         }
         Ok(resolved)
     };
     let result = unless_panic(call);
-    store.end_task(scope);
+    if lifted.borrows {
+        store.end_task(scope);
+    }
     let result = match result {
         Ok(result) => result,
         Err(panic) => {
@@ -166,9 +205,8 @@ pub(super) fn call_destructor(
     destructor: CoreFunc,
     rep: u32,
 ) -> Result<()> {
-    let scope = enter(store, definer)?;
+    enter(store.components(), definer)?;
     let result = unless_panic(|| destructor.call_raw(store, &mut [u64::from(rep)]));
-    store.end_task(scope);
     match result {
         Ok(result) => result.map_err(Error::contained).inspect_err(|_| poison(store, definer)),
         Err(panic) => {
@@ -199,22 +237,29 @@ fn resume(panic: Panic) -> ! {
     match panic {}
 }
 
-/// `canon lower`: the core function through which an instance calls `callee`.
-pub(super) fn canon_lower(store: &mut StoreInner, cx: CanonContext, callee: FuncItem) -> CoreFunc {
-    let ty = match &callee {
-        FuncItem::Lifted(lifted) => &lifted.ty,
-        FuncItem::Host(host) => &host.ty,
+/// `canon lower`: the core function through which an instance calls `callee`; `always_leaves` as for [`adapter::link`].
+pub(super) fn canon_lower(
+    store: &mut StoreInner,
+    cx: CanonContext,
+    always_leaves: bool,
+    callee: FuncItem,
+) -> Result<CoreFunc> {
+    let host = match callee {
+        FuncItem::Lifted(lifted) => return adapter::link(store, cx, always_leaves, lifted),
+        FuncItem::Host(host) => host,
     };
-    let core = flatten_functype(cx.ptr_type, ty, FlattenContext::Lower);
-    let ty = CoreFuncType::new(core_types(core.params.as_slice()), core_types(core.results.as_slice()));
-    CoreFunc::new_raw(store, ty, move |store, slots| {
+    let core = flatten_functype(cx.ptr_type, &host.ty, FlattenContext::Lower);
+    Ok(CoreFunc::new_raw(store, core_func_type(&core), move |store, slots| {
         leave(store, cx.instance)?;
-        let result = match &callee {
-            FuncItem::Lifted(lifted) => adapter::call(store, &cx, lifted, slots),
-            FuncItem::Host(host) => host.call(store, &cx, slots),
-        };
-        result.map_err(Error::contained)
-    })
+        host.call(store, &cx, slots).map_err(Error::contained)?;
+        // It may have called into this component again, and kept to itself how that ended.
+        enter(store.components(), cx.instance)
+    }))
+}
+
+/// The engine's word for a core signature of the Canonical ABI.
+pub(super) fn core_func_type(core: &flatten::CoreFuncType) -> CoreFuncType {
+    CoreFuncType::new(core_types(core.params.as_slice()), core_types(core.results.as_slice()))
 }
 
 fn core_types(types: &[CoreType]) -> impl Iterator<Item = CoreValType> {

@@ -7,8 +7,10 @@ use super::abi::{
     self, Error as AbiError, Guest, LiftLowerContext, Options, PtrType, Resource, ResourceType,
     StringEncoding, Trap as AbiTrap,
 };
+use super::canon::CALL_SLOTS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::{Func as CoreFunc, Memory};
+use crate::handle::Memory;
+use crate::host::crossing::Callee;
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use alloc::string::ToString;
@@ -22,7 +24,7 @@ pub(super) struct CanonContext {
     /// The address type of `memory`.
     pub(super) ptr_type: PtrType,
     pub(super) memory: Option<Memory>,
-    pub(super) realloc: Option<CoreFunc>,
+    pub(super) realloc: Option<Callee>,
 }
 
 /// Which call the borrows of a lifting or lowering belong to.
@@ -111,8 +113,11 @@ impl Guest for InstanceGuest<'_> {
             PtrType::I32 => u64::from(word as u32),
             PtrType::I64 => word,
         };
-        let mut slots = [old_ptr, old_size, alignment, new_size].map(|size| word(size as u64));
-        leaving(self.store, self.cx.instance, |store| realloc.call_raw(store, &mut slots))
+        let mut slots = [0; CALL_SLOTS];
+        for (slot, size) in slots.iter_mut().zip([old_ptr, old_size, alignment, new_size]) {
+            *slot = word(size as u64);
+        }
+        leaving(self.store, self.cx.instance, |store| store.call_from_host(realloc, &mut slots))
             .map_err(AbiError::guest)?;
         // What is no address of the host is beyond any memory: the caller finds it out of bounds.
         Ok(usize::try_from(word(slots[0])).unwrap_or(usize::MAX))

@@ -12,6 +12,7 @@
 
 use super::abi::StringEncoding;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
+use crate::module::Module;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -54,6 +55,32 @@ pub struct NameAttributes {
     pub version_suffix: Option<Arc<str>>,
     /// `external-id`: what something outside the component knows it by. Means nothing to the engine.
     pub external_id: Option<Arc<str>>,
+}
+
+impl ComponentInfo {
+    /// Whether no instance of it is ever kept from leaving: none of its functions has a `realloc` or a `post-return`.
+    pub(crate) fn always_leaves(&self) -> bool {
+        !self.plan.iter().any(|def| match def {
+            Def::Lift { options, .. } | Def::Lower { options, .. } => {
+                options.realloc.is_some() || options.post_return.is_some()
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether its own code could throw an exception, or suspend: both need a tag. `modules` are those of its file; of a module that
+    /// comes from outside nothing is known. (What it calls outside of itself throws nothing into it.)
+    pub(crate) fn may_throw(&self, modules: &[Module]) -> bool {
+        self.plan.iter().any(|def| match def {
+            Def::CoreModule(module) => {
+                modules.get(*module as usize).is_none_or(|module| !module.info().tags.is_empty())
+            }
+            Def::Import { sort: Sort::Module, .. }
+            | Def::Alias { sort: Sort::Module, .. }
+            | Def::Outer(_) => true,
+            _ => false,
+        })
+    }
 }
 
 /// Something that a nested component takes from the component around it.

@@ -37,7 +37,9 @@ pub(super) struct InstanceData {
     pub(super) handles: HandleTable,
     /// False while `realloc` or `post-return` runs: no built-in may be called then.
     pub(super) may_leave: bool,
-    /// A trap left it in an unknown state: it is not entered again.
+    /// The instance that an embedder made, of which this is a part, or itself.
+    pub(super) root: u32,
+    /// Of a root: a trap left an instance of it in an unknown state; none of them is entered again.
     pub(super) poisoned: bool,
     exports: Arc<Items>,
 }
@@ -89,6 +91,15 @@ pub(super) struct ComponentValue {
     pub(super) captured: Arc<[Item]>,
 }
 
+impl ComponentStore {
+    /// Whether the instance is not to be entered (or is none of this store's).
+    pub(super) fn is_poisoned(&self, instance: u32) -> bool {
+        let root =
+            self.instances.get(instance as usize).and_then(|data| self.instances.get(data.root as usize));
+        root.is_none_or(|root| root.poisoned)
+    }
+}
+
 impl StoreInner {
     /// The components of this store.
     pub(super) fn components(&mut self) -> &mut ComponentStore {
@@ -101,8 +112,8 @@ impl StoreInner {
         data.ok_or_else(|| Error::usage("no such component instance in this store"))
     }
 
-    /// Adds an instance without exports.
-    pub(super) fn add_component_instance(&mut self) -> Result<u32> {
+    /// Adds an instance without exports, part of `root` or a root itself.
+    pub(super) fn add_component_instance(&mut self, root: Option<u32>) -> Result<u32> {
         let (limit, handles) = (self.limits().instances, self.limits().handles);
         let instances = &mut self.components().instances;
         let index = instances.len();
@@ -112,6 +123,7 @@ impl StoreInner {
         instances.push(InstanceData {
             handles: HandleTable::new(handles),
             may_leave: true,
+            root: root.unwrap_or(index as u32),
             poisoned: false,
             exports: Arc::default(),
         });

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::handle::{
     Extern, Func as CoreFunc, Global, Instance as CoreInstanceHandle, Memory, StoreId, Table, Tag,
 };
+use crate::host::crossing::Callee;
 use crate::module::Module;
 use crate::store::{AsStoreMut, StoreInner};
 use alloc::boxed::Box;
@@ -88,7 +89,8 @@ impl<T> core::fmt::Debug for InstancePre<T> {
 /// Instantiates a component with its imports by name; the number of the new instance.
 fn instantiate(store: &mut StoreInner, component: ComponentValue, args: Arc<Items>) -> Result<u32> {
     let mut frames = Vec::new();
-    let mut frame = Frame::new(store, component, args)?;
+    let mut frame = Frame::new(store, component, args, None)?;
+    let root = Some(frame.instance);
     loop {
         let info = frame.component.info.clone();
         let Some(def) = info.plan.get(frame.next) else {
@@ -108,7 +110,7 @@ fn instantiate(store: &mut StoreInner, component: ComponentValue, args: Arc<Item
         if let Def::Instantiate { component, args } = def {
             let component = at(&frame.components, *component)?.clone();
             let args = frame.items(args)?;
-            let nested = Frame::new(store, component, Arc::new(args))?;
+            let nested = Frame::new(store, component, Arc::new(args), root)?;
             frames.push(core::mem::replace(&mut frame, nested));
         } else {
             frame.define(store, def)?;
@@ -135,6 +137,10 @@ enum CoreInstance {
 /// An instantiation under way: where the plan is, and the index spaces so far.
 struct Frame {
     component: ComponentValue,
+    /// `ComponentInfo::always_leaves`
+    always_leaves: bool,
+    /// `ComponentInfo::may_throw`
+    may_throw: bool,
     /// The next definition.
     next: usize,
     instance: u32,
@@ -155,11 +161,19 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(store: &mut StoreInner, component: ComponentValue, args: Arc<Items>) -> Result<Frame> {
+    /// Begins an instantiation; `root` is the instance that all nested ones are part of.
+    fn new(
+        store: &mut StoreInner,
+        component: ComponentValue,
+        args: Arc<Items>,
+        root: Option<u32>,
+    ) -> Result<Frame> {
         Ok(Frame {
+            always_leaves: component.info.always_leaves(),
+            may_throw: component.info.may_throw(component.file.core_modules()),
             component,
             next: 0,
-            instance: store.add_component_instance()?,
+            instance: store.add_component_instance(root)?,
             args,
             core_modules: Vec::new(),
             core_instances: Vec::new(),
@@ -253,14 +267,9 @@ impl Frame {
                 let ty = self.bindings.func(&self.component.info.open_types, ty)?;
                 let post_return =
                     options.post_return.map(|func| at(&self.core_funcs, func).copied()).transpose()?;
-                let lifted = Lifted {
-                    index: store.components().funcs.len() as u32,
-                    cx: self.canon_context(store, options)?,
-                    callee: *at(&self.core_funcs, *core_func)?,
-                    post_return,
-                    spills_result: canon::spills_result(&ty),
-                    ty,
-                };
+                let (cx, core_func) =
+                    (self.canon_context(store, options)?, *at(&self.core_funcs, *core_func)?);
+                let lifted = Lifted::new(store, cx, core_func, post_return, ty, self.may_throw)?;
                 let func = FuncItem::Lifted(Arc::new(lifted));
                 store.components().funcs.push(func.clone());
                 self.funcs.push(func);
@@ -268,7 +277,7 @@ impl Frame {
             Def::Lower { func, options } => {
                 let callee = at(&self.funcs, *func)?.clone();
                 let cx = self.canon_context(store, options)?;
-                self.core_funcs.push(canon::canon_lower(store, cx, callee));
+                self.core_funcs.push(canon::canon_lower(store, cx, self.always_leaves, callee)?);
             }
             Def::ResourceNew(slot) => {
                 let func = canon::canon_resource_new(store, self.instance, self.resource(*slot)?);
@@ -292,12 +301,13 @@ impl Frame {
             Some(ty) if ty.memory64 => PtrType::I64,
             _ => PtrType::I32,
         };
+        let realloc = options.realloc.map(|func| at(&self.core_funcs, func).copied()).transpose()?;
         Ok(CanonContext {
             instance: self.instance,
             string_encoding: options.string_encoding,
             ptr_type,
             memory,
-            realloc: options.realloc.map(|func| at(&self.core_funcs, func).copied()).transpose()?,
+            realloc: realloc.map(|func| Callee::new(store, func)).transpose()?,
         })
     }
 

@@ -1,17 +1,17 @@
-//! A call from one component into another: the caller's side of `canon lower` joined to the callee's side of `canon lift`.
+//! A call between components through values of the host's own.
 //!
-//! The plain version, and the oracle of every faster one: arguments are lifted out of the caller as [`Val`](super::abi::Val)s,
+//! The plain version, and the oracle of every faster one: arguments are lifted out of the caller as [`Val`]s,
 //! all of them before any is lowered into the callee; the result goes back the same way, before the callee's `post-return`
 //! runs. Strings carry their source encoding and lists of numbers stay packed, so no element becomes a value of its own there.
 //!
 //! Must not know: the host.
 
-use super::abi::handle::Subtask;
-use super::abi::{
+use super::super::abi::handle::Subtask;
+use super::super::abi::{
     CoreValueIter, CoreValueSink, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values, lower_flat_values,
 };
-use super::canon::{CALL_SLOTS, CalledBy, Lifted, canon_lift, out_param};
-use super::guest::{CanonContext, InstanceGuest, Scope, raise};
+use super::super::canon::{CALL_SLOTS, CalledBy, Lifted, canon_lift, out_param};
+use super::super::guest::{CanonContext, InstanceGuest, Scope, raise};
 use crate::error::Result;
 use crate::store::StoreInner;
 use alloc::vec::Vec;

@@ -1,0 +1,230 @@
+//! A call between components by a plan: the values move from slots to slots and from memory to memory.
+//!
+//! Of the bookkeeping of a call there is as much as the plan needs: a scope for borrows only where the type has some, `may_leave`
+//! of an instance only around calls of its own `realloc` and `post-return`.
+//!
+//! Must not know: the host, values.
+
+use super::super::abi::handle::{BorrowScope, Subtask};
+use super::super::abi::plan::{Plan, Sides};
+use super::super::abi::{self, Error as AbiError, PtrType, ResourceType, Trap as AbiTrap};
+use super::super::canon::{CALL_SLOTS, Lifted, poison};
+use super::super::guest::{CanonContext, raise};
+use super::super::instance::ComponentStore;
+use crate::error::Error;
+use crate::host::crossing::{Callee, Stopped};
+use crate::ops::BULK_BYTES_PER_FUEL;
+use crate::store::StoreInner;
+use crate::trap::Trap;
+use alloc::sync::Arc;
+
+type Result<T> = core::result::Result<T, Stopped>;
+
+/// A pair of `canon lower` and `canon lift`.
+pub(super) struct Fused {
+    caller: CanonContext,
+    lifted: Arc<Lifted>,
+    params: Plan,
+    results: Plan,
+    /// The slot of the caller in which it says where the result goes, if it is not flat.
+    out_param: Option<usize>,
+    borrows: bool,
+}
+
+impl Fused {
+    pub(super) fn new(
+        caller: CanonContext,
+        lifted: Arc<Lifted>,
+        params: Plan,
+        results: Plan,
+        out_param: Option<usize>,
+    ) -> Fused {
+        let borrows = params.needs().borrow;
+        Fused { caller, lifted, params, results, out_param, borrows }
+    }
+
+    /// The call; `slots` are the core values of the caller's import.
+    pub(super) fn call(&self, store: &mut StoreInner, slots: &mut [u64]) -> Result<()> {
+        let callee = self.lifted.cx.instance;
+        let components = store.components();
+        if !instance(components, self.caller.instance)?.may_leave {
+            return Err(Trap::CannotLeaveComponent.into());
+        }
+        if components.is_poisoned(callee) {
+            return Err(Trap::CannotEnterComponent.into());
+        }
+        let result = if self.borrows {
+            let scope = components.begin_task();
+            let mut lent = Subtask::new();
+            let result = self.values(store, slots, scope, &mut lent);
+            store.end_task(scope);
+            lent.deliver_resolve(&mut instance(store.components(), self.caller.instance)?.handles);
+            result
+        } else {
+            self.values(store, slots, BorrowScope(u32::MAX), &mut Subtask::new())
+        };
+        if result.is_err() {
+            poison(store, callee);
+        }
+        result
+    }
+
+    fn values(
+        &self,
+        store: &mut StoreInner,
+        slots: &mut [u64],
+        scope: BorrowScope,
+        lent: &mut Subtask,
+    ) -> Result<()> {
+        let (caller, callee) = (&self.caller, &self.lifted.cx);
+        let mut inner = [0; CALL_SLOTS];
+        let scopes = Some((scope, lent));
+        Between::new(store, caller, callee, scopes).run(&self.params, slots, &mut inner, None)?;
+        store.call_inside(self.lifted.callee, &mut inner)?;
+        if self.borrows
+            && let Some(task) = store.task(scope)
+        {
+            task.check_return().map_err(|trap| Stopped::Error(raise(trap.into(), true)))?;
+        }
+        if !self.results.is_empty() {
+            let out_param =
+                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| match caller.ptr_type {
+                    PtrType::I32 => *slot as u32 as usize,
+                    PtrType::I64 => usize::try_from(*slot).unwrap_or(usize::MAX),
+                });
+            Between::new(store, callee, caller, None).run(&self.results, &inner, slots, out_param)?;
+        }
+        if let Some(post_return) = self.lifted.post_return {
+            call_own(store, callee.instance, post_return, &mut inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// An instance that a pair names is there as long as the store is.
+fn instance(
+    components: &mut ComponentStore,
+    instance: u32,
+) -> Result<&mut super::super::instance::InstanceData> {
+    let data = components.instances.get_mut(instance as usize);
+    data.ok_or_else(|| Error::usage("no such component instance in this store").into())
+}
+
+/// Calls a `realloc` or `post-return` of an instance, which may not leave meanwhile. After an error it stays so.
+fn call_own(store: &mut StoreInner, own: u32, callee: Callee, slots: &mut [u64; CALL_SLOTS]) -> Result<()> {
+    instance(store.components(), own)?.may_leave = false;
+    store.call_inside(callee, slots)?;
+    instance(store.components(), own)?.may_leave = true;
+    Ok(())
+}
+
+/// Values on their way from one instance to another.
+struct Between<'a> {
+    store: &'a mut StoreInner,
+    from: &'a CanonContext,
+    to: &'a CanonContext,
+    /// The scope of what the destination borrows, and what the source lends: for parameters.
+    scopes: Option<(BorrowScope, &'a mut Subtask)>,
+    /// Bytes that may still be moved.
+    budget: u64,
+    /// Why a call of `realloc` did not return.
+    stopped: Option<Stopped>,
+}
+
+impl<'a> Between<'a> {
+    fn new(
+        store: &'a mut StoreInner,
+        from: &'a CanonContext,
+        to: &'a CanonContext,
+        scopes: Option<(BorrowScope, &'a mut Subtask)>,
+    ) -> Between<'a> {
+        let budget = store.limits().copy_bytes_per_call;
+        Between { store, from, to, scopes, budget, stopped: None }
+    }
+
+    fn run(mut self, plan: &Plan, from: &[u64], to: &mut [u64], out_param: Option<usize>) -> Result<()> {
+        plan.run(&mut self, from, to, out_param).map_err(|error| match self.stopped.take() {
+            Some(stopped) => stopped,
+            None => Stopped::Error(raise(error, true)),
+        })
+    }
+
+    /// The handle tables of the source and of the destination.
+    fn tables(&mut self) -> abi::Result<&mut ComponentStore> {
+        let components = self.store.components();
+        let count = components.instances.len();
+        if self.from.instance as usize >= count || self.to.instance as usize >= count {
+            return Err(AbiError::guest(Error::usage("no such component instance in this store")));
+        }
+        Ok(components)
+    }
+}
+
+impl Sides for Between<'_> {
+    fn memories(&mut self) -> (&[u8], &mut [u8]) {
+        self.store.two_memories(self.from.memory, self.to.memory)
+    }
+
+    fn realloc(
+        &mut self,
+        old_ptr: usize,
+        old_size: usize,
+        alignment: usize,
+        new_size: usize,
+    ) -> abi::Result<usize> {
+        let Some(realloc) = self.to.realloc else {
+            // Validation asks for the option wherever a value needs it.
+            let missing = "a value needs `realloc`, which the canonical options lack";
+            return Err(AbiError::guest(Error::usage(missing)));
+        };
+        let word = |word: u64| match self.to.ptr_type {
+            PtrType::I32 => u64::from(word as u32),
+            PtrType::I64 => word,
+        };
+        let mut slots = [0; CALL_SLOTS];
+        for (slot, size) in slots.iter_mut().zip([old_ptr, old_size, alignment, new_size]) {
+            *slot = word(size as u64);
+        }
+        if let Err(stopped) = call_own(self.store, self.to.instance, realloc, &mut slots) {
+            self.stopped = Some(stopped);
+            return Err(AbiError::guest(Error::usage("`realloc` did not return")));
+        }
+        // What is no address of the host is beyond any memory: the caller finds it out of bounds.
+        Ok(usize::try_from(word(slots[0])).unwrap_or(usize::MAX))
+    }
+
+    fn charge(&mut self, bytes: usize) -> abi::Result<()> {
+        let bytes = bytes as u64;
+        self.budget = self.budget.checked_sub(bytes).ok_or(AbiTrap::CopyBudget)?;
+        if let Err(trap) = self.store.consume_fuel(bytes / BULK_BYTES_PER_FUEL) {
+            self.stopped = Some(trap.into());
+            return Err(AbiError::guest(Error::from(trap)));
+        }
+        Ok(())
+    }
+
+    fn transfer_own(&mut self, index: u32, rt: ResourceType) -> abi::Result<u32> {
+        let (from, to) = (self.from.instance as usize, self.to.instance as usize);
+        let instances = &mut self.tables()?.instances;
+        let resource = instances[from].handles.lift_own(index, rt)?;
+        instances[to].handles.lower_own(resource, rt)
+    }
+
+    fn transfer_borrow(&mut self, index: u32, rt: ResourceType) -> abi::Result<u32> {
+        let (from, to) = (self.from.instance as usize, self.to.instance as usize);
+        let defines = self.store.defines(self.to.instance, rt);
+        self.tables()?;
+        let components = self.store.components();
+        let Some((scope, lent)) = &mut self.scopes else {
+            return Err(AbiError::guest(Error::usage("a borrow among the results of a call")));
+        };
+        let resource = components.instances[from].handles.lift_borrow(index, rt, lent)?;
+        if defines {
+            return Ok(resource.rep);
+        }
+        match components.tasks.get_mut(scope.0 as usize) {
+            Some(task) => components.instances[to].handles.lower_borrow(resource, rt, task),
+            None => Err(AbiError::guest(Error::usage("a borrow outside of any call"))),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A call from one component into another: the caller's side of `canon lower` joined to the callee's side of `canon lift`.
+//!
+//! What stands between the two is decided once, when the caller is instantiated and both sides are known ([`link`]):
+//!
+//! * nothing, where nothing can be seen to be missing: every value goes over as it is, and neither of the instances can be in a
+//!   state that forbids the call. The caller's import is the callee's core function;
+//! * [`fused`], a plan (canonical-abi/src/plan) that moves values from slots to slots and from memory to memory;
+//! * [`plain`], through values of the host's own: where both sides are one instance, whose memory and handles would change while
+//!   they are read; where a type unfolds into too large a plan; and for tests, as the oracle of the other two.
+//!
+//! Must not know: the host.
+
+mod fused;
+mod plain;
+
+use super::abi::flatten::{FlattenContext, flatten_functype};
+use super::abi::plan::{Plan, Side};
+use super::abi::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
+use super::canon::{Lifted, core_func_type, leave};
+use super::guest::CanonContext;
+use crate::error::{Error, Result};
+use crate::handle::Func as CoreFunc;
+use crate::store::StoreInner;
+use alloc::sync::Arc;
+use fused::Fused;
+
+/// The core function by which the instance of `cx` calls `lifted`. `always_leaves`: the instance has no `realloc` and no
+/// `post-return` during which it could not.
+pub(super) fn link(
+    store: &mut StoreInner,
+    cx: CanonContext,
+    always_leaves: bool,
+    lifted: Arc<Lifted>,
+) -> Result<CoreFunc> {
+    let core = flatten_functype(cx.ptr_type, &lifted.ty, FlattenContext::Lower);
+    let ty = core_func_type(&core);
+    let is_self = cx.instance == lifted.cx.instance || (cx.memory.is_some() && cx.memory == lifted.cx.memory);
+    if !is_self
+        && !store.engine().config().plain_adapters
+        && let Some((params, results)) = plans(store, &cx, &lifted)
+    {
+        let instances = &store.components().instances;
+        let root = |instance: u32| instances.get(instance as usize).map(|data| data.root);
+        // A trap ends all instances of a root together, so a caller that runs has a callee that can.
+        let can_run = root(cx.instance) == root(lifted.cx.instance);
+        let as_it_is = params.is_identity() && results.is_identity() && lifted.post_return.is_none();
+        if as_it_is && can_run && always_leaves && !lifted.may_throw {
+            return Ok(lifted.core_func);
+        }
+        let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
+        let fused = Fused::new(cx, lifted, params, results, out_param);
+        return Ok(CoreFunc::new_crossing(store, ty, Arc::new(move |store, slots| fused.call(store, slots))));
+    }
+    Ok(CoreFunc::new_raw(store, ty, move |store, slots| {
+        leave(store, cx.instance)?;
+        plain::call(store, &cx, &lifted, slots).map_err(Error::contained)
+    }))
+}
+
+/// The plans for parameters and results; `None` where they would be too large.
+fn plans(store: &StoreInner, cx: &CanonContext, lifted: &Lifted) -> Option<(Plan, Plan)> {
+    let side = |cx: &CanonContext| Side { string_encoding: cx.string_encoding, ptr_type: cx.ptr_type };
+    let (caller, callee) = (side(cx), side(&lifted.cx));
+    let nans = store.engine().config().canonicalize_nans;
+    let params = Plan::new(lifted.ty.param_types(), MAX_FLAT_PARAMS, caller, callee, nans).ok()?;
+    let results = Plan::new(lifted.ty.result_types(), MAX_FLAT_RESULTS, callee, caller, nans).ok()?;
+    Some((params, results))
+}
