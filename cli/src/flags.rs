@@ -12,6 +12,8 @@ use mini_wasm_runtime::features::Features;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+#[cfg(feature = "tools")]
+use value::Adapter;
 use value::{Directory, Preload, Switch, Variable};
 
 /// Runs WebAssembly: components of WASI 0.2 and core modules, interpreted or compiled.
@@ -39,6 +41,15 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Show what a file imports and exports: components as WIT, core modules as a list, artifacts with their seal
     Inspect(Inspect),
+    /// Plug components together
+    #[cfg(feature = "tools")]
+    Compose(Compose),
+    /// Make a component of a core module
+    #[cfg(feature = "tools")]
+    Componentize(Componentize),
+    /// Check that a component fits a world
+    #[cfg(feature = "tools")]
+    Check(Check),
     /// Keep one instance of a component and call its functions, a line each
     Repl(Repl),
     /// Print a completion script for a shell
@@ -240,12 +251,124 @@ pub(crate) struct Inspect {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 
+    /// Show WIT and nothing else: of a component or an artifact of one, the world that a core module carries, a WIT package
+    /// (binary, .wit or a folder)
+    #[cfg(feature = "tools")]
+    #[arg(long)]
+    pub(crate) wit: bool,
+
     /// Accept artifacts signed by this key. Repeatable
     #[arg(long = "trust", value_name = "PUBKEY")]
     pub(crate) trusted: Vec<String>,
 
     #[command(flatten)]
     pub(crate) language: Language,
+}
+
+/// Where a component goes that a command makes.
+#[cfg(feature = "tools")]
+#[derive(Args, Debug)]
+pub(crate) struct Made {
+    /// Where the component goes; the file appears whole or not at all [default: standard output]
+    #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write text (.wat) instead of a binary
+    #[arg(short, long)]
+    pub(crate) text: bool,
+}
+
+#[cfg(feature = "tools")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+With --plug: each import of FILE and of the plugs is taken from the first plug behind that exports it in a fitting type and
+version. What no plug exports stays an import of the whole; the whole exports what FILE exports. A component alone with
+--deps-dir takes every component in that folder as a plug.
+
+With a script: FILE is in the language of wac. Its packages come from --dep, else from the folder: `ns:name` is ns/name.wasm,
+`ns:name@1.2.3` is ns/name/1.2.3.wasm; .wat and folders of WIT do as well.")]
+pub(crate) struct Compose {
+    /// The component that imports, or a script (.wac)
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// A component whose exports fill imports. Repeatable, in order
+    #[arg(long = "plug", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) plugs: Vec<PathBuf>,
+
+    /// The folder with the script's packages [default: deps]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) deps_dir: Option<PathBuf>,
+
+    /// A file for one package of the script. Repeatable
+    #[arg(long = "dep", value_name = "PACKAGE=FILE", value_parser = value::preload, conflicts_with = "plugs")]
+    pub(crate) deps: Vec<Preload>,
+
+    #[command(flatten)]
+    pub(crate) made: Made,
+}
+
+#[cfg(feature = "tools")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A module that imports WASI preview 1 gets the adapter that makes WASI 0.2 of it: `command` if it exports `_start`, else `reactor`.
+What else the component imports and exports is its world: toolchains put it into the module, or --wit and --world name it.")]
+pub(crate) struct Componentize {
+    /// The core module, binary or text
+    #[arg(value_name = "MODULE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// The adapter for the module that NAME stands for, or for WASI preview 1 `command`, `reactor` or `proxy`, which come with
+    /// mini-wasm, or `none`. Repeatable
+    #[arg(long = "adapt", value_name = "[NAME=]FILE|KIND", value_parser = value::adapter)]
+    pub(crate) adapters: Vec<Adapter>,
+
+    /// WIT that describes the component: a folder, a .wit file or a WIT package as binary
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) wit: Option<PathBuf>,
+
+    /// The component's world in that WIT [default: the only one]
+    #[arg(long, value_name = "WORLD", requires = "wit")]
+    pub(crate) world: Option<String>,
+
+    /// How the module holds strings
+    #[arg(long, value_name = "ENCODING", default_value = "utf8", requires = "wit")]
+    pub(crate) string_encoding: StringEncoding,
+
+    #[command(flatten)]
+    pub(crate) made: Made,
+}
+
+/// The string encodings of the Canonical ABI.
+#[cfg(feature = "tools")]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StringEncoding {
+    /// UTF-8
+    Utf8,
+    /// UTF-16
+    Utf16,
+    /// Latin-1, or UTF-16 where that is not enough
+    CompactUtf16,
+}
+
+#[cfg(feature = "tools")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A component fits a world if it imports nothing that the world does not import and exports everything that the world exports, in
+fitting types; versions count as by semantic versioning. Exit status 1 if it does not, with a list of what is missing.")]
+pub(crate) struct Check {
+    /// The component, binary or text
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// The world, such as `wasi:cli/command` [default: the only one of --wit]
+    #[arg(long, value_name = "WORLD", required_unless_present = "wit")]
+    pub(crate) world: Option<String>,
+
+    /// WIT that the world is in: a folder, a .wit file or a WIT package as binary [default: the worlds of WASI 0.2 that come with
+    /// mini-wasm]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) wit: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -1,21 +1,32 @@
 //! `mini-wasm inspect FILE`: what a file imports and exports. A component is shown as the WIT it carries, a core module as a
-//! list in the text format's words, an artifact by its head and seal and then by what it was made from.
+//! list in the text format's words, an artifact by its head and seal and then by what it was made from. With `--wit`: WIT only.
 
+#[cfg(not(feature = "tools"))]
+use crate::call::Function;
 use crate::failure::Failure;
 use crate::flags::Inspect;
 use crate::input::{ArtifactFile, Content, Input};
 use crate::wat_type::extern_type;
+#[cfg(feature = "tools")]
+use crate::wit::Wit;
 use crate::{engine, output};
 use mini_wasm_jit::artifact::{Artifact, Kind, SealedBy};
+#[cfg(not(feature = "tools"))]
+use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::{Config, Engine, Module};
 use std::fmt::Write;
 
 /// Prints it.
 pub(crate) fn inspect(flags: &Inspect) -> Result<u8, Failure> {
+    #[cfg(feature = "tools")]
+    if flags.wit {
+        return output::print(wit(flags)?).map(|()| 0);
+    }
     let Input { name, content } = Input::read(&flags.file)?;
+    let reader = engine::reader(&flags.language);
     let text = match content {
-        Content::Module(bytes) => module(&name, &bytes, &engine::reader(&flags.language))?,
-        Content::Component(bytes) => component(&name, &bytes)?,
+        Content::Module(bytes) => module(&name, &bytes, &reader)?,
+        Content::Component(bytes) => component(&name, &bytes, &reader)?,
         Content::Artifact(file) => artifact(&name, &file, flags)?,
     };
     output::print(text).map(|()| 0)
@@ -33,15 +44,51 @@ fn module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> 
     Ok(text)
 }
 
-fn component(name: &str, bytes: &[u8]) -> Result<String, Failure> {
-    let wrong = |error: String| Failure::Other(format!("{name} carries no WIT that can be shown: {error}"));
-    let decoded = wit_component::decode(bytes).map_err(|error| wrong(format!("{error:#}")))?;
-    let resolve = decoded.resolve();
-    let package = decoded.package();
-    let nested: Vec<_> = resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != package).collect();
-    let mut printer = wit_component::WitPrinter::default();
-    printer.print(resolve, package, &nested).map_err(|error| wrong(format!("{error:#}")))?;
-    Ok(String::from(printer.output))
+#[cfg(feature = "tools")]
+fn component(name: &str, bytes: &[u8], _: &Engine) -> Result<String, Failure> {
+    Wit::of_component(name, bytes)?.print()
+}
+
+/// Without the crates that know WIT: names and kinds, and the types of functions.
+#[cfg(not(feature = "tools"))]
+fn component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
+    let component = Component::new(engine, bytes).map_err(Failure::engine(name))?;
+    let mut text = String::from("component\n");
+    for (name, ty) in component.imports() {
+        let _ = writeln!(text, "  import {name}: {}", ty.kind());
+    }
+    for (name, ty) in component.exports() {
+        let _ = writeln!(text, "  export {name}: {}", ty.kind());
+    }
+    for function in Function::all(&component) {
+        let _ = writeln!(text, "  {}", function.signature());
+    }
+    Ok(text)
+}
+
+/// WIT and nothing else.
+#[cfg(feature = "tools")]
+fn wit(flags: &Inspect) -> Result<String, Failure> {
+    let path = &flags.file;
+    if path.is_dir() || path.extension().is_some_and(|extension| extension == "wit") {
+        return Wit::read(path)?.print();
+    }
+    let Input { name, content } = Input::read(path)?;
+    let (kind, bytes) = match content {
+        Content::Component(bytes) => (Kind::Component, bytes),
+        Content::Module(bytes) => (Kind::Module, bytes),
+        Content::Artifact(file) => match Artifact::wasm(&file.bytes()?) {
+            Some((kind, wasm)) => (kind, wasm.to_vec()),
+            None => return Err(Failure::Other(format!("{name} is damaged: its WebAssembly is not intact"))),
+        },
+    };
+    match kind {
+        Kind::Component => Wit::of_component(&name, &bytes)?.print(),
+        Kind::Module => match Wit::of_module(&name, &bytes)? {
+            Some(wit) => wit.print(),
+            None => Err(Failure::Other(format!("{name} is a core module and carries no world"))),
+        },
+    }
 }
 
 fn artifact(name: &str, file: &ArtifactFile, flags: &Inspect) -> Result<String, Failure> {
@@ -82,7 +129,7 @@ fn artifact(name: &str, file: &ArtifactFile, flags: &Inspect) -> Result<String, 
     text += "\n";
     text += &match Artifact::wasm(&bytes) {
         Some((Kind::Module, wasm)) => module(name, &wasm, &engine::reader(&flags.language))?,
-        Some((Kind::Component, wasm)) => component(name, &wasm)?,
+        Some((Kind::Component, wasm)) => component(name, &wasm, &engine::reader(&flags.language))?,
         None => "the WebAssembly inside is not intact\n".into(),
     };
     Ok(text)

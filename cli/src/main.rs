@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`flags`] | the list of commands and flags |
 //! | [`input`] | a file named on the command line, and what it is by its content |
-//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`repl`], [`completions`] | one command each |
+//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`compose`], [`componentize`], [`check`], [`repl`], [`completions`] | one command each |
+//! | [`wit`] | WIT, read and printed |
 //! | [`engine`], [`guest`], [`deadline`], [`missing`] | from flags to a program that can run |
 //! | [`call`], [`wave`], [`wit_type`] | a component's functions as a user calls them: names, values, types |
 //! | [`failure`] | what went wrong, how it is printed, the exit status it gives |
@@ -13,7 +14,13 @@
 
 mod aot;
 mod call;
+#[cfg(feature = "tools")]
+mod check;
 mod completions;
+#[cfg(feature = "tools")]
+mod componentize;
+#[cfg(feature = "tools")]
+mod compose;
 mod deadline;
 mod engine;
 mod failure;
@@ -30,6 +37,8 @@ mod wast;
 mod wat_type;
 mod wat_value;
 mod wave;
+#[cfg(feature = "tools")]
+mod wit;
 mod wit_type;
 
 use clap::Parser;
@@ -59,6 +68,12 @@ fn command(command: Command) -> Result<u8, Failure> {
         Command::Wast(flags) => wast::wast(&flags),
         Command::Validate(flags) => validate::validate(&flags),
         Command::Inspect(flags) => inspect::inspect(&flags),
+        #[cfg(feature = "tools")]
+        Command::Compose(flags) => compose::compose(&flags),
+        #[cfg(feature = "tools")]
+        Command::Componentize(flags) => componentize::componentize(&flags),
+        #[cfg(feature = "tools")]
+        Command::Check(flags) => check::check(&flags),
         Command::Repl(flags) => repl::repl(&flags),
         Command::Completions(flags) => completions::completions(flags.shell),
         Command::Man => completions::manual_page(),

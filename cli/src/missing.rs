@@ -45,7 +45,7 @@ fn provider(from: &str) -> String {
         "wasi_snapshot_preview1" | "wasi_unstable" => format!(
             "`{from}` is WASI preview 1, which mini-wasm does not offer yet. Build the program for WASI 0.2 (Rust: \
              wasm32-wasip2), or make a component of it:\n  \
-             wasm-tools component new app.wasm --adapt wasi_snapshot_preview1.command.wasm -o app.component.wasm"
+             mini-wasm componentize app.wasm -o app.component.wasm"
         ),
         "env" => "`env` is what toolchains import from when they link against nothing: a module that exports these names \
                   would provide them (`--preload env=FILE`)"
@@ -80,7 +80,7 @@ pub(crate) fn explain(component: &Component, name: &str, error: Error) -> Failur
     if let Some(import) = others.first() {
         text += &format!(
             "\na component that exports `{import}` would provide it: plug the two together \
-             (`wac plug app.wasm --plug provider.wasm -o whole.wasm`)"
+             (`mini-wasm compose app.wasm --plug provider.wasm -o whole.wasm`)"
         );
     }
     Error::new(ErrorKind::Unlinkable, text).into()

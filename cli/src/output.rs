@@ -2,6 +2,8 @@
 //! (`mini-wasm inspect app.wasm | head -1`) is no failure.
 
 use crate::failure::Failure;
+#[cfg(feature = "tools")]
+use crate::flags::Made;
 use std::io::{ErrorKind, Write};
 
 /// Writes `text` to standard output.
@@ -12,6 +14,29 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
             Err(Failure::Other(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Writes a component that a command made to where the flags want it. A file appears whole or not at all.
+#[cfg(feature = "tools")]
+pub(crate) fn write_component(component: &[u8], made: &Made) -> Result<(), Failure> {
+    use std::io::IsTerminal;
+    let text = match made.text {
+        true => Some(
+            wasmprinter::print_bytes(component)
+                .map_err(|error| Failure::Other(format!("what was made cannot be printed: {error:#}")))?,
+        ),
+        false => None,
+    };
+    let bytes = text.as_ref().map_or(component, |text| text.as_bytes());
+    match &made.output {
+        Some(path) => {
+            mini_wasm_jit::artifact::write(path, bytes).map_err(Failure::engine("cannot write what was made"))
+        }
+        None if text.is_none() && std::io::stdout().is_terminal() => Err(Failure::Usage(
+            "a binary is no text for a terminal: give a file with `-o`, or `--text`".into(),
+        )),
+        None => print(bytes),
     }
 }
 

@@ -70,6 +70,48 @@ pub(crate) fn preload(text: &str) -> Result<Preload, String> {
     }
 }
 
+/// `--adapt [NAME=]FILE|KIND`
+#[cfg(feature = "tools")]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Adapter {
+    /// Even where one is wanted.
+    None,
+    /// One of those that come with us.
+    Builtin(BuiltinAdapter),
+    File {
+        /// The name under which modules import it; without one the file's name says it.
+        name: Option<String>,
+        file: PathBuf,
+    },
+}
+
+/// What a program of WASI preview 1 becomes.
+#[cfg(feature = "tools")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BuiltinAdapter {
+    Command,
+    Reactor,
+    Proxy,
+}
+
+#[cfg(feature = "tools")]
+pub(crate) fn adapter(text: &str) -> Result<Adapter, String> {
+    Ok(match text {
+        "" => return Err("it is empty".into()),
+        "none" => Adapter::None,
+        "command" => Adapter::Builtin(BuiltinAdapter::Command),
+        "reactor" => Adapter::Builtin(BuiltinAdapter::Reactor),
+        "proxy" => Adapter::Builtin(BuiltinAdapter::Proxy),
+        text => match text.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+                Adapter::File { name: Some(name.into()), file: file.into() }
+            }
+            Some(_) => return Err("NAME=FILE is wanted".into()),
+            None => Adapter::File { name: None, file: text.into() },
+        },
+    })
+}
+
 /// `-W FEATURE[=y|n]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Switch {
@@ -182,6 +224,20 @@ mod tests {
         assert_eq!(size("2G"), Ok(2 << 30));
         for wrong in ["", "M", "1.5G", "-1", "1X", "99999999999T"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(feature = "tools")]
+    #[test]
+    fn an_adapter_is_a_file_or_one_of_ours() {
+        let file =
+            |name: Option<&str>| Adapter::File { name: name.map(str::to_owned), file: "a.wasm".into() };
+        assert_eq!(adapter("a.wasm"), Ok(file(None)));
+        assert_eq!(adapter("env=a.wasm"), Ok(file(Some("env"))));
+        assert_eq!(adapter("reactor"), Ok(Adapter::Builtin(BuiltinAdapter::Reactor)));
+        assert_eq!(adapter("none"), Ok(Adapter::None));
+        for wrong in ["", "=a.wasm", "env="] {
+            assert!(adapter(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,6 +1,12 @@
 //! Drives the real binary as a user does: arguments in; standard output, standard error and exit status out.
 
 mod artifacts;
+#[cfg(feature = "tools")]
+mod check;
+#[cfg(feature = "tools")]
+mod componentize;
+#[cfg(feature = "tools")]
+mod compose;
 mod guests;
 mod invoke;
 mod limits;

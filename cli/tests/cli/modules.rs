@@ -115,7 +115,7 @@ fn a_missing_import_is_named_with_what_would_provide_it() {
     let ended = run(&sandbox, ["run".into(), preview1.into_os_string()]);
     assert_eq!(ended.status, 1, "{ended:?}");
     assert!(ended.stderr.contains("preview 1"), "{ended:?}");
-    assert!(ended.stderr.contains("wasm-tools component new"), "{ended:?}");
+    assert!(ended.stderr.contains("mini-wasm componentize"), "{ended:?}");
 
     let component = sandbox.file(
         "component.wat",
@@ -128,7 +128,10 @@ fn a_missing_import_is_named_with_what_would_provide_it() {
     );
     let ended = run(&sandbox, ["run".into(), component.into_os_string()]);
     assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.stderr.contains("acme:db/query@1.0.0") && ended.stderr.contains("wac plug"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("acme:db/query@1.0.0") && ended.stderr.contains("mini-wasm compose"),
+        "{ended:?}"
+    );
 }
 
 #[test]

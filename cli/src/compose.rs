@@ -1,0 +1,200 @@
+//! `mini-wasm compose`: components plugged together into one, through wac's graph of instances.
+
+mod script;
+
+use crate::failure::Failure;
+use crate::flags::{Compose, Language};
+use crate::input::{Content, Input};
+use crate::{engine, output};
+use mini_wasm_runtime::component::Component;
+use std::path::{Path, PathBuf};
+use wac_graph::types::{BorrowedPackageKey, Package, SubtypeChecker, are_semver_compatible};
+use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId, Processor};
+
+/// What is left in the component as the tool that made it.
+const PROCESSOR: Processor<'static> = Processor { name: "mini-wasm", version: env!("CARGO_PKG_VERSION") };
+
+/// Composes.
+pub(crate) fn compose(flags: &Compose) -> Result<u8, Failure> {
+    let composed = match is_script(&flags.file)? {
+        true if flags.plugs.is_empty() => script::compose(flags)?,
+        true => {
+            return Err(Failure::Usage(format!(
+                "--plug wants a component to plug into, and {} is a script",
+                flags.file.display()
+            )));
+        }
+        false => {
+            let plugs = match (&*flags.plugs, &flags.deps_dir) {
+                ([], None) => {
+                    return Err(Failure::Usage("--plug or --deps-dir says what is to be plugged in".into()));
+                }
+                ([], Some(folder)) => components_in(folder)?,
+                (plugs, _) => plugs.to_vec(),
+            };
+            plug(&flags.file, &plugs)?
+        }
+    };
+    // Ours to run: so our own reader has the last word.
+    Component::new(&engine::reader(&Language::default()), composed.clone())
+        .map_err(Failure::engine("what was composed"))?;
+    output::write_component(&composed, &flags.made).map(|()| 0)
+}
+
+/// Whether a file is neither a binary nor the text of one.
+fn is_script(path: &Path) -> Result<bool, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    Ok(wac_parser::Document::parse(text).is_ok()
+        || path.extension().is_some_and(|extension| extension == "wac"))
+}
+
+/// Every component in a folder, by name.
+fn components_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let cannot = |error| Failure::Other(format!("cannot read {}: {error}", folder.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A file that has to be a component.
+fn component(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let Input { name, content } = Input::read(path)?;
+    match content {
+        Content::Component(bytes) => Ok((name, bytes)),
+        Content::Module(_) => Err(Failure::Usage(format!(
+            "{name} is a core module; `mini-wasm componentize` makes a component of it"
+        ))),
+        Content::Artifact(_) => {
+            Err(Failure::Usage(format!("{name} is an artifact, and a component is wanted")))
+        }
+    }
+}
+
+/// One component among those that are plugged together.
+struct Part {
+    name: String,
+    package: PackageId,
+}
+
+/// An import of one part that another part's export fills.
+struct Joint {
+    importer: usize,
+    import: String,
+    exporter: usize,
+    export: String,
+}
+
+fn plug(socket: &Path, plugs: &[PathBuf]) -> Result<Vec<u8>, Failure> {
+    let mut graph = CompositionGraph::new();
+    let mut parts = Vec::new();
+    for (number, path) in std::iter::once(socket).chain(plugs.iter().map(PathBuf::as_path)).enumerate() {
+        let (name, bytes) = component(path)?;
+        let wrong = |error: &dyn std::fmt::Display| Failure::Other(format!("{name}: {error}"));
+        // Two plugs may be one file; the graph knows packages by name.
+        let package = Package::from_bytes(&format!("part:part-{number}"), None, bytes, graph.types_mut())
+            .map_err(|error| wrong(&format_args!("{error:#}")))?;
+        let package = graph.register_package(package).map_err(|error| wrong(&error))?;
+        parts.push(Part { name, package });
+    }
+    let joints = joints(&graph, &parts);
+    let reached = reached(&joints, parts.len());
+    if !reached.iter().skip(1).any(|reached| *reached) {
+        let imports: Vec<&str> =
+            graph.types()[graph[parts[0].package].ty()].imports.keys().map(String::as_str).collect();
+        return Err(Failure::Other(format!(
+            "no plug exports what {} imports: {}",
+            parts[0].name,
+            if imports.is_empty() { "nothing".into() } else { imports.join(", ") }
+        )));
+    }
+    for (part, _) in parts.iter().zip(&reached).filter(|(_, reached)| !**reached) {
+        output::warn(format_args!("{} is left out: no import takes what it exports", part.name));
+    }
+    let nodes: Vec<Option<NodeId>> = parts
+        .iter()
+        .zip(&reached)
+        .map(|(part, reached)| reached.then(|| graph.instantiate(part.package)))
+        .collect();
+    let wrong = |error: &dyn std::fmt::Display| Failure::Other(format!("cannot compose: {error}"));
+    for joint in &joints {
+        let (Some(importer), Some(exporter)) = (nodes[joint.importer], nodes[joint.exporter]) else {
+            continue;
+        };
+        let export = graph.alias_instance_export(exporter, &joint.export).map_err(|error| wrong(&error))?;
+        graph.set_instantiation_argument(importer, &joint.import, export).map_err(|error| wrong(&error))?;
+    }
+    let exports: Vec<String> = graph.types()[graph[parts[0].package].ty()].exports.keys().cloned().collect();
+    for name in exports {
+        let Some(socket) = nodes[0] else { continue };
+        let export = graph.alias_instance_export(socket, &name).map_err(|error| wrong(&error))?;
+        graph.export(export, &name).map_err(|error| wrong(&error))?;
+    }
+    let options = EncodeOptions { processor: Some(PROCESSOR), ..EncodeOptions::default() };
+    graph.encode(options).map_err(|error| wrong(&chain(&error)))
+}
+
+/// For each import the first part behind that exports it. An export of another type fills nothing, and is told.
+fn joints(graph: &CompositionGraph, parts: &[Part]) -> Vec<Joint> {
+    let types = graph.types();
+    let world = |part: &Part| &types[graph[part.package].ty()];
+    let mut joints = Vec::new();
+    for (importer, part) in parts.iter().enumerate() {
+        for (import, wanted) in &world(part).imports {
+            for (exporter, plug) in parts.iter().enumerate().skip(importer + 1) {
+                let exports = &world(plug).exports;
+                let named = exports
+                    .get_key_value(import)
+                    .or_else(|| exports.iter().find(|(export, _)| are_semver_compatible(export, import)));
+                let Some((export, offered)) = named else { continue };
+                let mut cache = Default::default();
+                match SubtypeChecker::new(&mut cache).is_subtype(*offered, types, *wanted, types) {
+                    Ok(()) => {
+                        let (import, export) = (import.clone(), export.clone());
+                        joints.push(Joint { importer, import, exporter, export });
+                        break;
+                    }
+                    Err(error) => output::warn(format_args!(
+                        "{} exports `{export}`, but not as {} imports `{import}`: {error:#}",
+                        plug.name, part.name
+                    )),
+                }
+            }
+        }
+    }
+    joints
+}
+
+/// Which parts the first one needs.
+fn reached(joints: &[Joint], parts: usize) -> Vec<bool> {
+    let mut reached = vec![false; parts];
+    reached[0] = true;
+    // Exporters stand behind importers: one pass in order is all it takes.
+    for importer in 0..parts {
+        if reached[importer] {
+            joints
+                .iter()
+                .filter(|joint| joint.importer == importer)
+                .for_each(|joint| reached[joint.exporter] = true);
+        }
+    }
+    reached
+}
+
+/// An error with what it stems from.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,96 @@
+//! WIT as commands read and print it (WIT.md), through the crates wit-parser and wit-component.
+
+use crate::failure::Failure;
+use std::path::Path;
+use wasi_preview1_component_adapter_provider as adapters;
+use wit_component::DecodedWasm;
+use wit_parser::{PackageId, Resolve, WorldId};
+
+/// A WIT package with all that it uses.
+pub(crate) struct Wit {
+    pub(crate) resolve: Resolve,
+    pub(crate) package: PackageId,
+}
+
+impl Wit {
+    /// Reads a folder with its `deps`, a .wit file, or a WIT package in binary or text.
+    pub(crate) fn read(path: &Path) -> Result<Wit, Failure> {
+        let mut resolve = Resolve::default();
+        // The error shows the source.
+        let (package, _) = resolve
+            .push_path(path)
+            .map_err(|error| Failure::Other(format!("cannot read WIT from {}: {error:#}", path.display())))?;
+        Ok(Wit { resolve, package })
+    }
+
+    /// The WIT that a component carries, or a package that is encoded as one.
+    pub(crate) fn of_component(name: &str, bytes: &[u8]) -> Result<Wit, Failure> {
+        let wrong = |error| Failure::Other(format!("{name} carries no WIT that can be shown: {error:#}"));
+        let decoded = wit_component::decode(bytes).map_err(wrong)?;
+        let package = decoded.package();
+        match decoded {
+            DecodedWasm::WitPackage(resolve, _) | DecodedWasm::Component(resolve, _) => {
+                Ok(Wit { resolve, package })
+            }
+        }
+    }
+
+    /// The world that toolchains put into a core module; none if there is none.
+    pub(crate) fn of_module(name: &str, bytes: &[u8]) -> Result<Option<Wit>, Failure> {
+        let (rest, metadata) = wit_component::metadata::decode(bytes)
+            .map_err(|error| Failure::Other(format!("{name}: its world cannot be read: {error:#}")))?;
+        let package = metadata.resolve.worlds[metadata.world].package;
+        Ok(rest.and(package).map(|package| Wit { resolve: metadata.resolve, package }))
+    }
+
+    /// The package as text, then those that it uses.
+    pub(crate) fn print(&self) -> Result<String, Failure> {
+        let nested: Vec<_> =
+            self.resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != self.package).collect();
+        let mut printer = wit_component::WitPrinter::default();
+        printer
+            .print(&self.resolve, self.package, &nested)
+            .map_err(|error| Failure::Other(format!("the WIT cannot be printed: {error:#}")))?;
+        Ok(String::from(printer.output))
+    }
+
+    /// A world by its name, `world` or `ns:pkg/world@1.2.3`; without one the only one.
+    pub(crate) fn world(&self, name: Option<&str>) -> Result<WorldId, Failure> {
+        self.resolve.select_world(&[self.package], name).map_err(|error| {
+            let all = self.worlds().map(|(_, name)| format!("\n  {name}")).collect::<String>();
+            Failure::Usage(format!("--world: {error:#}; the worlds are:{all}"))
+        })
+    }
+
+    /// All worlds with their whole names.
+    pub(crate) fn worlds(&self) -> impl Iterator<Item = (WorldId, String)> {
+        self.resolve
+            .worlds
+            .iter()
+            .filter_map(|(id, world)| Some((id, self.resolve.id_of_name(world.package?, &world.name))))
+    }
+}
+
+/// The worlds of WASI 0.2 that come with us: those that the preview 1 adapters are written against.
+pub(crate) fn builtin_world(name: &str) -> Result<(Wit, WorldId), Failure> {
+    let mut offered = Vec::new();
+    for adapter in
+        [adapters::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, adapters::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER]
+    {
+        let Some(mut wit) = Wit::of_module("an adapter of ours", adapter)? else { continue };
+        let found = wit.worlds().find(|(_, known)| {
+            // A version need not be said.
+            known == name || known.split_once('@').is_some_and(|(base, _)| base == name)
+        });
+        if let Some((world, _)) = found {
+            wit.package = wit.resolve.worlds[world].package.unwrap_or(wit.package);
+            return Ok((wit, world));
+        }
+        // The adapter's own world is nobody else's.
+        offered.extend(wit.worlds().map(|(_, known)| known).filter(|known| known.starts_with("wasi:")));
+    }
+    Err(Failure::Usage(format!(
+        "--world: `{name}` is none of the worlds that come with mini-wasm ({}); `--wit` says where it is",
+        offered.join(", ")
+    )))
+}
