@@ -306,7 +306,20 @@ unsafe extern "C" fn elem_drop(ctx: *mut VmContext, elem: u32) -> Status {
 unsafe extern "C" fn epoch(ctx: *mut VmContext) -> Status {
     // SAFETY: as above.
     let (store, _) = unsafe { parts(ctx) };
-    if store.deadline_reached() { store.park_error(Error::from(Trap::Interrupted)) } else { Status::OK }
+    if !store.deadline_reached() {
+        return Status::OK;
+    }
+    #[cfg(fibers)]
+    if let Some(ticks) = store.epoch_yield.filter(|_| store.waiter().is_ok()) {
+        return match store.yield_turn() {
+            Ok(()) => {
+                store.set_epoch_deadline(ticks);
+                Status::OK
+            }
+            Err(error) => store.park_error(error),
+        };
+    }
+    store.park_error(Error::from(Trap::Interrupted))
 }
 
 unsafe extern "C" fn throw(ctx: *mut VmContext, tag: u32, values: *mut RawVal) -> Status {

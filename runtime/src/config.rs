@@ -29,6 +29,10 @@ pub struct Config {
     pub continuation_stack_bytes: usize,
     /// Bytes of a continuation's value stack, for interpreted frames.
     pub continuation_value_stack_bytes: usize,
+    /// Bytes of native stack that the guest code of one call that may wait (`call_async`) may use.
+    pub async_stack_bytes: usize,
+    /// Bytes of such a call's value stack, for interpreted frames.
+    pub async_value_stack_bytes: usize,
     /// Reserve 4 GiB plus guard for 32-bit memories so that native code needs no bounds checks, and let signals tell of
     /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals).
     pub guard_pages: bool,
@@ -76,6 +80,8 @@ impl Default for Config {
             native_stack_bytes: 4 << 20,
             continuation_stack_bytes: 256 << 10,
             continuation_value_stack_bytes: 256 << 10,
+            async_stack_bytes: 2 << 20,
+            async_value_stack_bytes: 1 << 20,
             guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
             gc_stress: false,
             max_backtrace: 64,

@@ -54,7 +54,11 @@ impl Func {
     /// # Errors
     /// `Usage` for arguments of the wrong number or type; what the function itself ends with otherwise.
     pub fn call(self, mut store: impl AsStoreMut, args: &[Val]) -> Result<Vec<Val>> {
-        let store = store.as_store_mut();
+        store.as_store_mut().without_waiting(|store| self.call_here(store, args))
+    }
+
+    /// The same on whatever stack this is.
+    pub(crate) fn call_here(self, store: &mut StoreInner, args: &[Val]) -> Result<Vec<Val>> {
         let ty = self.ty(&*store)?;
         if args.len() != ty.params().len()
             || args.iter().zip(ty.params()).any(|(v, &t)| !store.val_matches(v, t))
@@ -127,8 +131,13 @@ const MAX_TYPED: usize = 16;
 impl<P: WasmTypes, R: WasmTypes> TypedFunc<P, R> {
     /// Calls it.
     pub fn call(self, mut store: impl AsStoreMut, params: P) -> Result<R> {
+        store.as_store_mut().without_waiting(|store| self.call_here(store, params))
+    }
+
+    /// The same on whatever stack this is.
+    #[inline]
+    pub(crate) fn call_here(self, store: &mut StoreInner, params: P) -> Result<R> {
         const { assert!(P::SLOTS <= MAX_TYPED && R::SLOTS <= MAX_TYPED) };
-        let store = store.as_store_mut();
         let mut slots = [0; MAX_TYPED];
         params.store(&mut slots);
         let func = store.func_ptr(self.func)?;

@@ -22,7 +22,11 @@ impl Instance {
     /// `Unlinkable` when an import is missing or of another type, `Exhausted` past the store's limits, and what segments and
     /// the start function trap with. What was written into imported memories and tables before a trap stays written.
     pub fn new(mut store: impl AsStoreMut, module: &Module, imports: &[Extern]) -> Result<Instance> {
-        let store = store.as_store_mut();
+        store.as_store_mut().without_waiting(|store| Instance::new_here(store, module, imports))
+    }
+
+    /// The same on whatever stack this is.
+    pub(crate) fn new_here(store: &mut StoreInner, module: &Module, imports: &[Extern]) -> Result<Instance> {
         if !store.engine().same(module.engine()) {
             return Err(Error::usage("the module was made in another engine than the store"));
         }

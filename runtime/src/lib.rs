@@ -54,6 +54,9 @@ pub mod val;
 pub mod any_ref;
 #[expect(unsafe_code, reason = "guest code calls in with pointers into a store")]
 mod builtins;
+#[cfg(fibers)]
+#[expect(unsafe_code, reason = "what a call borrows is on a stack that the borrow checker does not see")]
+pub mod call_async;
 #[expect(unsafe_code, reason = "constant expressions make objects")]
 mod evaluate;
 #[expect(unsafe_code, reason = "an exception's payload lies behind its header")]
@@ -103,6 +106,8 @@ pub mod linker;
 pub mod component;
 
 pub use any_ref::{AnyRef, ArrayRef, StructRef};
+#[cfg(fibers)]
+pub use call_async::{AsyncCall, HostFuture};
 pub use config::Config;
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

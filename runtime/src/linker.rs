@@ -64,6 +64,18 @@ impl<T: 'static> Linker<T> {
         Ok(self)
     }
 
+    /// A name for a host function, as the engine keeps it.
+    #[cfg(fibers)]
+    pub(crate) fn insert_host(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        call: Arc<HostCall>,
+    ) -> Result<&mut Self> {
+        self.insert(module, name, Definition::Host(ty, call))
+    }
+
     /// A name for something of a store.
     pub fn define(&mut self, module: &str, name: &str, item: impl Into<Extern>) -> Result<&mut Self> {
         self.insert(module, name, Definition::Extern(item.into()))
@@ -198,7 +210,11 @@ pub struct InstancePre<T> {
 impl<T: 'static> InstancePre<T> {
     /// Instantiates it.
     pub fn instantiate(&self, mut store: impl AsStoreMut) -> Result<Instance> {
-        let store = store.as_store_mut();
+        store.as_store_mut().without_waiting(|store| self.instantiate_here(store))
+    }
+
+    /// The same on whatever stack this is.
+    pub(crate) fn instantiate_here(&self, store: &mut StoreInner) -> Result<Instance> {
         let next = Instance { store: store.id(), index: store.instances.len() as u32 };
         let mut imports = Vec::with_capacity(self.items.len());
         for (item, import) in self.items.iter().zip(&self.module.info().imports) {
@@ -219,7 +235,7 @@ impl<T: 'static> InstancePre<T> {
                 }
             });
         }
-        Instance::new(store, &self.module, &imports)
+        Instance::new_here(store, &self.module, &imports)
     }
 
     /// The module.

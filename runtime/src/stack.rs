@@ -47,10 +47,10 @@ impl ValueStack {
 }
 
 /// How far guest code may go down on the native stack, and how often it was entered.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NativeStack {
     /// Calls from host to guest that are under way.
-    depth: u32,
+    pub(crate) depth: u32,
     limit: usize,
     /// Where the outermost of them was made.
     entry: usize,

@@ -133,6 +133,13 @@ impl<T: Send + 'static> Store<T> {
     pub fn set_epoch_deadline(&mut self, ticks: usize) {
         self.as_store_mut().set_epoch_deadline(ticks);
     }
+
+    /// At its deadline the guest of a call that may wait (`call_async`) lets others have a turn and goes on with a deadline that is
+    /// `ticks` later, instead of stopping. `None` takes that back. Of calls that do not wait the deadline is the end all the same.
+    #[cfg(fibers)]
+    pub fn set_epoch_yield(&mut self, ticks: Option<usize>) {
+        self.as_store_mut().epoch_yield = ticks;
+    }
 }
 
 impl<T: Send + 'static> Drop for Store<T> {
@@ -249,6 +256,10 @@ pub struct StoreInner {
     /// Held for as long as `vm` points into it.
     value_stack: ValueStack,
     native_stack: NativeStack,
+    /// Is every call between the innermost `call_async` and here one that may wait?
+    pub(crate) may_wait: bool,
+    /// By how many epochs the deadline of a call that may wait moves on when it is reached; `None`: the guest stops.
+    pub(crate) epoch_yield: Option<usize>,
     #[expect(
         clippy::vec_box,
         reason = "contexts point back at these: they must not move when the list grows"
@@ -305,6 +316,8 @@ impl StoreInner {
             value_stack,
             landing: Landing::default(),
             native_stack: NativeStack::default(),
+            may_wait: false,
+            epoch_yield: None,
             instances: Vec::new(),
             funcs: Vec::new(),
             funcs_by_address: BTreeMap::new(),
@@ -760,6 +773,39 @@ impl StoreInner {
     /// Where the outermost frame of guest code begins on the native stack; `None` when no guest runs.
     pub(crate) fn native_stack_entry(&self) -> Option<usize> {
         self.native_stack.entry()
+    }
+
+    #[cfg(fibers)]
+    /// How far down the native stack is, for whoever goes over to another one.
+    pub(crate) fn native_stack_state(&self) -> NativeStack {
+        self.native_stack
+    }
+
+    #[cfg(fibers)]
+    /// Back to where this was asked for.
+    pub(crate) fn set_native_stack_state(&mut self, state: NativeStack) {
+        self.native_stack = state;
+    }
+
+    #[cfg(fibers)]
+    /// A call that may wait is entered from the address `here`.
+    pub(crate) fn enter_native_stack(&mut self, here: usize) -> Result<(), Trap> {
+        self.native_stack.enter(self.engine.config(), here).map(|_| ())
+    }
+
+    #[cfg(fibers)]
+    /// Calls from host to guest that stand on the stack gone over to.
+    pub(crate) fn deepen_native_stack(&mut self, calls: u32) {
+        self.native_stack.depth += calls;
+    }
+
+    /// Runs what the host has called without being able to wait: nothing that this leads to may wait either, whatever is around it.
+    #[inline]
+    pub(crate) fn without_waiting<R>(&mut self, run: impl FnOnce(&mut StoreInner) -> R) -> R {
+        let may_wait = core::mem::replace(&mut self.may_wait, false);
+        let result = run(self);
+        self.may_wait = may_wait;
+        result
     }
 
     #[cfg(fibers)]

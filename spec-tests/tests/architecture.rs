@@ -61,6 +61,7 @@ const LADDER: &[&[&str]] = &[
         "host",
         "builtins",
         "linker",
+        "call_async",
     ],
     &["interp"],
     &["component"],

@@ -48,7 +48,11 @@ impl Func {
     /// `Usage` for arguments of the wrong number or type (nothing has run then); otherwise what the function ended with, after
     /// which its instance cannot be entered again.
     pub fn call(self, mut store: impl AsStoreMut, args: &[Val]) -> Result<Option<Val>> {
-        let store = store.as_store_mut();
+        store.as_store_mut().without_waiting(|store| self.call_here(store, args))
+    }
+
+    /// The same on whatever stack this is.
+    pub(super) fn call_here(self, store: &mut StoreInner, args: &[Val]) -> Result<Option<Val>> {
         let lifted = match self.item(store)? {
             FuncItem::Lifted(lifted) => lifted,
             FuncItem::Host(host) => return host.call_from_host(store, args),
@@ -170,7 +174,7 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
     /// # Errors
     /// As for [`Func::call`].
     pub fn call(&self, mut store: impl AsStoreMut, params: P) -> Result<R> {
-        self.call_raw(store.as_store_mut(), &params)
+        store.as_store_mut().without_waiting(|store| self.call_raw(store, &params))
     }
 
     /// Calls it with parameters that lower as `P` does without being it: `("text", &[1, 2][..])` for `(String, Vec<u32>)`.
@@ -178,10 +182,11 @@ impl<P: LowerList, R: LiftOptional> TypedFunc<P, R> {
     /// # Errors
     /// As for [`Func::call`].
     pub fn call_lent<Q: LowerListAs<P>>(&self, mut store: impl AsStoreMut, params: Q) -> Result<R> {
-        self.call_raw(store.as_store_mut(), &params)
+        store.as_store_mut().without_waiting(|store| self.call_raw(store, &params))
     }
 
-    fn call_raw(&self, store: &mut StoreInner, params: &impl LowerList) -> Result<R> {
+    /// The same on whatever stack this is.
+    pub(super) fn call_raw(&self, store: &mut StoreInner, params: &impl LowerList) -> Result<R> {
         store.check(self.store)?;
         canon_lift(
             store,

@@ -102,6 +102,17 @@ where
     P: LiftList + 'static,
     R: LowerOptional + 'static,
 {
+    typed_raw(move |store: &mut StoreInner, params: P| func(Caller::new(store)?, params))
+}
+
+/// The same for a function that gets the engine's store.
+pub(super) fn typed_raw<P, R>(
+    func: impl Fn(&mut StoreInner, P) -> Result<R> + Send + Sync + 'static,
+) -> (TypeOf, HostBody)
+where
+    P: LiftList + 'static,
+    R: LowerOptional + 'static,
+{
     let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
         let mut subtask = Subtask::new();
         let mut flat_args = CoreValueIter::new(slots);
@@ -109,7 +120,7 @@ where
         let params = P::lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args)
             .map_err(|error| raise(error, false))?;
         let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
-        let result = func(Caller::new(store)?, params)?;
+        let result = func(store, params)?;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         result
             .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))

@@ -55,7 +55,11 @@ impl<T: 'static> InstancePre<T> {
     /// `Usage` for a store of another engine, with other data, or not the one that a definition belongs to; `Exhausted` past
     /// the store's limits; what start functions end with.
     pub fn instantiate(&self, mut store: impl AsStoreMut) -> Result<Instance> {
-        let store = store.as_store_mut();
+        store.as_store_mut().without_waiting(|store| self.instantiate_here(store))
+    }
+
+    /// The same on whatever stack this is.
+    pub(super) fn instantiate_here(&self, store: &mut StoreInner) -> Result<Instance> {
         if !store.engine().same(self.component.engine()) {
             return Err(Error::usage("the component was made in another engine than the store"));
         }
@@ -332,7 +336,7 @@ impl Frame {
                 ))
             })?);
         }
-        let instance = CoreInstanceHandle::new(store, &module, &imports).map_err(Error::contained)?;
+        let instance = CoreInstanceHandle::new_here(store, &module, &imports).map_err(Error::contained)?;
         self.core_instances.push(CoreInstance::Instance(instance));
         Ok(())
     }

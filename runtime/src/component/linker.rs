@@ -227,7 +227,7 @@ fn trap(name: &str, ty: &ExternType) -> Result<Definition> {
 }
 
 impl<'l, T: 'static> LinkerInstance<'l, T> {
-    fn insert(&mut self, name: &str, definition: Definition) -> Result<&mut Self> {
+    pub(super) fn insert(&mut self, name: &str, definition: Definition) -> Result<&mut Self> {
         if !self.shadowing && self.names.contains_key(name) {
             return Err(Error::usage(format!("`{name}` is defined twice")));
         }

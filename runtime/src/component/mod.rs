@@ -7,6 +7,7 @@
 //! | [`Instance`], [`Func`], [`TypedFunc`] | handles into a store |
 //! | `canon` | one function per canonical built-in |
 //! | `adapter` | a call from one component into another |
+//! | `call_async` | calls and functions of the host that may wait |
 //! | `resource` | resource types, destructors, borrow scopes |
 //! | [`types`], `info`, `parse` | types of imports and exports; the plan; how it is made |
 //!
@@ -15,6 +16,8 @@
 //! Must not know: which engine runs the core code, what any interface means.
 
 mod adapter;
+#[cfg(fibers)]
+mod call_async;
 mod canon;
 mod check;
 mod func;
@@ -33,6 +36,8 @@ pub mod types;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
+#[cfg(fibers)]
+pub use call_async::resource_drop_async;
 pub use func::{Func, TypedFunc};
 pub use info::NameAttributes;
 pub use instance::{Exports, Instance};

@@ -115,7 +115,11 @@ impl StoreInner {
 /// # Errors
 /// What the destructor ends with; `Usage` for a resource type that is not of this store.
 pub fn resource_drop(mut store: impl AsStoreMut, resource: Resource) -> Result<()> {
-    let store = store.as_store_mut();
+    store.as_store_mut().without_waiting(|store| resource_drop_here(store, resource))
+}
+
+/// The same on whatever stack this is.
+pub(super) fn resource_drop_here(store: &mut StoreInner, resource: Resource) -> Result<()> {
     match resource.rt {
         ResourceType::Host(_) => Ok(()),
         rt @ ResourceType::Id(_) => match store.resource_data(rt) {

@@ -14,6 +14,7 @@
 pub(crate) mod builtins;
 #[cfg(test)]
 mod tests;
+pub(crate) mod waiting;
 
 use crate::engine::Engine;
 use crate::gc::{self, FIELDS, GcHeader, Kind, Marker, Shape};
@@ -139,6 +140,12 @@ impl Resumer {
         let words = unsafe { Words::read((*ctx).store) };
         Resumer { sp: 0, words, ctx, handlers, count, values, results }
     }
+
+    /// Who has no handlers, and nothing to be told; the words are the store's outside.
+    fn nobody(words: Words) -> Resumer {
+        let (ctx, handlers, values) = (ptr::null_mut(), ptr::null(), ptr::null_mut());
+        Resumer { sp: 0, words, ctx, handlers, count: 0, values, results: 0 }
+    }
 }
 
 /// A continuation's stacks.
@@ -185,6 +192,9 @@ pub(crate) struct Switching {
     threshold: u32,
     /// A fiber that has ended, on whose stack somebody still ran.
     ended: Option<NonNull<Fiber>>,
+    /// Calls from the host that may wait and are entered, innermost last.
+    calls: Vec<NonNull<waiting::Waiting>>,
+    spare_call_stacks: Vec<FiberStack>,
 }
 
 impl Switching {
@@ -206,6 +216,8 @@ impl Switching {
             begun: 0,
             threshold: LEAST_BEGUN,
             ended: None,
+            calls: Vec::new(),
+            spare_call_stacks: Vec::new(),
         }
     }
 
@@ -322,7 +334,7 @@ impl Drop for Switching {
                 next = unsafe { self.release(fiber) };
             }
         }
-        let spare: usize = self.spare.iter().map(FiberStack::bytes).sum();
+        let spare: usize = self.spare.iter().chain(&self.spare_call_stacks).map(FiberStack::bytes).sum();
         self.engine.count_gc_bytes(-(spare as isize));
     }
 }
@@ -508,20 +520,11 @@ impl StoreInner {
             return Err(Trap::StackOverflow);
         }
         let words = Words { stack_limit: stack.low() + reserve, value_top, value_limit: stack.values_end() };
-        let nobody = Resumer {
-            sp: 0,
-            words,
-            ctx: ptr::null_mut(),
-            handlers: ptr::null(),
-            count: 0,
-            values: ptr::null_mut(),
-            results: 0,
-        };
         let fiber = Box::leak(Box::new(Fiber {
             stack,
             sp: 0,
             words,
-            resumer: nobody,
+            resumer: Resumer::nobody(words),
             outer: None,
             values: base,
             func: continuation.func,
