@@ -13,6 +13,8 @@ export CARGO_TERM_COLOR=never
 PROFILE=${PROFILE:-release}
 work=${CARGO_TARGET_DIR:-$root/target}/faults
 export CARGO_TARGET_DIR=$work/target
+# A fault is a line: what did not change is taken from the build before.
+export CARGO_INCREMENTAL=1
 built=$CARGO_TARGET_DIR/${PROFILE/dev/debug}/mini-wasm-spec-tests
 copy=$work/tree
 mkdir -p "$work"
@@ -28,7 +30,7 @@ build() {
 
 # What the fuzzer says: 0 when it sees no difference.
 fuzz() {
-  timeout $(($2 + 120)) "$work/fuzzer" diff --time "$2" --seed 1 --counted 0 --folder "$work/found-$1" >"$work/$1.log" 2>&1
+  timeout $(($2 + 120)) "$work/fuzzer" diff --time "$2" --seed 1 --counted 0 --folder - >"$work/$1.log" 2>&1
 }
 
 build none || { echo "the tree does not build: see $work/none.log"; exit 2; }

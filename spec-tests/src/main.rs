@@ -22,7 +22,7 @@ diff       random modules do the same in every engine
     --source NAME    smith, typed, drill or all (all)
     --without NAME   without this feature of the engine (may be repeated)
     --differences N  ends after so many differences (1)
-    --folder PATH    where differences are kept (spec-tests/found)
+    --folder PATH    where differences are kept (spec-tests/found); -: nowhere, and nothing is reduced
     --counted N      drills and one other module in N are counted operator by operator (8); 0: none
     --jobs N         processes (as many as there are processors)
     --job K/N        only what process K of N does
@@ -89,6 +89,7 @@ fn command(args: &[String]) -> Result<bool, String> {
             let without: Vec<String> = options.all("without").map(str::to_owned).collect();
             let source = options.one("source").unwrap_or("all");
             let folder = options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from);
+            let folder = (folder.as_os_str() != "-").then_some(folder);
             let processor = match options.one("cpu") {
                 Some(_) => Some(Duration::from_secs(options.number("cpu", 0)?)),
                 None => None,
@@ -102,7 +103,7 @@ fn command(args: &[String]) -> Result<bool, String> {
                 sources: Source::of(source).ok_or_else(|| format!("no source {source:?}"))?,
                 features: diff::features(&without),
                 differences: options.number("differences", 1)?,
-                folder: Some(folder),
+                folder,
                 counted,
                 share: share.ok_or("--job wants K/N")?,
                 stop: shared.as_ref().map(|folder| diff::jobs::stop(folder)),
