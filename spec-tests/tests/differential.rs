@@ -1,11 +1,14 @@
 //! Random modules do the same in every mode: results, traps, memory, globals, what the host was told, and the fuel left. The
 //! command `diff` (src/main.rs) goes further.
 
+use mini_wasm_runtime::ops::Op;
 use mini_wasm_runtime::{ErrorKind, Trap};
 use mini_wasm_spec_tests::cases::cases;
+use mini_wasm_spec_tests::diff::coverage::{self, Counts};
 use mini_wasm_spec_tests::diff::{Source, Way, disagreement, features, found};
 use mini_wasm_spec_tests::observe::{Called, Observed, Plan};
-use mini_wasm_spec_tests::program::{Choices, Program};
+use mini_wasm_spec_tests::program::{Abilities, Choices, Program};
+use mini_wasm_spec_tests::random::Random;
 use mini_wasm_spec_tests::{Mode, observe};
 use proptest::prelude::*;
 use std::path::Path;
@@ -41,6 +44,14 @@ proptest! {
     }
 
     #[test]
+    fn every_mode_does_what_the_interpreter_does_with_drills(seed in any::<u64>()) {
+        let Some(binary) = Source::Drill.module(seed, features(&[]), None) else { return Ok(()) };
+        if let Some((way, difference)) = disagreement(features(&[]), &binary, Plan::new(seed), &Way::all()) {
+            return Err(TestCaseError::fail(format!("seed {seed:#x}, {way:?}: {difference}")));
+        }
+    }
+
+    #[test]
     fn every_mode_blames_the_same_operator_for_a_trap(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let (program, binary) = program(&bytes);
         let native = Way { mode: Mode::Jit, ..Way::REFERENCE };
@@ -64,6 +75,35 @@ fn blamed(call: &Called) -> Vec<(u32, Option<u32>)> {
         innermost.1 = None;
     }
     frames
+}
+
+/// No operator of the table is left out: each has a drill that executes it, in both engines.
+#[test]
+fn every_operator_is_executed_by_its_drills_in_both_engines() {
+    // Without vectors the compiler leaves functions out that mention them.
+    let native = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
+    let mut counts = Counts::default();
+    let executed = |counts: &Counts, op| {
+        let (interpreted, compiled) = counts.of(op);
+        interpreted > 0 && (compiled > 0 || !native)
+    };
+    for (number, ops) in Op::ALL.chunks(8).enumerate() {
+        for seed in 0..40 {
+            let wanted: Vec<Op> = ops.iter().copied().filter(|&op| !executed(&counts, op)).collect();
+            if wanted.is_empty() {
+                break;
+            }
+            let bytes = Random::new(seed << 32 | number as u64).bytes(1500);
+            let abilities = Abilities::of(features(&[]));
+            let program = Program::drill(&mut Choices::new(&bytes), abilities, &wanted);
+            let binary = wat::parse_str(&program.text).expect("a generated program is valid text");
+            counts +=
+                coverage::count(features(&[]), &binary, Plan::new(seed), &[]).expect("it can be rewritten");
+        }
+    }
+    let left: Vec<&str> =
+        Op::ALL.iter().filter(|&&op| !executed(&counts, op)).map(|op| op.mnemonic()).collect();
+    assert_eq!(left, [""; 0]);
 }
 
 /// What the fuzzer once found stays mended.
