@@ -36,6 +36,12 @@ pub mod types;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
+/// The engine that `tests` run on. The same tests run on native code in jit/tests/components.rs.
+#[cfg(all(test, feature = "std"))]
+fn engine(config: crate::Config) -> Engine {
+    Engine::new(config)
+}
+
 #[cfg(fibers)]
 pub use call_async::resource_drop_async;
 pub use func::{Func, TypedFunc};

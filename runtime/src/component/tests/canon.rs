@@ -54,7 +54,7 @@ fn echoes(ty: &str, flat: &str, vals: Vec<Val>) {
         ));
     }
     for text in texts {
-        let engine = Engine::new(Config::default());
+        let engine = engine(Config::default());
         let component = component(&engine, &text);
         let mut linker = Linker::<u32>::new(&engine);
         linker
@@ -179,7 +179,7 @@ fn more_than_16_parameters_go_through_memory() {
         "(call $echo (local.get 0))",
         "(call $echo (local.get 0) (i32.const 1024)) (i32.const 1024)",
     );
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &format!("(component {text})"));
     let mut linker = Linker::<()>::new(&engine);
     linker.root().func_new("echo", |_, _, args| Ok(args.first().cloned())).unwrap();
@@ -266,7 +266,7 @@ fn leaving(from: &str) -> String {
 #[test]
 fn realloc_and_post_return_may_not_leave_their_instance() {
     for from in ["realloc", "post-return"] {
-        let engine = Engine::new(Config::default());
+        let engine = engine(Config::default());
         let component = component(&engine, &leaving(from));
         let mut linker = Linker::<()>::new(&engine);
         linker
@@ -300,7 +300,7 @@ fn arguments_that_do_not_fit_are_refused_before_the_guest_runs() {
 
 #[test]
 fn typed_functions_move_rust_values() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &format!("(component {})", echo("(list string)", "i32 i32", "")));
     let mut linker = Linker::<()>::new(&engine);
     linker
@@ -334,7 +334,7 @@ fn a_handle_of_another_store_is_an_error() {
 
 #[test]
 fn a_host_functions_exit_unwinds_the_guest() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let text = r#"(component
         (import "exit" (func $exit (param "code" u8)))
         (core func $exit' (canon lower (func $exit)))

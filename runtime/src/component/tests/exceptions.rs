@@ -36,7 +36,7 @@ fn throwing(when: u32) -> String {
 
 #[test]
 fn what_a_component_throws_traps_at_its_boundary() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     for when in 0..=5 {
         let component = component(&engine, &throwing(when));
         let mut store = Store::new(&engine, ());
@@ -78,7 +78,7 @@ fn a_component_cannot_catch_what_another_one_or_the_host_throws() {
         (instance $b (instantiate $outer (with "f" (func $host))))
         (export "component" (func $a "g"))
         (export "host" (func $b "g")))"#;
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, text);
     for name in ["component", "host"] {
         let mut store = Store::new(&engine, ());

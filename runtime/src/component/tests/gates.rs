@@ -2,22 +2,22 @@
 
 use super::super::abi::Val;
 use super::super::{Component, Linker};
-use super::trap_of;
+use super::{engine, trap_of};
 use crate::features::Features;
 use crate::{Config, Engine, Store};
 
-fn engine() -> Engine {
+fn gated() -> Engine {
     let mut features = Features::default();
     for (name, _, _) in Features::LIST {
         if name.starts_with("component-") {
             features.set(name, true);
         }
     }
-    Engine::new(Config { features, ..Config::default() })
+    engine(Config { features, ..Config::default() })
 }
 
 fn call(wat: &str, name: &str, args: &[Val]) -> crate::Result<Option<Val>> {
-    let engine = engine();
+    let engine = gated();
     let component = Component::new(&engine, wat::parse_str(wat).expect("the test's text parses"))?;
     let mut store = Store::new(&engine, ());
     let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component)?;
@@ -135,7 +135,7 @@ fn lists_of_a_fixed_length_are_flat_or_in_memory() {
 
 #[test]
 fn a_canonical_name_links_to_any_version_on_its_track_and_keeps_its_attributes() {
-    let engine = engine();
+    let engine = gated();
     let wat = r#"(component
         (import "my:pkg/math@1" (version-suffix ".4.0") (external-id "m-1")
             (instance $math (export "answer" (func (result u32)))))
@@ -173,7 +173,7 @@ fn a_canonical_name_links_to_any_version_on_its_track_and_keeps_its_attributes()
 
 #[test]
 fn nested_names_link_as_they_stand() {
-    let engine = engine();
+    let engine = gated();
     let wat = r#"(component
         (import "a:b:c/d/e@1.0.0" (instance $i (export "f" (func (result u32)))))
         (export "f" (func $i "f")))"#;
@@ -193,7 +193,7 @@ fn gates_are_shut_unless_they_are_opened() {
         (r#"(component (import "a:b:c/d" (func)))"#, "expected `/`"),
         (r#"(component (type (resource (rep i64))))"#, "cm64"),
     ];
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     for (wat, says) in wats {
         let error = Component::new(&engine, wat::parse_str(wat).unwrap()).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

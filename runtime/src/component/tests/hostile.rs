@@ -148,7 +148,7 @@ fn every_truncation_of_a_component_is_an_error() {
         (core func (canon lower (func $h "f") (memory $memory)))
         (func (export "f") (result string) (canon lift (core func $i "f") (memory $memory))))"#;
     let bytes = wat::parse_str(wat).unwrap();
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     Component::new(&engine, bytes.clone()).unwrap();
     for len in 0..bytes.len() {
         // A section's end is a component's end only where the rest is custom sections (names), which say nothing.
@@ -194,7 +194,7 @@ fn a_component_with_one_bit_changed_does_no_harm() {
         (func (export "g") (param "s" string) (result (list u8))
             (canon lift (core func $i "g") (memory $memory) (realloc $realloc))))"#;
     let bytes = wat::parse_str(wat).unwrap();
-    let engine = Engine::new(Config { fuel: true, ..Config::default() });
+    let engine = engine(Config { fuel: true, ..Config::default() });
     let run = |bytes: Vec<u8>| -> Result<Option<Val>> {
         let component = Component::new(&engine, bytes)?;
         let mut linker = Linker::<()>::new(&engine);
@@ -221,7 +221,7 @@ fn a_component_with_one_bit_changed_does_no_harm() {
 
 #[test]
 fn a_core_module_is_no_component() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let module = wat::parse_str("(module)").unwrap();
     assert!(!Component::is_component(&module));
     assert_eq!(Component::new(&engine, module).unwrap_err().kind(), crate::ErrorKind::Malformed);
@@ -244,7 +244,7 @@ fn components_nested_very_deep_are_no_danger() {
         outer.extend(&bytes);
         bytes = outer;
     }
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = Component::new(&engine, bytes).unwrap();
     Linker::<()>::new(&engine).instantiate(Store::new(&engine, ()), &component).unwrap();
 }
@@ -259,7 +259,7 @@ fn a_small_binary_cannot_make_instances_without_bound() {
             "(component $c{level} {text} (instance (instantiate $c{inner})) (instance (instantiate $c{inner})))"
         );
     }
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &text.replacen("(component $c39", "(component", 1));
     let error = Linker::<()>::new(&engine).instantiate(Store::new(&engine, ()), &component).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Exhausted, "{error}");
@@ -267,7 +267,7 @@ fn a_small_binary_cannot_make_instances_without_bound() {
 
 #[test]
 fn endless_recursion_through_the_host_is_a_trap() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let text = r#"(component
         (import "again" (func $again))
         (core func $again' (canon lower (func $again)))
@@ -293,7 +293,7 @@ fn endless_recursion_through_the_host_is_a_trap() {
 
 #[test]
 fn a_panic_in_a_host_function_comes_through() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let text = r#"(component
         (import "p" (func $p))
         (core func $p' (canon lower (func $p)))

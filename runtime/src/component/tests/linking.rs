@@ -5,7 +5,7 @@ use super::*;
 
 /// The error that linking `wat` ends with.
 fn unlinkable(linker: impl FnOnce(&mut Linker<()>, &Engine), wat: &str) -> String {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, wat);
     let mut names = Linker::new(&engine);
     linker(&mut names, &engine);
@@ -68,7 +68,7 @@ fn a_function_of_another_type_is_named_with_both_types() {
 
 #[test]
 fn other_functions_do_not_disturb_and_other_versions_of_the_track_link() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, STDOUT);
     let mut linker = Linker::<()>::new(&engine);
     let mut stdout = linker.instance("wasi:cli/stdout@0.2.0").unwrap();
@@ -80,7 +80,7 @@ fn other_functions_do_not_disturb_and_other_versions_of_the_track_link() {
 
 #[test]
 fn an_import_may_bear_a_name_of_its_own_and_say_what_it_implements() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let wat = r#"(component
         (import "primary" (implements "a:b/c@1.0.0") (instance $p (export "f" (func (result u32)))))
         (import "secondary" (implements "a:b/c@1.0.0") (instance $s (export "f" (func (result u32)))))
@@ -105,7 +105,7 @@ fn an_import_may_bear_a_name_of_its_own_and_say_what_it_implements() {
 
 #[test]
 fn a_name_is_defined_once_unless_shadowing_is_allowed() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let mut linker = Linker::<()>::new(&engine);
     linker.root().func_wrap("f", |_, (): ()| Ok(())).unwrap();
     assert!(linker.root().func_wrap("f", |_, (): ()| Ok(())).is_err());
@@ -115,7 +115,7 @@ fn a_name_is_defined_once_unless_shadowing_is_allowed() {
 
 #[test]
 fn unknown_imports_can_be_traps_that_say_their_names() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(
         &engine,
         r#"(component
@@ -204,7 +204,7 @@ fn modules_and_components_are_given_and_checked() {
         |engine: &Engine, wat: &str| crate::Module::new(engine, wat::parse_str(wat).unwrap()).unwrap();
     let seven = r#"(module (func (export "f") (result i32) (i32.const 7)) (func (export "more")))"#;
 
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let mut linker = Linker::<()>::new(&engine);
     linker.root().module("m", &module(&engine, seven)).unwrap();
     linker.root().component("c", &component(&engine, passing)).unwrap();
@@ -237,7 +237,7 @@ fn modules_and_components_are_given_and_checked() {
 
 #[test]
 fn a_live_instance_is_linked_into_another_component_of_its_store() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let provider = component(
         &engine,
         r#"(component
@@ -265,7 +265,7 @@ fn a_live_instance_is_linked_into_another_component_of_its_store() {
 
 #[test]
 fn a_linkers_data_must_be_the_stores() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, "(component)");
     let error = Linker::<u32>::new(&engine).instantiate(Store::new(&engine, "text"), &component).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Usage);
@@ -273,7 +273,7 @@ fn a_linkers_data_must_be_the_stores() {
 
 #[test]
 fn imports_and_exports_are_told_with_their_types() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(
         &engine,
         r#"(component

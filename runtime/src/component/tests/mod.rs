@@ -8,7 +8,7 @@ mod linking;
 mod resources;
 
 use super::abi::Val;
-use super::{Component, Instance, Linker};
+use super::{Component, Instance, Linker, engine};
 use crate::error::{Error, Result};
 use crate::{Config, Engine, Store};
 
@@ -24,7 +24,7 @@ fn component(engine: &Engine, wat: &str) -> Component {
 }
 
 fn instantiate(wat: &str) -> Setup {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, wat);
     let mut store = Store::new(&engine, ());
     let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).expect("it instantiates");

@@ -155,7 +155,7 @@ fn user(body: &str) -> String {
 }
 
 fn with_user(body: &str) -> Setup {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &user(body));
     let mut linker = Linker::<()>::new(&engine);
     linker.root().func_wrap("keep", |_, (_,): (u32,)| Ok(())).unwrap();
@@ -240,7 +240,7 @@ fn host_resources_are_numbers_of_the_host() {
         finished: Vec<u32>,
         dropped: Vec<u32>,
     }
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, HOST_USER);
     let mut linker = Linker::<Host>::new(&engine);
     let mut h = linker.instance("h").unwrap();
@@ -276,7 +276,7 @@ fn host_resources_are_numbers_of_the_host() {
 #[test]
 fn a_resource_of_another_rust_type_does_not_link() {
     struct Other;
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, HOST_USER);
     let mut linker = Linker::<()>::new(&engine);
     let mut h = linker.instance("h").unwrap();
@@ -288,7 +288,7 @@ fn a_resource_of_another_rust_type_does_not_link() {
 
 #[test]
 fn the_handle_table_is_bounded_by_the_stores_limit() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &format!("(component {DEFINER})"));
     let mut store = Store::new(&engine, ());
     store.set_limits(crate::StoreLimits { handles: 2, ..Default::default() });
@@ -303,7 +303,7 @@ fn the_handle_table_is_bounded_by_the_stores_limit() {
 #[test]
 fn a_type_taken_from_an_instance_brings_the_resource_it_names() {
     // Only the record is aliased, never the resource in it.
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(
         &engine,
         r#"(component
@@ -329,7 +329,7 @@ fn a_type_taken_from_an_instance_brings_the_resource_it_names() {
 
 #[test]
 fn an_interface_that_uses_anothers_resource_needs_no_second_definition() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(
         &engine,
         r#"(component
@@ -390,7 +390,7 @@ fn odd_definer(realloc: &str, dtor: &str) -> String {
 }
 
 fn odd(realloc: &str, dtor: &str) -> (Store<Option<super::super::Func>>, Instance) {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, &odd_definer(realloc, dtor));
     let mut linker = Linker::<Option<super::super::Func>>::new(&engine);
     // The host enters the component again, by the function it was told, once.
@@ -452,7 +452,7 @@ fn a_destructor_may_enter_its_component_again() {
 
 #[test]
 fn a_handle_cannot_be_dropped_while_it_is_lent() {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(
         &engine,
         r#"(component
