@@ -258,6 +258,7 @@ pub struct StoreInner {
     native_stack: NativeStack,
     /// Is every call between the innermost `call_async` and here one that may wait?
     pub(crate) may_wait: bool,
+    #[cfg(fibers)]
     /// By how many epochs the deadline of a call that may wait moves on when it is reached; `None`: the guest stops.
     pub(crate) epoch_yield: Option<usize>,
     #[expect(
@@ -317,6 +318,7 @@ impl StoreInner {
             landing: Landing::default(),
             native_stack: NativeStack::default(),
             may_wait: false,
+            #[cfg(fibers)]
             epoch_yield: None,
             instances: Vec::new(),
             funcs: Vec::new(),
