@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::flags::Check;
 use crate::input::{Content, Input};
 use crate::output;
-use crate::wit::{Wit, builtin_world};
+use crate::wit::{Unstable, Wit, wasi_world};
 use std::fmt::Write;
 use wac_graph::types::{ItemKind, Package, TargetValidationReport, Type, Types, validate_target};
 use wit_parser::WorldId;
@@ -18,11 +18,11 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
     };
     let (wit, world) = match (&flags.wit, &flags.world) {
         (Some(path), wanted) => {
-            let wit = Wit::read(path)?;
+            let wit = Wit::read(path, Unstable::Counts)?;
             let world = wit.world(wanted.as_deref())?;
             (wit, world)
         }
-        (None, Some(wanted)) => builtin_world(wanted)?,
+        (None, Some(wanted)) => wasi_world(wanted)?,
         (None, None) => unreachable!("clap: one of both is required"),
     };
     let world_name = wit.worlds().find(|(id, _)| *id == world).map_or_else(String::new, |(_, name)| name);

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::flags::value::{Adapter, BuiltinAdapter};
 use crate::flags::{self, Componentize};
 use crate::input::{Content, Input};
-use crate::wit::Wit;
+use crate::wit::{Unstable, Wit};
 use crate::{engine, output};
 use mini_wasm_runtime::Module;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
     let module =
         Module::new(&engine::reader(&flags::Language::default()), &*bytes).map_err(Failure::engine(&name))?;
     if let Some(path) = &flags.wit {
-        let wit = Wit::read(path)?;
+        let wit = Wit::read(path, Unstable::LeftOut)?;
         let world = wit.world(flags.world.as_deref())?;
         embed_component_metadata(&mut bytes, &wit.resolve, world, encoding(flags.string_encoding), false)
             .map_err(|error| wrong("its world cannot be put in", error))?;

@@ -16,24 +16,27 @@ const PROCESSOR: Processor<'static> = Processor { name: "mini-wasm", version: en
 
 /// Composes.
 pub(crate) fn compose(flags: &Compose) -> Result<u8, Failure> {
-    let composed = match is_script(&flags.file)? {
-        true if flags.plugs.is_empty() => script::compose(flags)?,
-        true => {
+    let (file, plugs) = match (&flags.file, &*flags.plugs) {
+        (Some(file), plugs) => (file, plugs),
+        (None, [first, plugs @ ..]) => (first, plugs),
+        (None, []) => unreachable!("clap: one of both is required"),
+    };
+    let composed = match (is_script(file)?, plugs, &flags.deps_dir) {
+        (true, [], _) => script::compose(file, flags)?,
+        (true, ..) => {
             return Err(Failure::Usage(format!(
                 "--plug wants a component to plug into, and {} is a script",
-                flags.file.display()
+                file.display()
             )));
         }
-        false => {
-            let plugs = match (&*flags.plugs, &flags.deps_dir) {
-                ([], None) => {
-                    return Err(Failure::Usage("--plug or --deps-dir says what is to be plugged in".into()));
-                }
-                ([], Some(folder)) => components_in(folder)?,
-                (plugs, _) => plugs.to_vec(),
-            };
-            plug(&flags.file, &plugs)?
+        (false, [], None) => {
+            return Err(Failure::Usage(format!(
+                "--plug or --deps-dir has to say what is plugged into {}",
+                file.display()
+            )));
         }
+        (false, [], Some(folder)) => plug(file, &components_in(folder)?)?,
+        (false, plugs, _) => plug(file, plugs)?,
     };
     // Ours to run: so our own reader has the last word.
     Component::new(&engine::reader(&Language::default()), composed.clone())

@@ -282,15 +282,15 @@ pub(crate) struct Made {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 With --plug: each import of FILE and of the plugs is taken from the first plug behind that exports it in a fitting type and
-version. What no plug exports stays an import of the whole; the whole exports what FILE exports. A component alone with
---deps-dir takes every component in that folder as a plug.
+version. What no plug exports stays an import of the whole; the whole exports what FILE exports. Without FILE the first plug is
+that. A component alone with --deps-dir takes every component in that folder as a plug.
 
 With a script: FILE is in the language of wac. Its packages come from --dep, else from the folder: `ns:name` is ns/name.wasm,
 `ns:name@1.2.3` is ns/name/1.2.3.wasm; .wat and folders of WIT do as well.")]
 pub(crate) struct Compose {
     /// The component that imports, or a script (.wac)
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "plugs")]
+    pub(crate) file: Option<PathBuf>,
 
     /// A component whose exports fill imports. Repeatable, in order
     #[arg(long = "plug", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

@@ -8,7 +8,7 @@ use crate::flags::Inspect;
 use crate::input::{ArtifactFile, Content, Input};
 use crate::wat_type::extern_type;
 #[cfg(feature = "tools")]
-use crate::wit::Wit;
+use crate::wit::{Unstable, Wit};
 use crate::{engine, output};
 use mini_wasm_jit::artifact::{Artifact, Kind, SealedBy};
 #[cfg(not(feature = "tools"))]
@@ -71,7 +71,7 @@ fn component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failur
 fn wit(flags: &Inspect) -> Result<String, Failure> {
     let path = &flags.file;
     if path.is_dir() || path.extension().is_some_and(|extension| extension == "wit") {
-        return Wit::read(path)?.print();
+        return Wit::read(path, Unstable::Counts)?.print();
     }
     let Input { name, content } = Input::read(path)?;
     let (kind, bytes) = match content {

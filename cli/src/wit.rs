@@ -2,9 +2,21 @@
 
 use crate::failure::Failure;
 use std::path::Path;
-use wasi_preview1_component_adapter_provider as adapters;
 use wit_component::DecodedWasm;
 use wit_parser::{PackageId, Resolve, WorldId};
+
+/// The packages of WASI 0.2, licensed as this is: what `inspect --wit` prints of the official ones, but for comments (a test
+/// compares).
+const WASI: &str = include_str!("wasi-0.2.12.wit");
+
+/// What becomes of items that a package calls unstable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unstable {
+    /// They count: a component may use them.
+    Counts,
+    /// They are not there, as for who builds against a package and has not asked for them.
+    LeftOut,
+}
 
 /// A WIT package with all that it uses.
 pub(crate) struct Wit {
@@ -14,8 +26,8 @@ pub(crate) struct Wit {
 
 impl Wit {
     /// Reads a folder with its `deps`, a .wit file, or a WIT package in binary or text.
-    pub(crate) fn read(path: &Path) -> Result<Wit, Failure> {
-        let mut resolve = Resolve::default();
+    pub(crate) fn read(path: &Path, unstable: Unstable) -> Result<Wit, Failure> {
+        let mut resolve = Resolve { all_features: unstable == Unstable::Counts, ..Resolve::default() };
         // The error shows the source.
         let (package, _) = resolve
             .push_path(path)
@@ -71,26 +83,23 @@ impl Wit {
     }
 }
 
-/// The worlds of WASI 0.2 that come with us: those that the preview 1 adapters are written against.
-pub(crate) fn builtin_world(name: &str) -> Result<(Wit, WorldId), Failure> {
-    let mut offered = Vec::new();
-    for adapter in
-        [adapters::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER, adapters::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER]
-    {
-        let Some(mut wit) = Wit::of_module("an adapter of ours", adapter)? else { continue };
-        let found = wit.worlds().find(|(_, known)| {
-            // A version need not be said.
-            known == name || known.split_once('@').is_some_and(|(base, _)| base == name)
-        });
-        if let Some((world, _)) = found {
-            wit.package = wit.resolve.worlds[world].package.unwrap_or(wit.package);
-            return Ok((wit, world));
-        }
-        // The adapter's own world is nobody else's.
-        offered.extend(wit.worlds().map(|(_, known)| known).filter(|known| known.starts_with("wasi:")));
-    }
-    Err(Failure::Usage(format!(
-        "--world: `{name}` is none of the worlds that come with mini-wasm ({}); `--wit` says where it is",
-        offered.join(", ")
-    )))
+/// One of the worlds of WASI 0.2, which come with us; its version need not be said.
+pub(crate) fn wasi_world(name: &str) -> Result<(Wit, WorldId), Failure> {
+    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+    let package = resolve
+        .push_str("wasi-0.2.12.wit", WASI)
+        .map_err(|error| Failure::Other(format!("crash: our own WIT does not parse: {error:#}")))?;
+    let mut wit = Wit { resolve, package };
+    let found = wit
+        .worlds()
+        .find(|(_, known)| known == name || known.split_once('@').is_some_and(|(base, _)| base == name));
+    let Some((world, _)) = found else {
+        let all = wit.worlds().map(|(_, name)| format!("\n  {name}")).collect::<String>();
+        return Err(Failure::Usage(format!(
+            "--world: `{name}` is none of the worlds that come with mini-wasm; and `--wit` does not say where it is; there are:{all}"
+        )));
+    };
+    // A world is of the package that it is in, not of the one that holds them all.
+    wit.package = wit.resolve.worlds[world].package.unwrap_or(wit.package);
+    Ok((wit, world))
 }

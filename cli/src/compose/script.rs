@@ -3,15 +3,14 @@
 use super::{BorrowedPackageKey, EncodeOptions, PROCESSOR, chain, component};
 use crate::failure::Failure;
 use crate::flags::Compose;
-use crate::wit::Wit;
+use crate::wit::{Unstable, Wit};
 use miette::Diagnostic;
 use std::path::{Path, PathBuf};
 use wac_parser::Document;
 use wac_parser::lexer::{Lexer, Token};
 
 /// What a script composes.
-pub(super) fn compose(flags: &Compose) -> Result<Vec<u8>, Failure> {
-    let file = &flags.file;
+pub(super) fn compose(file: &Path, flags: &Compose) -> Result<Vec<u8>, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::Other(format!("cannot read {}: {error}", file.display())))?;
     let script = Script { file, text: &text };
@@ -82,7 +81,7 @@ fn package(flags: &Compose, name: &str) -> Result<Vec<u8>, Failure> {
         None => in_folder(flags.deps_dir.as_deref().unwrap_or(Path::new("deps")), name)?,
     };
     if path.is_dir() || path.extension().is_some_and(|extension| extension == "wit") {
-        let wit = Wit::read(&path)?;
+        let wit = Wit::read(&path, Unstable::LeftOut)?;
         return wit_component::encode(&wit.resolve, wit.package, false).map_err(|error| {
             Failure::Other(format!("the WIT in {} cannot be encoded: {error:#}", path.display()))
         });

@@ -63,12 +63,20 @@ fn what_keeps_a_component_from_a_world_is_listed() {
 }
 
 #[test]
-fn the_worlds_of_wasi_commands_come_with_us() {
+fn the_worlds_of_wasi_come_with_us() {
     let sandbox = Sandbox::new("check-builtin");
     let program = guests().join("bin/rust-hello.wasm");
     for world in ["wasi:cli/command", "wasi:cli/command@0.2.12"] {
         let ended = end(&sandbox, mini_wasm(&sandbox).args(["check", "--world", world]).arg(&program));
         assert_eq!(ended.status, 0, "{ended:?}");
+    }
+    let ended =
+        end(&sandbox, mini_wasm(&sandbox).args(["check", "--world", "wasi:http/proxy"]).arg(&program));
+    assert_eq!(ended.status, 1, "{ended:?}");
+    for miss in
+        ["imports `wasi:cli/environment@0.2.6`", "export `wasi:http/incoming-handler@0.2.12` (instance)"]
+    {
+        assert!(ended.stderr.contains(miss), "no {miss} in {ended:?}");
     }
     let library = guests().join("bin/wat-values.wasm");
     let ended =
@@ -114,4 +122,31 @@ fn inspect_wit_prints_what_can_be_read_again() {
     let plain = show(&guests().join("bin/bench-fib.wasm"));
     assert_eq!(plain.status, 1, "{plain:?}");
     assert!(plain.stderr.contains("carries no world"), "{plain:?}");
+}
+
+#[test]
+fn the_wit_that_comes_with_us_is_the_official_one() {
+    let sandbox = Sandbox::new("check-official");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../wasi/Cargo.toml");
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut command = std::process::Command::new(cargo);
+    command.args(["metadata", "--locked", "--format-version", "1", "--manifest-path", manifest]);
+    // Else cargo would fetch what other systems need.
+    let metadata = end(&sandbox, command.args(["--filter-platform", &platform]));
+    assert_eq!(metadata.status, 0, "{}", metadata.stderr);
+    let package = "wasip2-2.0.1+wasi-0.2.12/";
+    let at = metadata.stdout.find(&format!("{package}Cargo.toml")).expect("the crate with the official WIT");
+    let begin = metadata.stdout[..at].rfind('"').expect("a path") + 1;
+    let official = Path::new(&metadata.stdout[begin..at]).join(package).join("wit");
+    let shown = end(&sandbox, mini_wasm(&sandbox).args(["inspect", "--wit"]).arg(official));
+    assert_eq!(shown.status, 0, "{shown:?}");
+    let is_text = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    let ours = include_str!("../../src/wasi-0.2.12.wit");
+    // The first line names the package that holds them all, which is each one's own.
+    let lines = |text: &str| text.lines().filter(is_text).skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert!(
+        lines(ours) == lines(&shown.stdout),
+        "cli/src/wasi-0.2.12.wit is not what `inspect --wit` prints"
+    );
 }

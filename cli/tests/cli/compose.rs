@@ -80,6 +80,12 @@ fn plugs_fill_the_imports_of_plugs_before_them() {
     assert_eq!((made.status, &*made.stderr), (0, ""), "{made:?}");
     assert_valid(&out);
     assert_eq!(invoke(&sandbox, &out, "auth.f()").stdout, "111\n");
+    // Without a socket the first plug is that.
+    let out2 = sandbox.path("again.wasm");
+    let words: [&dyn AsRef<std::ffi::OsStr>; 8] =
+        [&"--plug", &auth, &"--plug", &pipeline, &"--plug", &storage, &"-o", &out2];
+    assert_eq!(compose(&sandbox, &words).status, 0);
+    assert_eq!(std::fs::read(&out2).ok(), std::fs::read(&out).ok());
     // In the other order storage is only the socket's to take, and what is missing stays an import.
     let made = compose(&sandbox, &[&auth, &"--plug", &storage, &"--plug", &pipeline, &"-o", &out]);
     assert_eq!(made.status, 0, "{made:?}");
