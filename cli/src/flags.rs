@@ -9,6 +9,7 @@ pub(crate) mod value;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mini_wasm_runtime::features::Features;
+use mini_wasm_wasi::sockets::policy::NetRule;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,6 +104,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "CALL")]
     pub(crate) invoke: Option<String>,
 
+    /// Offer `wasi_unstable` too, the forerunner of WASI preview 1, to core modules of before 2020
+    #[arg(long)]
+    pub(crate) wasi_unstable: bool,
+
     /// Instantiate another core module first, its exports importable under NAME. Repeatable, in order
     #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
     pub(crate) preloads: Vec<Preload>,
@@ -125,6 +130,27 @@ pub(crate) struct Grants {
     /// Set an environment variable of the guest; a name alone passes our own value on, if there is one. Repeatable
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::variable)]
     pub(crate) variables: Vec<Variable>,
+
+    /// Pass all of our own environment variables on
+    #[arg(long)]
+    pub(crate) inherit_env: bool,
+
+    /// Grant sockets: with addresses of this rule, or with all if it is left out. A name grants its lookup too, and the
+    /// addresses it has then, unless they lead to this machine or its links. IPv6 as `[::1]:80`. Repeatable
+    #[arg(long, value_name = "ADDR|CIDR|NAME[:PORT]", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    pub(crate) allow_net: Vec<NetRule>,
+
+    /// Grant the lookup of a name, or of all if it is left out. Repeatable
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    pub(crate) allow_resolve: Vec<String>,
+
+    /// Grant all of the network: sockets and lookups
+    #[arg(long)]
+    pub(crate) inherit_network: bool,
+
+    /// Run although imports are missing; calling one of them is a trap
+    #[arg(long)]
+    pub(crate) stub_missing: bool,
 }
 
 /// What a guest may use up, for every command that runs one.

@@ -4,6 +4,7 @@ use crate::deadline::Deadline;
 use crate::engine;
 use crate::failure::Failure;
 use crate::flags::{Grants, Limits};
+use crate::grant::grant;
 use crate::missing;
 use mini_wasm_runtime::component::{Component, Instance, InstancePre, Linker};
 use mini_wasm_runtime::{Result as EngineResult, Store};
@@ -43,6 +44,9 @@ impl<'f> Guest<'f> {
         }
         let mut linker = Linker::<Wasi>::new(component.engine());
         mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
+        if grants.stub_missing {
+            linker.define_unknown_imports_as_traps(component)?;
+        }
         let pre =
             linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, error))?;
         Ok(Guest { pre, wasi, limits })
@@ -66,27 +70,6 @@ impl<'f> Guest<'f> {
     pub(crate) fn instantiate(&self, store: &mut Store<Wasi>) -> EngineResult<Instance> {
         self.pre.instantiate(store)
     }
-}
-
-/// Everything that the flags grant.
-fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, Failure> {
-    let mut wasi = Wasi::builder();
-    wasi.args(args).inherit_stdout().inherit_stderr();
-    for variable in &grants.variables {
-        let value = match &variable.value {
-            Some(value) => value.clone(),
-            None => match std::env::var_os(&variable.name) {
-                Some(value) => unicode(&format!("the value of {}", variable.name), &value)?,
-                None => continue,
-            },
-        };
-        wasi.env(variable.name.clone(), value);
-    }
-    for dir in &grants.directories {
-        wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
-            .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
-    }
-    Ok(wasi)
 }
 
 /// Text of the system's as WASI wants it.

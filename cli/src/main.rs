@@ -25,6 +25,7 @@ mod deadline;
 mod engine;
 mod failure;
 mod flags;
+mod grant;
 mod guest;
 mod input;
 mod inspect;

@@ -6,6 +6,9 @@ use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
 use mini_wasm_runtime::{Error, ErrorKind, Module};
 use mini_wasm_wasi::INTERFACES;
 
+/// The last line of either message.
+const STUBS: &str = "\n`--stub-missing` runs it anyway: a call of one of them is then a trap";
+
 /// How many are listed.
 const LISTED: usize = 12;
 
@@ -24,6 +27,7 @@ pub(crate) fn check(module: &Module, name: &str, defined: &[(String, String)]) -
         text += "\n";
         text += &provider(from);
     }
+    text += STUBS;
     Err(Error::new(ErrorKind::Unlinkable, text).into())
 }
 
@@ -42,11 +46,11 @@ fn list<I>(name: &str, missing: &[I], line: impl Fn(&I) -> String) -> String {
 /// What would provide the imports under a core module's import name.
 fn provider(from: &str) -> String {
     match from {
-        "wasi_snapshot_preview1" | "wasi_unstable" => format!(
-            "`{from}` is WASI preview 1, which mini-wasm does not offer yet. Build the program for WASI 0.2 (Rust: \
-             wasm32-wasip2), or make a component of it:\n  \
-             mini-wasm componentize app.wasm -o app.component.wasm"
-        ),
+        "wasi_snapshot_preview1" => "WASI preview 1, which mini-wasm offers whole, has no function of this name".into(),
+        "wasi_unstable" => {
+            "`wasi_unstable` is the forerunner of WASI preview 1: `--wasi-unstable` offers it".into()
+        }
+        "wasi" => "`wasi` `thread-spawn` is a draft for threads, which mini-wasm does not offer".into(),
         "env" => "`env` is what toolchains import from when they link against nothing: a module that exports these names \
                   would provide them (`--preload env=FILE`)"
             .into(),
@@ -83,6 +87,7 @@ pub(crate) fn explain(component: &Component, name: &str, error: Error) -> Failur
              (`mini-wasm compose app.wasm --plug provider.wasm -o whole.wasm`)"
         );
     }
+    text += STUBS;
     Error::new(ErrorKind::Unlinkable, text).into()
 }
 

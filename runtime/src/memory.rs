@@ -9,6 +9,7 @@ mod storage;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::handle::Memory;
+use crate::host::Caller;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{Limits, MemoryType};
@@ -355,6 +356,20 @@ impl Memory {
         // SAFETY: V1; the store is borrowed mutably for as long as the bytes are.
         let bytes = unsafe { &mut *store.as_store_mut().memory_ptr(self)?.as_ptr() }.bytes_mut();
         bytes.ok_or_else(shared_bytes)
+    }
+
+    /// Its bytes and the embedder's data at once, for host functions that move bytes between the two.
+    ///
+    /// # Errors
+    /// As [`Memory::data`].
+    pub fn bytes_and_data_mut<'a, T: 'static>(
+        self,
+        caller: &'a mut Caller<'_, T>,
+    ) -> Result<(&'a mut [u8], &'a mut T)> {
+        // SAFETY: V1; the store is borrowed mutably for as long as the bytes are, and what is lent of it besides, the
+        // embedder's data, is a box of its own that no memory is part of.
+        let bytes = unsafe { &mut *caller.as_store_mut().memory_ptr(self)?.as_ptr() }.bytes_mut();
+        Ok((bytes.ok_or_else(shared_bytes)?, caller.data_mut()))
     }
 
     /// Size in pages.

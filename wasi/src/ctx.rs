@@ -13,6 +13,7 @@ use mini_wasm_canonical_abi::Own;
 use crate::Stop;
 use crate::deadline::{Deadline, Never};
 use crate::io::streams::{MemoryInput, MemoryOutput};
+use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
 use crate::sys::path::Resolution;
 use crate::sys::{clock, file};
@@ -73,6 +74,10 @@ pub struct Wasi {
     pub(crate) insecure_seed: (u64, u64),
     /// How many bytes of fields and request strings the guest may still make.
     pub(crate) field_bytes: Arc<AtomicUsize>,
+    /// Sockets that preview 1 finds among its descriptors.
+    pub(crate) listeners: Vec<Arc<OwnedFd>>,
+    /// The descriptors of a guest of preview 1, from its first call on.
+    pub(crate) preview1: Option<Descriptors>,
 }
 
 impl Wasi {
@@ -139,6 +144,7 @@ pub struct WasiBuilder {
     stdout: Output,
     stderr: Output,
     preopens: Vec<Preopen>,
+    listeners: Vec<Arc<OwnedFd>>,
     resolution: Resolution,
     deadline: Arc<dyn Deadline>,
     max_resources: u32,
@@ -155,6 +161,7 @@ impl Default for WasiBuilder {
             stdout: Output::default(),
             stderr: Output::default(),
             preopens: Vec::new(),
+            listeners: Vec::new(),
             resolution: Resolution::default(),
             deadline: Arc::new(Never),
             max_resources: DEFAULT_MAX_RESOURCES,
@@ -268,6 +275,17 @@ impl WasiBuilder {
         Ok(self)
     }
 
+    /// Grants a socket that listens, to guests of preview 1: `sock_accept` takes connections from it. Its descriptor
+    /// follows those of the directories.
+    ///
+    /// # Errors
+    /// If the system cannot make it one that does not block.
+    pub fn listener(&mut self, listener: std::net::TcpListener) -> std::io::Result<&mut Self> {
+        listener.set_nonblocking(true)?;
+        self.listeners.push(Arc::new(listener.into()));
+        Ok(self)
+    }
+
     /// Chooses who resolves paths; [`Resolution::Kernel`] by default. For tests of the other.
     pub fn resolution(&mut self, resolution: Resolution) -> &mut Self {
         self.resolution = resolution;
@@ -310,6 +328,8 @@ impl WasiBuilder {
             insecure_seed: (insecure.next(), insecure.next()),
             insecure,
             field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
+            listeners: self.listeners.clone(),
+            preview1: None,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod http;
 mod interface;
 pub mod io;
 mod link;
+pub mod preview1;
 pub mod random;
 pub mod sockets;
 mod stop;

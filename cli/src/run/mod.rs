@@ -20,12 +20,10 @@ pub(crate) fn run(flags: &Run) -> Result<u8, Failure> {
     let input = Input::read(file)?;
     let name = input.name.clone();
     let program = engine::load(input, &flags.code, config)?;
+    let argv0 = flags.argv0.clone().unwrap_or_else(|| base_name(file));
     let status = match &program {
-        Program::Module(module) => module::run(module, &name, &args, flags),
-        Program::Component(component) => {
-            let argv0 = flags.argv0.clone().unwrap_or_else(|| base_name(file));
-            component::run(component, &name, argv0, args, flags)
-        }
+        Program::Module(module) => module::run(module, &name, argv0, args, flags),
+        Program::Component(component) => component::run(component, &name, argv0, args, flags),
     };
     // The process ends now: the system takes memory back faster whole than we would in pieces.
     std::mem::forget(program);

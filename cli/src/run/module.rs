@@ -1,19 +1,48 @@
-//! Running a core module: link what was preloaded, instantiate, call `_start` or what `--invoke` names.
+//! Running a core module: link WASI preview 1 with what the flags grant and what was preloaded, instantiate, call `_start`
+//! (a command), or `_initialize` and then what `--invoke` names (a reactor).
 
 use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::flags::Run;
+use crate::grant::grant;
 use crate::input::{Content, Input};
 use crate::{engine, missing, output, wat_type, wat_value};
 use mini_wasm_runtime::types::ExternType;
-use mini_wasm_runtime::{Linker, Module, Store, Val};
+use mini_wasm_runtime::{ErrorKind, Linker, Module, Store, Val};
+use mini_wasm_wasi::{Wasi, preview1};
+use std::sync::Arc;
 
-/// Runs it; 0 when it comes to its end.
-pub(super) fn run(module: &Module, name: &str, args: &[String], flags: &Run) -> Result<u8, Failure> {
+/// What a reactor wants called before anything else.
+const INITIALIZE: &str = "_initialize";
+
+/// Runs it; 0 when it comes to its end, else the status that it exits with.
+pub(super) fn run(
+    module: &Module,
+    name: &str,
+    argv0: String,
+    mut args: Vec<String>,
+    flags: &Run,
+) -> Result<u8, Failure> {
     let engine = module.engine();
-    let mut store = engine::store(engine, (), &flags.limits);
-    let call = Call::new(module, name, args, flags)?;
-    let mut linker = Linker::<()>::new();
+    let call = Call::new(module, name, &args, flags)?;
+    if flags.invoke.is_some() {
+        // They are the parameters of what is called.
+        args.clear();
+    }
+    args.insert(0, argv0);
+    let wasi = grant(args, &flags.grants)?.inherit_stdin().build();
+    let mut store = engine::store(engine, wasi, &flags.limits);
+    let mut linker = Linker::<Wasi>::new();
+    let mut defined = Vec::new();
+    let mut offer = |name: &str| {
+        defined.extend(preview1::FUNCTIONS.iter().map(|f| (name.to_owned(), f.name.to_owned())));
+    };
+    preview1::add_to_linker(&mut linker, |wasi| wasi)?;
+    offer(preview1::SNAPSHOT);
+    if flags.wasi_unstable {
+        preview1::add_unstable_to_linker(&mut linker, |wasi| wasi)?;
+        offer(preview1::UNSTABLE);
+    }
     let preloads = flags
         .preloads
         .iter()
@@ -30,24 +59,50 @@ pub(super) fn run(module: &Module, name: &str, args: &[String], flags: &Run) -> 
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     // Compiling is done; from here on the guest's time runs.
-    let _deadline = Deadline::start(engine, &mut store, &flags.limits)?;
-    let mut defined = Vec::new();
+    let deadline = Deadline::start(engine, &mut store, &flags.limits)?;
+    if let Some(deadline) = &deadline {
+        store.data_mut().deadline(Arc::new(deadline.over));
+    }
     for (as_name, file, module) in &preloads {
-        missing::check(module, file, &defined)?;
+        settle_missing(&mut linker, module, file, &defined, flags)?;
         let instance = linker.instantiate(&mut store, module).map_err(Failure::engine(file))?;
         linker
             .instance(&mut store, as_name, instance)
             .map_err(Failure::engine(format!("--preload {as_name}")))?;
         defined.extend(module.exports().map(|(name, _)| (String::from(*as_name), String::from(name))));
     }
-    missing::check(module, name, &defined)?;
-    let instance = linker.instantiate(&mut store, module).map_err(Failure::engine(name))?;
-    call.call(&mut store, instance, name)?;
-    Ok(0)
+    settle_missing(&mut linker, module, name, &defined, flags)?;
+    let ended = linker.instantiate(&mut store, module).and_then(|instance| call.call(&mut store, instance));
+    // For the same reason as the program in `run`.
+    std::mem::forget((store, linker, deadline));
+    match ended {
+        Ok(results) if results.is_empty() => Ok(0),
+        Ok(results) => output::print(results).map(|()| 0),
+        Err(error) => match error.kind() {
+            ErrorKind::Exit(status) => Ok(status),
+            _ => Err(Failure::engine(name)(error)),
+        },
+    }
+}
+
+/// Names the imports that nobody defines, or with `--stub-missing` lets them trap when they are called.
+fn settle_missing(
+    linker: &mut Linker<Wasi>,
+    module: &Module,
+    name: &str,
+    defined: &[(String, String)],
+    flags: &Run,
+) -> Result<(), Failure> {
+    match flags.grants.stub_missing {
+        true => Ok(linker.define_unknown_imports_as_traps(module)?),
+        false => missing::check(module, name, defined),
+    }
 }
 
 /// What is called once there is an instance, settled before anything runs.
 struct Call<'a> {
+    /// Called first.
+    initialize: bool,
     export: Option<&'a str>,
     args: Vec<Val>,
     print: bool,
@@ -56,14 +111,18 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(module: &Module, name: &str, args: &[String], flags: &'a Run) -> Result<Call<'a>, Failure> {
         let ty_of = |wanted: &str| module.exports().find(|(name, _)| *name == wanted).map(|(_, ty)| ty);
+        let is_entry = |ty: &Option<ExternType>| {
+            matches!(ty, Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty())
+        };
+        let initialize = is_entry(&ty_of(INITIALIZE));
         let Some(invoke) = &flags.invoke else {
             return match ty_of("_start") {
-                Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty() => {
-                    Ok(Call { export: Some("_start"), args: Vec::new(), print: false })
+                start if is_entry(&start) => {
+                    Ok(Call { initialize, export: Some("_start"), args: Vec::new(), print: false })
                 }
-                // A start function is a program as well.
-                None if module.info().start.is_some() => {
-                    Ok(Call { export: None, args: Vec::new(), print: false })
+                // A start function is a program as well, and so is a reactor's beginning.
+                None if initialize || module.info().start.is_some() => {
+                    Ok(Call { initialize, export: None, args: Vec::new(), print: false })
                 }
                 _ => Err(Failure::Other(format!(
                     "{name} exports no function `_start` without parameters and results; {}",
@@ -97,22 +156,29 @@ impl<'a> Call<'a> {
             wat_value::parse(ty, arg)
                 .map_err(|wrong| Failure::Usage(format!("--invoke: argument of `{invoke}`: {wrong}")))
         });
-        Ok(Call { export: Some(invoke), args: args.collect::<Result<_, _>>()?, print: true })
+        let initialize = initialize && invoke != INITIALIZE;
+        Ok(Call { initialize, export: Some(invoke), args: args.collect::<Result<_, _>>()?, print: true })
     }
 
+    /// Calls it; the results as they are printed.
     fn call(
         self,
-        store: &mut Store<()>,
+        store: &mut Store<Wasi>,
         instance: mini_wasm_runtime::Instance,
-        name: &str,
-    ) -> Result<(), Failure> {
-        let Some(export) = self.export else { return Ok(()) };
-        let func = instance.func(&mut *store, export).expect("the export was found in the module");
-        let results = func.call(store, &self.args).map_err(Failure::engine(name))?;
-        if self.print {
-            output::print(results.iter().map(|val| wat_value::format(val) + "\n").collect::<String>())?;
+    ) -> mini_wasm_runtime::Result<String> {
+        let called = |store: &mut Store<Wasi>, name: &str, args: &[Val]| {
+            let func = instance.func(&mut *store, name).expect("the export was found in the module");
+            func.call(store, args)
+        };
+        if self.initialize {
+            called(store, INITIALIZE, &[])?;
         }
-        Ok(())
+        let Some(export) = self.export else { return Ok(String::new()) };
+        let results = called(store, export, &self.args)?;
+        Ok(match self.print {
+            true => results.iter().map(|val| wat_value::format(val) + "\n").collect(),
+            false => String::new(),
+        })
     }
 }
 

@@ -44,9 +44,19 @@ impl Descriptor {
         Self { object, kind: DescriptorType::Directory, flags, read_only }
     }
 
+    /// What the system has open.
+    pub(crate) fn object(&self) -> &Arc<OwnedFd> {
+        &self.object
+    }
+
+    /// What kind of object it is.
+    pub(crate) fn kind(&self) -> DescriptorType {
+        self.kind
+    }
+
     /// Whether anything may be changed through this. The code is what WIT asks for where it describes
     /// `mutate-directory`.
-    fn writable(&self) -> Result<(), ErrorCode> {
+    pub(crate) fn writable(&self) -> Result<(), ErrorCode> {
         if self.read_only { Err(ErrorCode::ReadOnly) } else { Ok(()) }
     }
 
@@ -59,7 +69,7 @@ impl Descriptor {
     }
 
     /// The object as one that has data, opened in the mode that `flag` says.
-    fn as_file(&self, flag: DescriptorFlags) -> Result<&Arc<OwnedFd>, ErrorCode> {
+    pub(crate) fn as_file(&self, flag: DescriptorFlags) -> Result<&Arc<OwnedFd>, ErrorCode> {
         match self.kind {
             DescriptorType::Directory => Err(ErrorCode::IsDirectory),
             _ if !self.flags.contains(flag) => Err(ErrorCode::BadDescriptor),
@@ -68,7 +78,7 @@ impl Descriptor {
     }
 
     /// Whether data have offsets; else they come and go in one order.
-    fn has_offsets(&self) -> bool {
+    pub(crate) fn has_offsets(&self) -> bool {
         matches!(self.kind, DescriptorType::RegularFile | DescriptorType::BlockDevice)
     }
 
@@ -166,7 +176,12 @@ impl Descriptor {
     }
 
     /// What `path` names beneath this directory.
-    fn status_at(&self, how: Resolution, flags: PathFlags, path: &str) -> Result<Status, ErrorCode> {
+    pub(crate) fn status_at(
+        &self,
+        how: Resolution,
+        flags: PathFlags,
+        path: &str,
+    ) -> Result<Status, ErrorCode> {
         let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
         let object = path::open(how, self.as_directory()?, path, follow, OFlags::PATH)?;
         Ok(file::status(object)?)

@@ -373,9 +373,9 @@ pub mod directory_entry_stream {
         attempt(|| match entries.next() {
             None => Ok(None),
             Some(Err(error)) => Err(error.into()),
-            Some(Ok((kind, name))) => {
-                let name = String::from_utf8(name).map_err(|_| ErrorCode::IllegalByteSequence)?;
-                Ok(Some(DirectoryEntry { kind: kind.into(), name }))
+            Some(Ok(entry)) => {
+                let name = String::from_utf8(entry.name).map_err(|_| ErrorCode::IllegalByteSequence)?;
+                Ok(Some(DirectoryEntry { kind: entry.kind.into(), name }))
             }
         })
     }

@@ -201,7 +201,7 @@ impl InputStream {
 
     /// Reads at most `len` bytes, and not a byte more than that leaves the source. Without `wait` the result is
     /// empty if nothing is there yet.
-    fn read(&mut self, len: u64, wait: bool, deadline: &dyn Deadline) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn read(&mut self, len: u64, wait: bool, deadline: &dyn Deadline) -> Result<Vec<u8>, Failure> {
         let len = usize::try_from(len).unwrap_or(usize::MAX).min(CHUNK);
         if len == 0 {
             return Ok(Vec::new());
@@ -236,6 +236,19 @@ impl InputStream {
             }
         };
         if bytes.is_empty() { Err(Failure::Closed) } else { Ok(bytes) }
+    }
+
+    /// What a read waits for, if it ever waits.
+    pub(crate) fn waits_for(&self) -> Option<Handle> {
+        match &self.0 {
+            Source::Handle(handle) => Some(handle.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether a person types it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(&self.0, Source::Handle(handle) if stdio::is_terminal(handle.as_fd()))
     }
 
     /// Passes over at most `len` bytes; how many.
@@ -323,6 +336,11 @@ impl OutputStream {
         Self::new(Sink::Handle(Handle::Standard(stdio::stderr())))
     }
 
+    /// Whether a person reads it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(&self.sink, Sink::Handle(handle) if stdio::is_terminal(handle.as_fd()))
+    }
+
     fn check_write(&mut self) -> Result<u64, Failure> {
         self.open()?;
         self.permit = PERMIT;
@@ -348,7 +366,7 @@ impl OutputStream {
     }
 
     /// Writes all of `bytes`. After a failure the stream is closed.
-    fn write(&mut self, bytes: &[u8], deadline: &dyn Deadline) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, bytes: &[u8], deadline: &dyn Deadline) -> Result<(), Failure> {
         self.open()?;
         let result = self.write_all(bytes, deadline);
         self.closed |= matches!(result, Err(Failure::Closed | Failure::Failed(_)));

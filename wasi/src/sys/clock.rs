@@ -19,6 +19,21 @@ pub(crate) fn monotonic_resolution() -> u64 {
     nanoseconds(clock_getres(ClockId::Monotonic)).max(1)
 }
 
+/// Processor time that this process has used, in nanoseconds.
+pub(crate) fn process_cpu() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ProcessCPUTime))
+}
+
+/// Processor time that this thread has used, in nanoseconds.
+pub(crate) fn thread_cpu() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
+}
+
+/// The step of [`process_cpu`] and [`thread_cpu`] in nanoseconds, at least 1.
+pub(crate) fn cpu_resolution() -> u64 {
+    nanoseconds(clock_getres(ClockId::ProcessCPUTime)).max(1)
+}
+
 /// The time of day.
 pub(crate) fn wall() -> Moment {
     moment(clock_gettime(ClockId::Realtime))

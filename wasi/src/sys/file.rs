@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 pub(crate) use rustix::fs::{Advice, FileType, OFlags};
 use rustix::fs::{
-    AtFlags, Dir, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fadvise, fdatasync, fsync,
-    ftruncate, futimens, linkat, mkdirat, open, readlinkat, renameat, statat, statx, symlinkat, unlinkat,
-    utimensat,
+    AtFlags, Dir, FallocateFlags, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fadvise,
+    fallocate, fdatasync, fsync, ftruncate, futimens, linkat, mkdirat, open, readlinkat, renameat, statat,
+    statx, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::{IoSlice, ReadWriteFlags};
 
@@ -152,6 +152,19 @@ pub(crate) fn advise(fd: impl AsFd, offset: u64, length: u64, advice: Advice) ->
     fadvise(fd, offset, std::num::NonZeroU64::new(length), advice)
 }
 
+/// Makes sure that bytes are there to be written without running out of space; extends the file if need be.
+pub(crate) fn allocate(fd: impl AsFd, offset: u64, length: u64) -> Result<(), Errno> {
+    if offset.checked_add(length).is_none_or(|end| end > MAX_OFFSET) {
+        return Err(Errno::FBIG);
+    }
+    again(|| fallocate(fd.as_fd(), FallocateFlags::empty(), offset, length))
+}
+
+/// How many bytes can be read without waiting; 0 where the system cannot say.
+pub(crate) fn readable_bytes(fd: impl AsFd) -> u64 {
+    rustix::io::ioctl_fionread(fd).unwrap_or(0)
+}
+
 /// Makes a directory with mode 0777 less the umask.
 pub(crate) fn make_directory(dir: impl AsFd, name: &[u8]) -> Result<(), Errno> {
     mkdirat(dir, name, Mode::from_raw_mode(0o777))
@@ -187,6 +200,15 @@ pub(crate) fn read_link(dir: impl AsFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
     Ok(readlinkat(dir, name, Vec::new())?.into_bytes())
 }
 
+/// A name in a directory.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectoryEntry {
+    pub(crate) kind: FileType,
+    /// As [`Status::number`].
+    pub(crate) number: u64,
+    pub(crate) name: Vec<u8>,
+}
+
 /// The entries of a directory, read as they are asked for.
 #[derive(Debug)]
 pub(crate) struct Entries {
@@ -200,7 +222,7 @@ impl Entries {
     }
 
     /// The next entry but `.` and `..`; `None` at the end.
-    pub(crate) fn next(&mut self) -> Option<Result<(FileType, Vec<u8>), Errno>> {
+    pub(crate) fn next(&mut self) -> Option<Result<DirectoryEntry, Errno>> {
         loop {
             let entry = match self.dir.read()? {
                 Ok(entry) => entry,
@@ -216,7 +238,7 @@ impl Entries {
                 }
                 kind => kind,
             };
-            return Some(Ok((kind, name.to_vec())));
+            return Some(Ok(DirectoryEntry { kind, number: entry.ino(), name: name.to_vec() }));
         }
     }
 }

@@ -10,6 +10,7 @@
 //!   status, sync, advice, reading a directory entry by entry, and the calls that act on one name inside one
 //!   directory (make, remove, rename, link, symlink, read a link).
 //! - `wait`: waiting for handles to become readable or writable or for a moment to come, never past a [`Deadline`].
+//! - `net`: TCP and UDP sockets that never block: make, bind, connect, listen, accept, send, receive, shut down, options.
 //! - `clock`: monotonic and wall clock with their resolutions, in nanoseconds.
 //! - `entropy`: bytes no one can predict.
 //! - `stdio`: the process's three standard handles, and whether one is a terminal.
@@ -21,6 +22,8 @@
 pub(crate) mod clock;
 pub(crate) mod entropy;
 pub(crate) mod file;
+#[expect(dead_code, reason = "sockets come next")]
+pub(crate) mod net;
 pub(crate) mod path;
 pub(crate) mod stdio;
 pub(crate) mod wait;

@@ -1,0 +1,64 @@
+//! What the flags grant to a guest of either WASI, and what it is told where that is not enough.
+
+use crate::failure::Failure;
+use crate::flags::Grants;
+use crate::guest::unicode;
+use crate::output;
+use mini_wasm_wasi::sockets::policy::Network;
+use mini_wasm_wasi::{Capability, Wasi, WasiBuilder};
+use std::sync::Arc;
+
+/// Everything that the flags grant; output goes where ours goes.
+pub(crate) fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, Failure> {
+    let mut wasi = Wasi::builder();
+    wasi.args(args).inherit_stdout().inherit_stderr();
+    if grants.inherit_env {
+        wasi.inherit_env();
+    }
+    for variable in &grants.variables {
+        let value = match &variable.value {
+            Some(value) => value.clone(),
+            None => match std::env::var_os(&variable.name) {
+                Some(value) => unicode(&format!("the value of {}", variable.name), &value)?,
+                None => continue,
+            },
+        };
+        wasi.env(variable.name.clone(), value);
+    }
+    for dir in &grants.directories {
+        wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
+            .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
+    }
+    wasi.network(network(grants)?).on_refusal(Arc::new(hint));
+    Ok(wasi)
+}
+
+/// What the flags grant of the network.
+fn network(grants: &Grants) -> Result<Network, Failure> {
+    if grants.inherit_network {
+        return Ok(Network::all());
+    }
+    let mut network = Network::nothing();
+    for rule in &grants.allow_net {
+        network.allow(rule.clone());
+    }
+    for name in &grants.allow_resolve {
+        match &**name {
+            "*" => network.allow_all_lookups(),
+            name => network
+                .allow_lookup(name)
+                .map_err(|error| Failure::Usage(format!("--allow-resolve: {error}")))?,
+        };
+    }
+    Ok(network)
+}
+
+/// Names the flag that would have granted what was refused.
+fn hint(kind: Capability, what: &str) {
+    let flag = match kind {
+        Capability::Network => "--allow-net[=ADDR|CIDR|NAME[:PORT]]",
+        Capability::Resolve => "--allow-resolve[=NAME]",
+        Capability::Http => "--allow-http[=HOST]",
+    };
+    output::warn(format_args!("the guest was refused {what}; {flag} grants it"));
+}
