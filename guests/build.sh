@@ -178,6 +178,9 @@ build_rust() {
   for source in src/rust/*.rs; do
     nice -n 10 /usr/bin/rustc --edition 2024 -C opt-level=s -C panic=abort -C strip=debuginfo -C codegen-units=1 \
       --target wasm32-wasip2 "$source" -o "bin/rust-$(basename "$source" .rs).wasm"
+    rust_has wasm32-wasip1 || { skip "p1-$source" "std for wasm32-wasip1"; continue; }
+    nice -n 10 /usr/bin/rustc --edition 2024 -C opt-level=s -C panic=abort -C strip=debuginfo -C codegen-units=1 \
+      --target wasm32-wasip1 "$source" -o "bin/p1-rust-$(basename "$source" .rs).wasm"
   done
 }
 

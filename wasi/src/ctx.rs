@@ -3,10 +3,11 @@
 //! Nothing is granted by default: no argument, no variable, no directory; standard input is empty, output goes nowhere.
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mini_wasm_canonical_abi::Own;
 
@@ -15,6 +16,7 @@ use crate::deadline::{Deadline, Never};
 use crate::io::streams::{MemoryInput, MemoryOutput};
 use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
+use crate::sockets::policy::Network;
 use crate::sys::path::Resolution;
 use crate::sys::{clock, file};
 use crate::table::Table;
@@ -48,6 +50,20 @@ pub enum Output {
     Memory(MemoryOutput),
 }
 
+/// What a guest can be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// An address.
+    Network,
+    /// The lookup of a name.
+    Resolve,
+    /// A request to a host.
+    Http,
+}
+
+/// Told the first time that something of a kind is refused, and what it was.
+pub type Refusal = dyn Fn(Capability, &str) + Send + Sync;
+
 /// A directory that the guest may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Preopen {
@@ -74,6 +90,10 @@ pub struct Wasi {
     pub(crate) insecure_seed: (u64, u64),
     /// How many bytes of fields and request strings the guest may still make.
     pub(crate) field_bytes: Arc<AtomicUsize>,
+    pub(crate) network: Network,
+    refusal: Option<Arc<Refusal>>,
+    /// The kinds that have been told.
+    refused: Mutex<BTreeSet<Capability>>,
     /// Sockets that preview 1 finds among its descriptors.
     pub(crate) listeners: Vec<Arc<OwnedFd>>,
     /// The descriptors of a guest of preview 1, from its first call on.
@@ -97,6 +117,14 @@ impl Wasi {
     /// If the handle stands for no resource of this type.
     pub fn resource_drop<T: 'static>(&mut self, handle: Own<T>) -> Result<(), Stop> {
         self.table.take(handle).map(drop)
+    }
+
+    /// Tells whoever runs the guest that something was refused, once for each kind.
+    pub(crate) fn refused(&self, kind: Capability, what: &str) {
+        let first = self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
+        if let (true, Some(refusal)) = (first, &self.refusal) {
+            refusal(kind, what);
+        }
     }
 
     /// How many resources the guest holds.
@@ -145,6 +173,8 @@ pub struct WasiBuilder {
     stderr: Output,
     preopens: Vec<Preopen>,
     listeners: Vec<Arc<OwnedFd>>,
+    network: Network,
+    refusal: Option<Arc<Refusal>>,
     resolution: Resolution,
     deadline: Arc<dyn Deadline>,
     max_resources: u32,
@@ -162,6 +192,8 @@ impl Default for WasiBuilder {
             stderr: Output::default(),
             preopens: Vec::new(),
             listeners: Vec::new(),
+            network: Network::nothing(),
+            refusal: None,
             resolution: Resolution::default(),
             deadline: Arc::new(Never),
             max_resources: DEFAULT_MAX_RESOURCES,
@@ -286,6 +318,18 @@ impl WasiBuilder {
         Ok(self)
     }
 
+    /// Grants a part of the network; nothing by default.
+    pub fn network(&mut self, network: Network) -> &mut Self {
+        self.network = network;
+        self
+    }
+
+    /// Is told the first time that something of each kind is refused to the guest.
+    pub fn on_refusal(&mut self, refusal: Arc<Refusal>) -> &mut Self {
+        self.refusal = Some(refusal);
+        self
+    }
+
     /// Chooses who resolves paths; [`Resolution::Kernel`] by default. For tests of the other.
     pub fn resolution(&mut self, resolution: Resolution) -> &mut Self {
         self.resolution = resolution;
@@ -328,6 +372,9 @@ impl WasiBuilder {
             insecure_seed: (insecure.next(), insecure.next()),
             insecure,
             field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
+            network: self.network.clone(),
+            refusal: self.refusal.clone(),
+            refused: Mutex::default(),
             listeners: self.listeners.clone(),
             preview1: None,
         }

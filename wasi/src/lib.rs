@@ -27,7 +27,8 @@ mod table;
 use interface::interfaces;
 
 pub use ctx::{
-    DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_RESOURCES, Output, PreopenError, Stdin, Wasi, WasiBuilder,
+    Capability, DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi,
+    WasiBuilder,
 };
 pub use deadline::{Deadline, Never};
 pub use interface::{HostFunction, Rows};

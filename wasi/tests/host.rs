@@ -11,6 +11,8 @@ mod denied;
 mod files;
 #[path = "host/model.rs"]
 mod model;
+#[path = "host/network.rs"]
+mod network;
 #[path = "host/paths.rs"]
 mod paths;
 #[path = "host/race.rs"]

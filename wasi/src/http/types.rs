@@ -8,7 +8,6 @@ use crate::interface::interface;
 use crate::io::error::Error;
 use crate::io::poll::Pollable;
 use crate::io::streams::{InputStream, OutputStream};
-use crate::sockets::network::functions_of_none;
 use crate::{Stop, Wasi};
 
 interface! {
@@ -86,6 +85,22 @@ interface! {
         method get(this);
     }
     func http_error_code(err);
+}
+
+/// Functions of a resource that nothing can make: `this` never stands for a value.
+macro_rules! functions_of_none {
+    ($Resource:ident; $($(#[$meta:meta])* fn $name:ident($($type:ty),*) -> $result:ty;)*) => {
+        $(
+            $(#[$meta])*
+            pub fn $name(
+                wasi: &mut $crate::Wasi,
+                this: mini_wasm_canonical_abi::Borrow<$Resource>
+                $(, _: $type)*
+            ) -> core::result::Result<$result, $crate::Stop> {
+                match *wasi.table.get(&this)? {}
+            }
+        )*
+    };
 }
 
 variant! {

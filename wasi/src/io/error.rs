@@ -4,6 +4,7 @@ use mini_wasm_canonical_abi::Borrow;
 
 use crate::filesystem::types::ErrorCode;
 use crate::interface::interface;
+use crate::sockets::network;
 use crate::sys::Errno;
 use crate::{Stop, Wasi};
 
@@ -16,18 +17,41 @@ interface! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     message: String,
-    code: Option<ErrorCode>,
+    code: Code,
+}
+
+/// The same in the words of the interface that the stream belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Code {
+    Filesystem(ErrorCode),
+    Network(network::ErrorCode),
 }
 
 impl Error {
     /// An error of the system, in a stream over a file.
     pub(crate) fn system(error: Errno) -> Self {
-        Self { message: error.to_string(), code: Some(ErrorCode::from(error)) }
+        Self { message: error.to_string(), code: Code::Filesystem(error.into()) }
+    }
+
+    /// An error of the system, in a stream over a connection.
+    pub(crate) fn connection(error: Errno) -> Self {
+        Self { message: error.to_string(), code: Code::Network(error.into()) }
     }
 
     /// The code that `wasi:filesystem` has for this, if a file gave it.
     pub(crate) fn filesystem_code(&self) -> Option<ErrorCode> {
-        self.code
+        match self.code {
+            Code::Filesystem(code) => Some(code),
+            Code::Network(_) => None,
+        }
+    }
+
+    /// The code that `wasi:sockets` has for this, if a connection gave it.
+    pub fn network_code(&self) -> Option<network::ErrorCode> {
+        match self.code {
+            Code::Network(code) => Some(code),
+            Code::Filesystem(_) => None,
+        }
     }
 }
 

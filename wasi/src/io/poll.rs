@@ -1,11 +1,13 @@
 //! `wasi:io/poll`: waiting for one of several things, on the calling thread.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use mini_wasm_canonical_abi::{Borrow, Own};
 
 use crate::interface::interface;
 use crate::io::streams::Handle;
+use crate::sockets::tcp::TcpState;
 use crate::sys::clock;
 use crate::sys::wait::{self, Interest};
 use crate::{Deadline, Stop, Wasi};
@@ -29,6 +31,10 @@ enum Kind {
     /// Nanoseconds of the system's monotonic clock.
     At(u64),
     Handle(Handle, Interest),
+    /// Ready when a handle is or a moment has come.
+    HandleUntil(Handle, Interest, u64),
+    /// As its state at the time of the wait says.
+    Socket(Arc<TcpState>),
 }
 
 impl Pollable {
@@ -46,6 +52,29 @@ impl Pollable {
     pub(crate) fn handle(handle: Handle, interest: Interest) -> Self {
         Self(Kind::Handle(handle, interest))
     }
+
+    /// Ready when a handle is, or the system's monotonic clock has reached `instant` nanoseconds.
+    pub(crate) fn handle_until(handle: Handle, interest: Interest, instant: u64) -> Self {
+        Self(Kind::HandleUntil(handle, interest, instant))
+    }
+
+    /// Ready when the operation is that a socket is in the middle of.
+    pub(crate) fn socket(state: Arc<TcpState>) -> Self {
+        Self(Kind::Socket(state))
+    }
+
+    /// What has to be waited for now: a handle, a moment, both, or nothing.
+    fn waits_for(&self) -> (Option<(BorrowedFd<'_>, Interest)>, Option<u64>) {
+        match &self.0 {
+            Kind::Ready => (None, None),
+            Kind::At(instant) => (None, Some(*instant)),
+            Kind::Handle(handle, interest) => (Some((handle.as_fd(), *interest)), None),
+            Kind::HandleUntil(handle, interest, instant) => {
+                (Some((handle.as_fd(), *interest)), Some(*instant))
+            }
+            Kind::Socket(state) => (state.waits_for().map(|interest| (state.as_fd(), interest)), None),
+        }
+    }
 }
 
 /// Waits until one of `pollables` is ready (`wait`) or only looks; says which are.
@@ -54,25 +83,28 @@ fn ready_of(pollables: &[&Pollable], wait: bool, deadline: &dyn Deadline) -> Res
     let mut earliest: Option<u64> = None;
     let mut at_once = !wait;
     let mut fds: Vec<(BorrowedFd<'_>, Interest)> = Vec::new();
-    for pollable in pollables {
-        match &pollable.0 {
-            Kind::Ready => at_once = true,
-            Kind::At(instant) => {
-                at_once |= *instant <= now;
-                earliest = Some(earliest.map_or(*instant, |earliest| earliest.min(*instant)));
-            }
-            Kind::Handle(handle, interest) => fds.push((handle.as_fd(), *interest)),
+    let waiting: Vec<_> = pollables.iter().map(|pollable| pollable.waits_for()).collect();
+    for (handle, instant) in &waiting {
+        at_once |= handle.is_none() && instant.is_none();
+        fds.extend(*handle);
+        if let Some(instant) = *instant {
+            at_once |= instant <= now;
+            earliest = Some(earliest.map_or(instant, |earliest| earliest.min(instant)));
         }
     }
     let until = if at_once { Some(0) } else { earliest };
     let mut ready_fds = wait::wait(&fds, until, deadline)?.into_iter();
     let now = clock::monotonic();
-    let ready = |pollable: &&Pollable| match &pollable.0 {
-        Kind::Ready => true,
-        Kind::At(instant) => *instant <= now,
-        Kind::Handle(..) => ready_fds.next().unwrap_or(true),
+    let ready = |(handle, instant): &(Option<_>, Option<u64>)| {
+        // Every handle was asked, in this order.
+        let handle_is = handle.is_some().then(|| ready_fds.next().unwrap_or(true));
+        let moment_is = instant.map(|instant| instant <= now);
+        match (handle_is, moment_is) {
+            (None, None) => true,
+            (handle, moment) => handle == Some(true) || moment == Some(true),
+        }
     };
-    Ok(pollables.iter().map(ready).collect())
+    Ok(waiting.iter().map(ready).collect())
 }
 
 /// `[method]pollable.ready`.

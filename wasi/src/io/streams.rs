@@ -2,8 +2,8 @@
 //!
 //! All work is done on the calling thread. `read` never waits and `blocking-read` waits, no longer than the deadline.
 //! What a guest writes goes to the system before the call returns, so there is no buffer here that a guest could
-//! fill, `flush` has nothing to do, and `check-write` always permits [`PERMIT`] bytes; a `write` beyond the permit
-//! traps. A guest's length never sizes memory: one call moves at most [`CHUNK`] bytes.
+//! fill, `flush` has nothing to do, and `check-write` always permits [`PERMIT`] bytes; a connection keeps what the system does
+//! not take at once, at most one permit, and permits nothing until that is gone. A `write` beyond the permit traps. A guest's length never sizes memory: one call moves at most [`CHUNK`] bytes.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use mini_wasm_canonical_abi::{Borrow, Own};
 use crate::interface::interface;
 use crate::io::error::Error;
 use crate::io::poll::{self, Pollable};
+use crate::sockets::connection::Connection;
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, file, stdio};
 use crate::{Deadline, Stop, Wasi};
@@ -171,6 +172,8 @@ enum Source {
     },
     /// A pipe, terminal or the like.
     Handle(Handle),
+    /// A connection.
+    Connection(Arc<Connection>),
 }
 
 impl InputStream {
@@ -192,6 +195,11 @@ impl InputStream {
     /// Over something that has no offsets.
     pub(crate) fn handle(handle: Handle) -> Self {
         Self(Source::Handle(handle))
+    }
+
+    /// What comes in on a connection.
+    pub(crate) fn connection(connection: Arc<Connection>) -> Self {
+        Self(Source::Connection(connection))
     }
 
     /// The process's standard input.
@@ -234,6 +242,10 @@ impl InputStream {
                     }
                 }
             }
+            Source::Connection(connection) => match connection.receive(len, wait, deadline)? {
+                Some(bytes) => bytes,
+                None => return Ok(Vec::new()),
+            },
         };
         if bytes.is_empty() { Err(Failure::Closed) } else { Ok(bytes) }
     }
@@ -265,6 +277,7 @@ impl InputStream {
     fn pollable(&self) -> Pollable {
         match &self.0 {
             Source::Handle(handle) => Pollable::handle(handle.clone(), Interest::Read),
+            Source::Connection(connection) => Pollable::handle(connection.handle(), Interest::Read),
             _ => Pollable::ready(),
         }
     }
@@ -294,6 +307,8 @@ enum Sink {
     },
     /// A pipe, terminal or the like.
     Handle(Handle),
+    /// A connection.
+    Connection(Arc<Connection>),
 }
 
 impl OutputStream {
@@ -326,6 +341,11 @@ impl OutputStream {
         Self::new(Sink::Handle(handle))
     }
 
+    /// What goes out on a connection.
+    pub(crate) fn connection(connection: Arc<Connection>) -> Self {
+        Self::new(Sink::Connection(connection))
+    }
+
     /// The process's standard output.
     pub(crate) fn stdout() -> Self {
         Self::new(Sink::Handle(Handle::Standard(stdio::stdout())))
@@ -343,8 +363,41 @@ impl OutputStream {
 
     fn check_write(&mut self) -> Result<u64, Failure> {
         self.open()?;
-        self.permit = PERMIT;
-        Ok(PERMIT)
+        self.permit = match &self.sink {
+            Sink::Connection(connection) => match connection.flush() {
+                Ok(true) => PERMIT,
+                Ok(false) => 0,
+                Err(failure) => return Err(self.fail(failure)),
+            },
+            _ => PERMIT,
+        };
+        Ok(self.permit)
+    }
+
+    /// Closes the stream if it has failed.
+    fn fail(&mut self, failure: Failure) -> Failure {
+        self.closed |= matches!(failure, Failure::Closed | Failure::Failed(_));
+        failure
+    }
+
+    /// Sees to it that what was written is with the system: begins that, or waits for it.
+    fn flush(&mut self, wait: bool, deadline: &dyn Deadline) -> Result<(), Failure> {
+        self.open()?;
+        let Sink::Connection(connection) = &self.sink else { return Ok(()) };
+        let flushed = match wait {
+            true => connection.drain(deadline),
+            false => connection.flush().map(|_| ()),
+        };
+        flushed.map_err(|failure| self.fail(failure))
+    }
+
+    fn pollable(&self) -> Pollable {
+        match &self.sink {
+            Sink::Connection(connection) if !self.closed => {
+                Pollable::handle(connection.handle(), Interest::Write)
+            }
+            _ => Pollable::ready(),
+        }
     }
 
     fn open(&self) -> Result<(), Failure> {
@@ -387,6 +440,10 @@ impl OutputStream {
                     written
                 }
                 Sink::Append { file } => file::append(&**file, bytes)?,
+                Sink::Connection(connection) => {
+                    connection.send(bytes)?;
+                    bytes.len()
+                }
                 Sink::Handle(handle) => {
                     // Only a write that surely fits may be begun if it must not outlast the deadline.
                     let limited = deadline.remaining().is_some();
@@ -535,26 +592,30 @@ pub mod output_stream {
         contents: Vec<u8>,
     ) -> Result<Result<(), StreamError>, Stop> {
         at_most_blocking_write(contents.len() as u64)?;
-        with(wasi, &this, |stream, deadline| stream.write(&contents, deadline))
+        with(wasi, &this, |stream, deadline| {
+            stream.flush(true, deadline)?;
+            stream.write(&contents, deadline)?;
+            stream.flush(true, deadline)
+        })
     }
 
-    /// `flush`: everything written is with the system already.
+    /// `flush`: begins to hand on what was written and is not with the system already.
     pub fn flush(wasi: &mut Wasi, this: Borrow<OutputStream>) -> Result<Result<(), StreamError>, Stop> {
-        with(wasi, &this, |stream, _| stream.open())
+        with(wasi, &this, |stream, deadline| stream.flush(false, deadline))
     }
 
-    /// `blocking-flush`: everything written is with the system already.
+    /// `blocking-flush`: waits until everything written is with the system.
     pub fn blocking_flush(
         wasi: &mut Wasi,
         this: Borrow<OutputStream>,
     ) -> Result<Result<(), StreamError>, Stop> {
-        flush(wasi, this)
+        with(wasi, &this, |stream, deadline| stream.flush(true, deadline))
     }
 
-    /// `subscribe`: `check-write` always permits something.
+    /// `subscribe`: ready when `check-write` would permit something or fail.
     pub fn subscribe(wasi: &mut Wasi, this: Borrow<OutputStream>) -> Result<Own<Pollable>, Stop> {
-        wasi.table.get(&this)?;
-        poll::subscribe(wasi, Pollable::ready())
+        let pollable = wasi.table.get(&this)?.pollable();
+        poll::subscribe(wasi, pollable)
     }
 
     /// `write-zeroes`: at most as many as `check-write` permitted; more traps.
@@ -577,7 +638,11 @@ pub mod output_stream {
         len: u64,
     ) -> Result<Result<(), StreamError>, Stop> {
         at_most_blocking_write(len)?;
-        with(wasi, &this, |stream, deadline| stream.zeroes(len, deadline))
+        with(wasi, &this, |stream, deadline| {
+            stream.flush(true, deadline)?;
+            stream.zeroes(len, deadline)?;
+            stream.flush(true, deadline)
+        })
     }
 
     /// `splice`: moves what is there, at most `len` bytes.
@@ -607,10 +672,16 @@ pub mod output_stream {
         len: u64,
         wait: bool,
     ) -> Result<Result<u64, StreamError>, Stop> {
-        // The sink first: bytes must not be lost between a read that worked and a sink that is closed.
-        if let Err(failure) = wasi.table.get(this)?.open() {
-            return outcome(wasi, Err(failure));
-        }
+        // The sink first: bytes must not be lost between a read that worked and a sink that is closed or full.
+        let sink = wasi.table.get_mut(this)?;
+        let permit = match if wait { sink.flush(true, &*wasi.deadline) } else { Ok(()) } {
+            Ok(()) => sink.check_write(),
+            Err(failure) => Err(failure),
+        };
+        let len = match permit {
+            Ok(permit) => len.min(permit),
+            Err(failure) => return outcome(wasi, Err(failure)),
+        };
         let bytes = match wasi.table.get_mut(src)?.read(len, wait, &*wasi.deadline) {
             Ok(bytes) => bytes,
             Err(failure) => return outcome(wasi, Err(failure)),

@@ -1,10 +1,19 @@
-//! `wasi:sockets/ip-name-lookup`: denied. A lookup alone could carry secrets out.
+//! `wasi:sockets/ip-name-lookup`. A lookup alone can carry secrets out, so each name takes a grant.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use mini_wasm_canonical_abi::{Borrow, Own};
 
+use crate::ctx::Capability;
 use crate::interface::interface;
-use crate::io::poll::Pollable;
-use crate::sockets::network::{ErrorCode, IpAddress, Network, functions_of_none};
+use crate::io::poll::{self, Pollable};
+use crate::io::streams::Handle;
+use crate::sockets::lookup::Lookup;
+use crate::sockets::network::{ErrorCode, IpAddress, Network, Outcome};
+use crate::sockets::policy;
+use crate::sys::clock;
+use crate::sys::wait::Interest;
 use crate::{Stop, Wasi};
 
 interface! {
@@ -16,29 +25,91 @@ interface! {
     func resolve_addresses(network, name);
 }
 
-/// The resource `resolve-address-stream`. Nothing makes one.
+/// After how many nanoseconds a lookup is given up.
+const PATIENCE: u64 = 30_000_000_000;
+
+/// The resource `resolve-address-stream`.
 #[derive(Debug)]
-pub enum ResolveAddressStream {}
+pub struct ResolveAddressStream(State);
+
+#[derive(Debug)]
+enum State {
+    Waits {
+        name: String,
+        lookup: Lookup,
+        /// Nanoseconds of the system's monotonic clock.
+        until: u64,
+    },
+    Found(VecDeque<IpAddr>),
+    Failed(ErrorCode),
+}
 
 /// `resolve-address-stream`.
 pub mod resolve_address_stream {
     use super::*;
 
-    functions_of_none! {
-        ResolveAddressStream;
-        /// `resolve-next-address`.
-        fn resolve_next_address() -> Result<Option<IpAddress>, ErrorCode>;
-        /// `subscribe`.
-        fn subscribe() -> Own<Pollable>;
+    /// `resolve-next-address`: the next; nothing at the end.
+    pub fn resolve_next_address(
+        wasi: &mut Wasi,
+        this: Borrow<ResolveAddressStream>,
+    ) -> Outcome<Option<IpAddress>> {
+        let stream = wasi.table.get_mut(&this)?;
+        if let State::Waits { name, lookup, until } = &stream.0 {
+            let answer = match lookup.answer() {
+                None if clock::monotonic() >= *until => Err(ErrorCode::TemporaryResolverFailure),
+                None => return Ok(Err(ErrorCode::WouldBlock)),
+                Some(answer) => answer,
+            };
+            stream.0 = match answer {
+                Ok(addresses) => {
+                    wasi.network.found(name, &addresses);
+                    State::Found(addresses.into())
+                }
+                Err(error) => State::Failed(error),
+            };
+        }
+        Ok(match &mut stream.0 {
+            State::Found(addresses) => Ok(addresses.pop_front().map(IpAddress::from)),
+            State::Failed(error) => Err(*error),
+            State::Waits { .. } => Err(ErrorCode::WouldBlock),
+        })
+    }
+
+    /// `subscribe`: ready when the answer is there, or time is over.
+    pub fn subscribe(wasi: &mut Wasi, this: Borrow<ResolveAddressStream>) -> Result<Own<Pollable>, Stop> {
+        let pollable = match &wasi.table.get(&this)?.0 {
+            State::Waits { lookup, until, .. } => {
+                Pollable::handle_until(Handle::Open(lookup.done.clone()), Interest::Read, *until)
+            }
+            _ => Pollable::ready(),
+        };
+        poll::subscribe(wasi, pollable)
     }
 }
 
-/// `resolve-addresses`: denied.
+/// `resolve-addresses`: an address as it is, a name if that has been granted.
 pub fn resolve_addresses(
     wasi: &mut Wasi,
     network: Borrow<Network>,
-    _name: String,
-) -> Result<Result<Own<ResolveAddressStream>, ErrorCode>, Stop> {
+    name: String,
+) -> Outcome<Own<ResolveAddressStream>> {
     wasi.table.get(&network)?;
-    Ok(Err(ErrorCode::AccessDenied))
+    wasi.table.room(1)?;
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(&name);
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        let found = State::Found([address.to_canonical()].into());
+        return wasi.table.push(ResolveAddressStream(found)).map(Ok);
+    }
+    let Some(known) = policy::name(&name) else { return Ok(Err(ErrorCode::InvalidArgument)) };
+    if !wasi.network.allows_lookup(&known) {
+        wasi.refused(Capability::Resolve, &known);
+        return Ok(Err(ErrorCode::AccessDenied));
+    }
+    let until = clock::monotonic().saturating_add(PATIENCE);
+    match Lookup::begin(known.clone()) {
+        Ok(lookup) => {
+            wasi.table.push(ResolveAddressStream(State::Waits { name: known, lookup, until })).map(Ok)
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }

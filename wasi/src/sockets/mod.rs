@@ -1,11 +1,13 @@
-//! `wasi:sockets`: there by type, denied in effect.
+//! `wasi:sockets`: TCP, UDP and the lookup of names, by what [`policy::Network`] grants: nothing by default.
 //!
-//! Creating a socket and resolving a name fail with `access-denied`, so the resources behind them are types without
-//! values: their functions have nothing they could be called on, and the compiler knows.
+//! Sockets never block and pollables wait in the one wait of this crate, so there is no thread but those that look names up.
 
+pub(crate) mod connection;
 pub mod instance_network;
 pub mod ip_name_lookup;
+pub(crate) mod lookup;
 pub mod network;
+pub mod policy;
 pub mod tcp;
 pub mod tcp_create_socket;
 pub mod udp;

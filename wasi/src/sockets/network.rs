@@ -1,8 +1,13 @@
 //! `wasi:sockets/network`: addresses, and the right to use a network.
 
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
 use mini_wasm_canonical_abi::{enumeration, record, variant};
 
+use crate::Stop;
 use crate::interface::interface;
+use crate::sys::Errno;
+use crate::sys::net::Family;
 
 interface! {
     "wasi:sockets/network@0.2.12";
@@ -130,19 +135,111 @@ variant! {
     }
 }
 
-/// Functions of a resource that nothing can make: `this` never stands for a value.
-macro_rules! functions_of_none {
-    ($Resource:ident; $($(#[$meta:meta])* fn $name:ident($($type:ty),*) -> $result:ty;)*) => {
-        $(
-            $(#[$meta])*
-            pub fn $name(
-                wasi: &mut $crate::Wasi,
-                this: mini_wasm_canonical_abi::Borrow<$Resource>
-                $(, _: $type)*
-            ) -> core::result::Result<$result, $crate::Stop> {
-                match *wasi.table.get(&this)? {}
+/// What a function gives: a value or an error code, unless it stops the guest.
+pub(crate) type Outcome<T> = Result<Result<T, ErrorCode>, Stop>;
+
+impl From<Errno> for ErrorCode {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::ACCESS | Errno::PERM => Self::AccessDenied,
+            Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::NOSYS => Self::NotSupported,
+            Errno::INVAL | Errno::AFNOSUPPORT | Errno::FAULT => Self::InvalidArgument,
+            Errno::NOMEM | Errno::NOBUFS => Self::OutOfMemory,
+            Errno::TIMEDOUT => Self::Timeout,
+            Errno::ALREADY | Errno::INPROGRESS => Self::ConcurrencyConflict,
+            Errno::AGAIN => Self::WouldBlock,
+            Errno::ISCONN | Errno::NOTCONN | Errno::DESTADDRREQ => Self::InvalidState,
+            Errno::MFILE | Errno::NFILE => Self::NewSocketLimit,
+            Errno::ADDRNOTAVAIL => Self::AddressNotBindable,
+            Errno::ADDRINUSE => Self::AddressInUse,
+            Errno::HOSTUNREACH | Errno::HOSTDOWN | Errno::NETUNREACH | Errno::NETDOWN => {
+                Self::RemoteUnreachable
             }
-        )*
-    };
+            Errno::CONNREFUSED => Self::ConnectionRefused,
+            Errno::CONNRESET | Errno::PIPE => Self::ConnectionReset,
+            Errno::CONNABORTED => Self::ConnectionAborted,
+            Errno::MSGSIZE => Self::DatagramTooLarge,
+            _ => Self::Unknown,
+        }
+    }
 }
-pub(crate) use functions_of_none;
+
+impl From<IpAddressFamily> for Family {
+    fn from(family: IpAddressFamily) -> Self {
+        match family {
+            IpAddressFamily::Ipv4 => Self::V4,
+            IpAddressFamily::Ipv6 => Self::V6,
+        }
+    }
+}
+
+impl From<Family> for IpAddressFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::Ipv4,
+            Family::V6 => Self::Ipv6,
+        }
+    }
+}
+
+impl From<IpAddr> for IpAddress {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::Ipv4(v4.octets().into()),
+            IpAddr::V6(v6) => Self::Ipv6(v6.segments().into()),
+        }
+    }
+}
+
+impl From<IpSocketAddress> for SocketAddr {
+    fn from(address: IpSocketAddress) -> Self {
+        match address {
+            IpSocketAddress::Ipv4(v4) => {
+                let address: [u8; 4] = v4.address.into();
+                SocketAddrV4::new(address.into(), v4.port).into()
+            }
+            IpSocketAddress::Ipv6(v6) => {
+                let address: [u16; 8] = v6.address.into();
+                SocketAddrV6::new(address.into(), v6.port, v6.flow_info, v6.scope_id).into()
+            }
+        }
+    }
+}
+
+impl From<SocketAddr> for IpSocketAddress {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => {
+                Self::Ipv4(Ipv4SocketAddress { port: v4.port(), address: v4.ip().octets().into() })
+            }
+            SocketAddr::V6(v6) => Self::Ipv6(Ipv6SocketAddress {
+                port: v6.port(),
+                flow_info: v6.flowinfo(),
+                address: v6.ip().segments().into(),
+                scope_id: v6.scope_id(),
+            }),
+        }
+    }
+}
+
+/// An address that a socket of this family may be given at all: of one host, and not IPv4 in IPv6's clothes.
+pub(crate) fn unicast(family: Family, address: IpSocketAddress) -> Result<SocketAddr, ErrorCode> {
+    let address = SocketAddr::from(address);
+    let single = match address.ip() {
+        IpAddr::V4(v4) => !v4.is_multicast() && !v4.is_broadcast(),
+        IpAddr::V6(v6) => !v6.is_multicast() && v6.to_ipv4_mapped().is_none(),
+    };
+    match single && Family::of(&address) == family {
+        true => Ok(address),
+        false => Err(ErrorCode::InvalidArgument),
+    }
+}
+
+/// [`unicast`], and one that something can be sent to.
+pub(crate) fn destination(family: Family, address: IpSocketAddress) -> Result<SocketAddr, ErrorCode> {
+    let address = unicast(family, address)?;
+    match address.ip().is_unspecified() || address.port() == 0 {
+        true => Err(ErrorCode::InvalidArgument),
+        false => Ok(address),
+    }
+}

@@ -22,7 +22,6 @@
 pub(crate) mod clock;
 pub(crate) mod entropy;
 pub(crate) mod file;
-#[expect(dead_code, reason = "sockets come next")]
 pub(crate) mod net;
 pub(crate) mod path;
 pub(crate) mod stdio;

@@ -1,0 +1,164 @@
+//! A TCP connection as its streams share it.
+//!
+//! Nothing here waits but [`Connection::drain`] and a receive that is asked to. What the system does not take at once is
+//! kept, at most one permit of a stream's, and handed on whenever the guest does anything with the connection, at the latest
+//! when it is dropped: then for a moment, so that what a guest has written before it ends is not lost.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Deadline;
+use crate::io::error::Error;
+use crate::io::streams::{Failure, Handle};
+use crate::sys::wait::{self, Interest};
+use crate::sys::{Errno, net};
+
+/// How long the end of a connection waits for a slow reader.
+const LINGER: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Arc<OwnedFd>,
+    outgoing: Mutex<Outgoing>,
+}
+
+/// What is on its way.
+#[derive(Debug, Default)]
+struct Outgoing {
+    kept: Vec<u8>,
+    /// How many of these are gone.
+    sent: usize,
+    /// The guest has ended this direction; the peer is told when all is gone.
+    ends: bool,
+    ended: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Arc<OwnedFd>) -> Arc<Self> {
+        Arc::new(Self { socket, outgoing: Mutex::default() })
+    }
+
+    /// For pollables.
+    pub(crate) fn handle(&self) -> Handle {
+        Handle::Open(self.socket.clone())
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there, at most `len` bytes; empty at the end, `None` if nothing is there yet.
+    pub(crate) fn receive(
+        &self,
+        len: usize,
+        waits: bool,
+        deadline: &dyn Deadline,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        // What was asked has to be on its way before the answer is waited for.
+        self.flush()?;
+        let mut bytes = vec![0; len];
+        loop {
+            match net::receive(&*self.socket, &mut bytes, false) {
+                Ok(received) => {
+                    bytes.truncate(received);
+                    return Ok(Some(bytes));
+                }
+                Err(Errno::AGAIN) if waits => {
+                    // Both directions: the peer may wait for the rest of what was asked.
+                    let asked = if self.flush()? { 1 } else { 2 };
+                    let both = [(self.as_fd(), Interest::Read), (self.as_fd(), Interest::Write)];
+                    wait::wait(&both[..asked], None, deadline)?;
+                }
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Takes bytes: to the system, or to keep.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut outgoing = self.outgoing();
+        if outgoing.ends {
+            return Err(Failure::Closed);
+        }
+        let mut sent = 0;
+        if outgoing.kept.is_empty() {
+            match net::send(&*self.socket, bytes) {
+                Ok(taken) => sent = taken,
+                Err(Errno::AGAIN) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        outgoing.kept.extend_from_slice(&bytes[sent..]);
+        Ok(())
+    }
+
+    /// Hands on what is kept, as far as the system takes it; whether all is gone.
+    pub(crate) fn flush(&self) -> Result<bool, Failure> {
+        let mut outgoing = self.outgoing();
+        while outgoing.sent < outgoing.kept.len() {
+            match net::send(&*self.socket, &outgoing.kept[outgoing.sent..]) {
+                Ok(sent) => outgoing.sent += sent,
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(error) => {
+                    (outgoing.kept, outgoing.sent) = (Vec::new(), 0);
+                    return Err(failed(error));
+                }
+            }
+        }
+        (outgoing.kept, outgoing.sent) = (Vec::new(), 0);
+        if outgoing.ends && !outgoing.ended {
+            outgoing.ended = true;
+            // A peer that is gone already needs not be told.
+            let _ = net::shutdown(&*self.socket, false, true);
+        }
+        Ok(true)
+    }
+
+    /// Waits until all is gone.
+    pub(crate) fn drain(&self, deadline: &dyn Deadline) -> Result<(), Failure> {
+        while !self.flush()? {
+            wait::writable(self.as_fd(), deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Ends one direction or both.
+    pub(crate) fn shutdown(&self, receive: bool, send: bool) -> Result<(), Errno> {
+        if receive {
+            match net::shutdown(&*self.socket, true, false) {
+                Ok(()) | Err(Errno::NOTCONN) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if send {
+            self.outgoing().ends = true;
+            // An error is the stream's to tell.
+            let _ = self.flush();
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.outgoing().kept.is_empty() {
+            // Nobody is left to be told of an error.
+            let _ = self.drain(&(Instant::now() + LINGER));
+        }
+    }
+}
+
+fn failed(error: Errno) -> Failure {
+    match error {
+        Errno::PIPE => Failure::Closed,
+        error => Failure::Failed(Error::connection(error)),
+    }
+}
