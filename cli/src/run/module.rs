@@ -111,9 +111,7 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(module: &Module, name: &str, args: &[String], flags: &'a Run) -> Result<Call<'a>, Failure> {
         let ty_of = |wanted: &str| module.exports().find(|(name, _)| *name == wanted).map(|(_, ty)| ty);
-        let is_entry = |ty: &Option<ExternType>| {
-            matches!(ty, Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty())
-        };
+        let is_entry = |ty: &Option<ExternType>| matches!(ty, Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty());
         let initialize = is_entry(&ty_of(INITIALIZE));
         let Some(invoke) = &flags.invoke else {
             return match ty_of("_start") {

@@ -108,14 +108,16 @@ fn a_missing_import_is_named_with_what_would_provide_it() {
     assert!(ended.stderr.contains("\"env\" \"log\" (func (param i32))"), "{ended:?}");
     assert!(ended.stderr.contains("--preload env=FILE"), "{ended:?}");
 
-    let preview1 = sandbox.file(
-        "preview1.wat",
-        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (func (export "_start")))"#,
+    let old = sandbox.file(
+        "old.wat",
+        r#"(module (import "wasi_unstable" "proc_exit" (func $exit (param i32)))
+            (func (export "_start") (call $exit (i32.const 5))))"#,
     );
-    let ended = run(&sandbox, ["run".into(), preview1.into_os_string()]);
+    let ended = run(&sandbox, ["run".into(), old.clone().into_os_string()]);
     assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.stderr.contains("preview 1"), "{ended:?}");
-    assert!(ended.stderr.contains("mini-wasm componentize"), "{ended:?}");
+    assert!(ended.stderr.contains("--wasi-unstable"), "{ended:?}");
+    let ended = run(&sandbox, ["run".into(), "--wasi-unstable".into(), old.into_os_string()]);
+    assert_eq!(ended.status, 5, "{ended:?}");
 
     let component = sandbox.file(
         "component.wat",
@@ -132,6 +134,47 @@ fn a_missing_import_is_named_with_what_would_provide_it() {
         ended.stderr.contains("acme:db/query@1.0.0") && ended.stderr.contains("mini-wasm compose"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_missing_import_that_is_stubbed_traps_only_when_it_is_called() {
+    let sandbox = Sandbox::new("stubs");
+    let program = sandbox.file(
+        "stubs.wat",
+        r#"(module (import "env" "log" (func $log)) (func (export "_start"))
+            (func (export "calls") (call $log)))"#,
+    );
+    let words = |flags: &[&str]| {
+        let mut words: Vec<std::ffi::OsString> = vec!["run".into()];
+        words.extend(flags.iter().map(std::ffi::OsString::from));
+        words.push(program.clone().into_os_string());
+        words
+    };
+    let ended = run(&sandbox, words(&[]));
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.stderr.contains("--stub-missing"), "{ended:?}");
+    assert_eq!(run(&sandbox, words(&["--stub-missing"])).status, 0);
+    let ended = run(&sandbox, words(&["--stub-missing", "--invoke=calls"]));
+    assert_eq!(ended.status, 134, "{ended:?}");
+    assert!(ended.stderr.contains("`env::log`"), "{ended:?}");
+}
+
+#[test]
+fn a_reactor_is_initialized_before_anything_else_is_called() {
+    let sandbox = Sandbox::new("reactor");
+    let program = sandbox.file(
+        "reactor.wat",
+        r#"(module (global $n (mut i32) (i32.const 0))
+            (func (export "_initialize") (global.set $n (i32.add (global.get $n) (i32.const 7))))
+            (func (export "n") (result i32) (global.get $n)))"#,
+    );
+    for (flags, stdout) in [(&[][..], ""), (&["--invoke=n"], "7\n"), (&["--invoke=_initialize"], "")] {
+        let mut words: Vec<std::ffi::OsString> = vec!["run".into()];
+        words.extend(flags.iter().map(std::ffi::OsString::from));
+        words.push(program.clone().into_os_string());
+        let ended = run(&sandbox, words);
+        assert_eq!((ended.status, &*ended.stdout), (0, stdout), "{flags:?} {ended:?}");
+    }
 }
 
 #[test]

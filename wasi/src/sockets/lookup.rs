@@ -8,10 +8,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustix::event::{EventfdFlags, eventfd};
-
 use crate::sockets::network::ErrorCode;
-use crate::sys::Errno;
+use crate::sys::{Errno, wait};
 
 /// How many names are looked up at once, in the whole process.
 const MAX_THREADS: usize = 8;
@@ -50,7 +48,7 @@ fn queue() -> MutexGuard<'static, Queue> {
 impl Lookup {
     /// Begins to look up a name.
     pub(crate) fn begin(name: String) -> Result<Self, ErrorCode> {
-        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(ErrorCode::from)?;
+        let done = wait::signal().map_err(ErrorCode::from)?;
         let (done, answer) = (Arc::new(done), Arc::new(Mutex::new(None)));
         let task = Task { name, done: done.clone(), answer: answer.clone() };
         let mut queue = queue();
@@ -98,7 +96,7 @@ fn work() {
         }
         let answer = resolve(&task.name);
         *task.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        let _ = rustix::io::write(&*task.done, &1_u64.to_ne_bytes());
+        wait::raise(&*task.done);
     }
 }
 

@@ -4,9 +4,9 @@
 //! [`readable`] or [`writable`], and only then reads or writes.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::sys::{Errno, clock};
 use crate::{Deadline, Stop};
@@ -78,6 +78,17 @@ pub(crate) fn wait(
             Err(_) => return Ok(vec![true; fds.len()]),
         }
     }
+}
+
+/// A handle that becomes readable when it is raised and stays so.
+pub(crate) fn signal() -> Result<OwnedFd, Errno> {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+}
+
+/// Raises a [`signal`], from whatever thread.
+pub(crate) fn raise(signal: impl AsFd) {
+    // Full is raised too.
+    let _ = rustix::io::write(signal, &1_u64.to_ne_bytes());
 }
 
 /// Waits until reading from `fd` would not block.
