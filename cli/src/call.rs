@@ -77,7 +77,7 @@ impl<'c> Function<'c> {
     }
 
     /// The name without what WIT's encoding puts before it.
-    fn plain_name(&self) -> &'c str {
+    pub(crate) fn plain_name(&self) -> &'c str {
         match self.name.split_once(']') {
             Some((_, plain)) if self.name.starts_with('[') => plain,
             _ => self.name,

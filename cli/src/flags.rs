@@ -186,9 +186,10 @@ pub(crate) struct Code {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A line is a call, as `run --invoke` takes it; `:help` lists what else a line can be. What a call changes in the instance stays
-for the next one. A handle that a call returns is given a name, such as counter-1, which later calls take. Fuel
-and time are limits of each call. After a trap the instance is made anew. The guest's own standard input is empty.")]
+A line is a call, as `run --invoke` takes it; `:help` lists what else a line can be. What a call
+changes in the instance stays for the next one. A handle that a call returns is given a name, such
+as counter-1, which later calls take. Fuel and time are limits of each call. After a trap the
+instance is made anew. The guest's own standard input is empty.")]
 pub(crate) struct Repl {
     /// A component, binary or text, or an artifact of one
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -307,12 +308,13 @@ pub(crate) struct Made {
 #[cfg(feature = "tools")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With --plug: each import of FILE and of the plugs is taken from the first plug behind that exports it in a fitting type and
-version. What no plug exports stays an import of the whole; the whole exports what FILE exports. Without FILE the first plug is
-that. A component alone with --deps-dir takes every component in that folder as a plug.
+With --plug: each import of FILE and of the plugs is taken from the first plug behind that exports
+it in a fitting type and version. What no plug exports stays an import of the whole; the whole
+exports what FILE exports. Without FILE the first plug is that. A component alone with --deps-dir
+takes every component in that folder as a plug.
 
-With a script: FILE is in the language of wac. Its packages come from --dep, else from the folder: `ns:name` is ns/name.wasm,
-`ns:name@1.2.3` is ns/name/1.2.3.wasm; .wat and folders of WIT do as well.")]
+With a script: FILE is in the language of wac. Its packages come from --dep, else from the folder:
+`ns:name` is ns/name.wasm, `ns:name@1.2.3` is ns/name/1.2.3.wasm; .wat and folders of WIT do too.")]
 pub(crate) struct Compose {
     /// The component that imports, or a script (.wac)
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath, required_unless_present = "plugs")]
@@ -337,8 +339,9 @@ pub(crate) struct Compose {
 #[cfg(feature = "tools")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A module that imports WASI preview 1 gets the adapter that makes WASI 0.2 of it: `command` if it exports `_start`, else `reactor`.
-What else the component imports and exports is its world: toolchains put it into the module, or --wit and --world name it.")]
+A module that imports WASI preview 1 gets the adapter that makes WASI 0.2 of it: `command` if it
+exports `_start`, else `reactor`. What else the component imports and exports is its world:
+toolchains put it into the module, or --wit and --world name it.")]
 pub(crate) struct Componentize {
     /// The core module, binary or text
     #[arg(value_name = "MODULE", value_hint = clap::ValueHint::FilePath)]
@@ -380,8 +383,9 @@ pub(crate) enum StringEncoding {
 #[cfg(feature = "tools")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A component fits a world if it imports nothing that the world does not import and exports everything that the world exports, in
-fitting types; versions count as by semantic versioning. Exit status 1 if it does not, with a list of what is missing.")]
+A component fits a world if it imports nothing that the world does not import and exports
+everything that the world exports, in fitting types; versions count as by semantic versioning.
+Exit status 1 if it does not, with a list of what is missing.")]
 pub(crate) struct Check {
     /// The component, binary or text
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

@@ -65,7 +65,8 @@ pub(crate) fn repl(flags: &Repl) -> Result<u8, Failure> {
 
 /// What can be typed: commands and functions.
 fn words(component: &Component) -> Vec<String> {
-    let functions = Function::all(component).into_iter().map(|function| function.full_name() + "(");
+    let names = |function: Function| [function.full_name() + "(", function.plain_name().to_owned() + "("];
+    let functions = Function::all(component).into_iter().flat_map(names);
     let commands = COMMANDS.iter().filter_map(|(command, _)| command.split(' ').next()).map(str::to_owned);
     commands.chain(functions).collect()
 }

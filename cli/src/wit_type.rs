@@ -5,13 +5,19 @@
 
 use mini_wasm_canonical_abi::{FuncType, ResourceType, ValType};
 use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
+use std::cell::Cell;
 use std::fmt::Write;
 
 /// The names that types have in an interface.
 pub(crate) struct Names<'c> {
     component: &'c Component,
     types: Vec<(&'c str, &'c ValType)>,
+    /// How many more parts of types are written. A type may name one part a million times.
+    parts_left: Cell<u32>,
 }
+
+/// More than anyone reads.
+const MAX_PARTS: u32 = 2000;
 
 impl<'c> Names<'c> {
     /// The names that an exported interface gives, or the component itself.
@@ -31,7 +37,8 @@ impl<'c> Names<'c> {
             ExternType::Type(TypeBound::Value(ty)) if is_nominal(ty) => Some((&**name, ty)),
             _ => None,
         };
-        Names { component, types: exports.iter().filter_map(named).collect() }
+        let types = exports.iter().filter_map(named).collect();
+        Names { component, types, parts_left: Cell::new(MAX_PARTS) }
     }
 
     /// `func(a: u32, b: shape) -> result<f64, string>`
@@ -50,9 +57,12 @@ impl<'c> Names<'c> {
 
     /// A type by its name if it has one.
     pub(crate) fn val(&self, ty: &ValType) -> String {
-        match self.name(ty) {
-            Some(name) => name.into(),
-            None => self.definition(ty),
+        match (self.parts_left.get().checked_sub(1), self.name(ty)) {
+            (None, _) => "...".into(),
+            (Some(left), name) => {
+                self.parts_left.set(left);
+                name.map_or_else(|| self.definition(ty), str::to_owned)
+            }
         }
     }
 
@@ -65,7 +75,8 @@ impl<'c> Names<'c> {
     pub(crate) fn definitions(&self, ty: &FuncType) -> Vec<String> {
         let mut found: Vec<(&str, &ValType)> = Vec::new();
         let mut next: Vec<&ValType> = ty.param_types().iter().chain(ty.result()).rev().collect();
-        while let Some(ty) = next.pop() {
+        for _ in 0..MAX_PARTS {
+            let Some(ty) = next.pop() else { break };
             if let Some(name) = self.name(ty) {
                 if found.iter().any(|(known, _)| *known == name) {
                     continue;
@@ -147,5 +158,71 @@ fn parts(ty: &ValType) -> Vec<&ValType> {
         ValType::Result(ty) => ty.ok().into_iter().chain(ty.error()).collect(),
         ValType::Map(ty) => vec![ty.key(), ty.value()],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mini_wasm_runtime::Engine;
+
+    fn component(text: &str) -> Component {
+        let wasm = wat::parse_str(text).expect("text");
+        Component::new(&Engine::new(mini_wasm_runtime::Config::default()), wasm).expect("a component")
+    }
+
+    fn func(component: &Component) -> &FuncType {
+        let found = component.exports().iter().find_map(|(_, ty)| match ty {
+            ExternType::Func(func) => Some(func.ty()),
+            _ => None,
+        });
+        found.expect("a function")
+    }
+
+    /// A component that exports a function of these types; `types` come before it.
+    fn exporting(types: &str, signature: &str) -> Component {
+        component(&format!(
+            r#"(component
+                (core module $m
+                    (memory (export "memory") 1)
+                    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
+                    (func (export "f") (param i32) (result i32) i32.const 0))
+                (core instance $i (instantiate $m))
+                {types}
+                (func (export "f") {signature}
+                    (canon lift (core func $i "f") (memory (core memory $i "memory"))
+                        (realloc (core func $i "realloc")))))"#
+        ))
+    }
+
+    #[test]
+    fn a_function_is_written_as_in_wit_with_its_types_by_name() {
+        let component = exporting(
+            r#"(type $c (enum "red" "green"))
+               (export $color "color" (type $c))
+               (type $p (record (field "of" (option $color)) (field "rest" (result (list u8) (error string)))))
+               (export $pixel "pixel" (type $p))"#,
+            r#"(param "p" $color) (result $pixel)"#,
+        );
+        let names = Names::of(&component, None);
+        assert_eq!(names.func(func(&component)), "func(p: color) -> pixel");
+        assert_eq!(
+            names.definitions(func(&component)),
+            [
+                "enum color { red, green }",
+                "record pixel { of: option<color>, rest: result<list<u8>, string> }"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_type_that_names_one_part_a_million_times_is_cut_short() {
+        let mut types = String::from("(type $t0 (tuple u8 u8))");
+        for i in 1..12 {
+            types += &format!("(type $t{i} (tuple $t{0} $t{0} $t{0}))", i - 1);
+        }
+        let component = exporting(&types, r#"(param "p" $t11) (result u32)"#);
+        let text = Names::of(&component, None).func(func(&component));
+        assert!(text.len() < 20_000 && text.contains("..."), "{} bytes", text.len());
     }
 }

@@ -45,6 +45,7 @@ fn inspect_lists_a_core_modules_imports_and_exports() {
     );
 }
 
+#[cfg(feature = "tools")]
 #[test]
 fn inspect_shows_a_component_as_wit() {
     let sandbox = Sandbox::new("inspect-component");

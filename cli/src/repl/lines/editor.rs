@@ -70,15 +70,12 @@ impl Completer for Words {
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..at];
-        // Only a name is completed, and that stands first; of a function's also the part behind its interface's.
+        // Only a name is completed, and that stands first.
         let (from, begun) = match typed.split_once(' ') {
             Some((":type", rest)) => (at - rest.len(), rest),
             _ => (0, typed),
         };
-        let completed = self.0.iter().filter_map(|word| {
-            let function = word.rsplit_once('#').map_or(&**word, |(_, function)| function);
-            [word, function].into_iter().find(|candidate| candidate.starts_with(begun)).map(str::to_owned)
-        });
+        let completed = self.0.iter().filter(|word| word.starts_with(begun)).cloned();
         Ok((from, completed.collect()))
     }
 }
