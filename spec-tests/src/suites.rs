@@ -278,7 +278,7 @@ pub fn core() -> Result<Vec<CoreSet>, String> {
 pub fn component_static() -> Result<CoreSet, String> {
     let name = "component-model";
     let scripts = read(&tools_folder()?.join("cli").join(name), false, name)?;
-    Ok(CoreSet { name, about: Vec::new(), inventory: Some((88, 3)), gated: false, scripts })
+    Ok(CoreSet { name, about: Vec::new(), inventory: Some((88, 3)), gated: true, scripts })
 }
 
 /// The scripts of a folder, and of folders in it unless `flat`, in order.
@@ -425,6 +425,23 @@ pub fn component_features() -> Features {
     }
     features
 }
+
+/// The same features without those of which the engine knows the names and the types only: what needs one of them may be refused
+/// or, when it comes to it, trap as unsupported. Then it is skipped.
+pub fn without_async(mut features: Features) -> Features {
+    for name in ASYNC {
+        features.set(name, false);
+    }
+    features
+}
+
+const ASYNC: [&str; 5] = [
+    "component-async",
+    "component-more-async-builtins",
+    "component-async-stackful",
+    "component-threading",
+    "component-forward",
+];
 
 /// The same as a set, run with [`component_features`].
 ///

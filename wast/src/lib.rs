@@ -30,6 +30,8 @@
 //! - `assert_unlinkable`: the engine says "unlinkable", and its message contains the script's text.
 //! - `assert_invalid`, `assert_malformed`: reading or validation refuses the binary (the text format's reader counts). The
 //!   message is not compared: it is wasmparser's and `wast`'s, not ours.
+//! - A directive in which a component comes to a built-in that the engine does not support yet is skipped by that name, and so is whatever
+//!   uses that instance afterwards.
 //! - A directive that uses a module which failed fails as well; one that uses a skipped module is skipped.
 //!
 //! A script is not trusted: a directive's guest code is stopped by epoch or fuel (whichever the engine counts), a store has

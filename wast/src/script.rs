@@ -490,7 +490,21 @@ impl<'s> Script<'s> {
                 let args = invoke.args.iter().zip(ty.param_types());
                 let args = args.map(|(arg, ty)| component_value::argument(arg, ty).map_err(Stop::Script));
                 let args = args.collect::<Result<Vec<abi::Val>, Stop>>()?;
-                let value = func.call(&mut self.store, &args)?;
+                let value = match func.call(&mut self.store, &args) {
+                    Err(error) if unsupported(&error) => {
+                        // It trapped, so that nothing else can be asked of the instance.
+                        let reason = error.message().to_owned();
+                        let known = match invoke.module {
+                            Some(id) => self.instances.get_mut(id.name()),
+                            None => self.current.as_mut(),
+                        };
+                        if let Some(known) = known {
+                            *known = Known::Skipped(reason.clone());
+                        }
+                        return Err(Stop::Skip(reason));
+                    }
+                    value => value?,
+                };
                 Ok(Results::Component(value, ty.result().cloned()))
             }
             Live::Shared(_) => Err(other_thread()),
@@ -522,7 +536,10 @@ impl<'s> Script<'s> {
         match binary {
             Binary::Module(module) => Ok(Live::Core(self.linker.instantiate(&mut self.store, module)?)),
             Binary::Component(component) => {
-                Ok(Live::Component(self.component_linker.instantiate(&mut self.store, component)?))
+                match self.component_linker.instantiate(&mut self.store, component) {
+                    Err(error) if unsupported(&error) => Err(Stop::Skip(error.message().to_owned())),
+                    live => Ok(Live::Component(live?)),
+                }
             }
         }
     }
@@ -585,6 +602,11 @@ fn other_thread() -> Stop {
 
 fn skip(reason: &str) -> Outcome {
     Outcome::Skipped(reason.into())
+}
+
+/// Did the guest come to a built-in that the engine knows by name only?
+fn unsupported(error: &Error) -> bool {
+    error.trap() == Some(Trap::MissingImport) && error.message().ends_with("is not supported yet")
 }
 
 fn refusal(error: &Error) -> bool {

@@ -150,6 +150,11 @@ pub(super) fn canon_lift<A, R, S>(
     };
     let components = store.components();
     enter(components, instance)?;
+    // A task begins with nothing kept; who called goes on with what it had.
+    let outer = match components.instances.get(instance as usize) {
+        Some(data) if data.uses_context => Some(core::mem::take(&mut components.context)),
+        _ => None,
+    };
     // Without borrows nobody asks for the scope.
     let scope = if lifted.borrows { components.begin_task() } else { BorrowScope(u32::MAX) };
     let call = || {
@@ -171,7 +176,11 @@ pub(super) fn canon_lift<A, R, S>(
         {
             task.check_return().map_err(|trap| failed(trap.into()))?;
         }
+        let own = outer.map(|outer| core::mem::replace(&mut store.components().context, outer));
         let resolved = on_resolve(store, args, result).map_err(Failed::Call)?;
+        if let Some(own) = own {
+            store.components().context = own;
+        }
         if let Some(post_return) = lifted.post_return {
             leaving(store, instance, |store| store.call_from_host(post_return, &mut slots))
                 .map_err(Failed::Call)?;
@@ -179,6 +188,9 @@ pub(super) fn canon_lift<A, R, S>(
         Ok(resolved)
     };
     let result = unless_panic(call);
+    if let Some(outer) = outer {
+        store.components().context = outer;
+    }
     if lifted.borrows {
         store.end_task(scope);
     }

@@ -13,6 +13,7 @@
 use super::abi::StringEncoding;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
 use crate::module::Module;
+use crate::types::FuncType as CoreFuncType;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -66,6 +67,11 @@ impl ComponentInfo {
             }
             _ => false,
         })
+    }
+
+    /// Whether its code could look at what the current task keeps for it.
+    pub(crate) fn uses_context(&self) -> bool {
+        self.plan.iter().any(|def| matches!(def, Def::ContextGet { .. } | Def::ContextSet { .. }))
     }
 
     /// Whether its own code could throw an exception, or suspend: both need a tag. `modules` are those of its file; of a module that
@@ -179,4 +185,14 @@ pub(crate) enum Def {
     ResourceDrop(Slot),
     /// `canon resource.rep`
     ResourceRep(Slot),
+    /// `canon context.get`, of this slot.
+    ContextGet { slot: u32, ty: CoreFuncType },
+    /// `canon context.set`
+    ContextSet { slot: u32, ty: CoreFuncType },
+    /// `canon backpressure.inc`
+    BackpressureInc,
+    /// `canon backpressure.dec`
+    BackpressureDec,
+    /// A built-in that the engine does not have yet, by name: it may be there and be called by nobody, or where nothing may be called.
+    Unsupported { name: &'static str, ty: CoreFuncType },
 }

@@ -28,6 +28,8 @@ pub(super) struct ComponentStore {
     pub(super) funcs: Vec<FuncItem>,
     /// Resource types that components of this store define: `ResourceType::Id` counts here.
     pub(super) resources: Vec<ResourceData>,
+    /// What the current task keeps (`context.get`, `context.set`).
+    pub(super) context: [u64; 2],
     /// Calls into components that are under way, innermost last; a borrow scope is an index into them.
     pub(super) tasks: Vec<Task>,
 }
@@ -41,6 +43,10 @@ pub(super) struct InstanceData {
     pub(super) root: u32,
     /// Of a root: a trap left an instance of it in an unknown state; none of them is entered again.
     pub(super) poisoned: bool,
+    /// Calls into it find what their task keeps anew (`ComponentInfo::uses_context`).
+    pub(super) uses_context: bool,
+    /// How often its new tasks were asked to wait (`backpressure.inc`). Synchronous calls do not ask.
+    pub(super) backpressure: u16,
     exports: Arc<Items>,
 }
 
@@ -125,6 +131,8 @@ impl StoreInner {
             may_leave: true,
             root: root.unwrap_or(index as u32),
             poisoned: false,
+            uses_context: false,
+            backpressure: 0,
             exports: Arc::default(),
         });
         Ok(index as u32)

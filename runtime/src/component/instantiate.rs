@@ -8,6 +8,7 @@
 
 use super::Component;
 use super::abi::PtrType;
+use super::builtins;
 use super::canon::{self, Lifted};
 use super::guest::CanonContext;
 use super::info::*;
@@ -172,12 +173,14 @@ impl Frame {
         args: Arc<Items>,
         root: Option<u32>,
     ) -> Result<Frame> {
+        let instance = store.add_component_instance(root)?;
+        store.component_instance(instance)?.uses_context = component.info.uses_context();
         Ok(Frame {
             always_leaves: component.info.always_leaves(),
             may_throw: component.info.may_throw(component.file.core_modules()),
             component,
             next: 0,
-            instance: store.add_component_instance(root)?,
+            instance,
             args,
             core_modules: Vec::new(),
             core_instances: Vec::new(),
@@ -290,6 +293,21 @@ impl Frame {
             Def::ResourceDrop(slot) => {
                 let func = canon::canon_resource_drop(store, self.instance, self.resource(*slot)?.clone());
                 self.core_funcs.push(func);
+            }
+            Def::ContextGet { slot, ty } => {
+                self.core_funcs.push(builtins::canon_context_get(store, *slot, ty.clone()));
+            }
+            Def::ContextSet { slot, ty } => {
+                self.core_funcs.push(builtins::canon_context_set(store, *slot, ty.clone()));
+            }
+            Def::BackpressureInc => {
+                self.core_funcs.push(builtins::canon_backpressure(store, self.instance, true));
+            }
+            Def::BackpressureDec => {
+                self.core_funcs.push(builtins::canon_backpressure(store, self.instance, false));
+            }
+            Def::Unsupported { name, ty } => {
+                self.core_funcs.push(builtins::unsupported(store, self.instance, name, ty.clone()));
             }
             Def::ResourceRep(slot) => {
                 let func = canon::canon_resource_rep(store, self.instance, self.resource(*slot)?);

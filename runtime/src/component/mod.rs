@@ -7,6 +7,7 @@
 //! | [`Instance`], [`Func`], [`TypedFunc`] | handles into a store |
 //! | `canon` | one function per canonical built-in |
 //! | `adapter` | a call from one component into another |
+//! | `builtins` | what asynchrony between components brings and synchronous ones can use |
 //! | `call_async` | calls and functions of the host that may wait |
 //! | `resource` | resource types, destructors, borrow scopes |
 //! | [`types`], `info`, `parse` | types of imports and exports; the plan; how it is made |
@@ -16,6 +17,7 @@
 //! Must not know: which engine runs the core code, what any interface means.
 
 mod adapter;
+mod builtins;
 #[cfg(fibers)]
 mod call_async;
 mod canon;

@@ -13,6 +13,7 @@ use super::types::{ExternType, InstanceType, ItemFunc, Slot, TypeBound};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::module::{Bodies, WasmBytes};
+use crate::types::FuncType as CoreFuncType;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -120,6 +121,8 @@ struct ComponentFrame {
     captures: Vec<Capture>,
     /// Entries of the type index space so far.
     type_count: u32,
+    /// Entries of the core function index space so far.
+    core_func_count: u32,
     /// Slots that some definition of the plan binds.
     bound: BTreeSet<Slot>,
     /// Instances all of whose resources are bound.
@@ -202,6 +205,11 @@ impl ComponentFrame {
             }
             path.pop();
         }
+    }
+
+    /// The type of the core function that is defined next.
+    fn core_func_type(&self, types: TypesRef<'_>) -> Result<CoreFuncType> {
+        super::parse_types::core_func(types, types.core_function_at(self.core_func_count))
     }
 
     fn resource(&mut self, types: TypesRef<'_>, index: u32) -> Result<u32> {
@@ -290,7 +298,10 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
         }
         Payload::ComponentCanonicalSection(section) => {
             for canon in section {
-                let def = canonical(frame, types, canon?)?;
+                let canon = canon?;
+                let is_lift = matches!(canon, CanonicalFunction::Lift { .. });
+                let def = canonical(frame, types, canon)?;
+                frame.core_func_count += u32::from(!is_lift);
                 frame.info.plan.push(def);
             }
         }
@@ -388,7 +399,11 @@ fn alias(frames: &mut [Frame], types: TypesRef<'_>, alias: ComponentAlias<'_>) -
             Def::Outer(capture(frames, count, item)?)
         }
         ComponentAlias::CoreInstanceExport { kind, instance_index, name } => {
-            Def::CoreAlias { instance: instance_index, name: name.into(), sort: core_sort(kind)? }
+            let sort = core_sort(kind)?;
+            if let (CoreSort::Func, Some(frame)) = (sort, open(frames)) {
+                frame.core_func_count += 1;
+            }
+            Def::CoreAlias { instance: instance_index, name: name.into(), sort }
         }
         ComponentAlias::InstanceExport { kind, instance_index, name } => {
             let Some(frame) = open(frames) else { return Ok(()) };
@@ -420,8 +435,72 @@ fn canonical(frame: &mut ComponentFrame, types: TypesRef<'_>, canon: CanonicalFu
         CanonicalFunction::ResourceNew { resource } => Def::ResourceNew(frame.resource(types, resource)?),
         CanonicalFunction::ResourceDrop { resource } => Def::ResourceDrop(frame.resource(types, resource)?),
         CanonicalFunction::ResourceRep { resource } => Def::ResourceRep(frame.resource(types, resource)?),
-        _ => return Err(unsupported("an asynchronous canonical built-in")),
+        CanonicalFunction::BackpressureInc => Def::BackpressureInc,
+        CanonicalFunction::BackpressureDec => Def::BackpressureDec,
+        CanonicalFunction::ContextGet { slot, .. } => {
+            Def::ContextGet { slot, ty: frame.core_func_type(types)? }
+        }
+        CanonicalFunction::ContextSet { slot, .. } => {
+            Def::ContextSet { slot, ty: frame.core_func_type(types)? }
+        }
+        other => Def::Unsupported { name: builtin_name(&other), ty: frame.core_func_type(types)? },
     })
+}
+
+/// What the specification calls a built-in that the engine does not have.
+fn builtin_name(canon: &CanonicalFunction) -> &'static str {
+    use CanonicalFunction::*;
+    match canon {
+        ThreadSpawnRef { .. } => "thread.spawn-ref",
+        ThreadSpawnIndirect { .. } => "thread.spawn-indirect",
+        ThreadAvailableParallelism => "thread.available-parallelism",
+        TaskReturn { .. } => "task.return",
+        TaskCancel => "task.cancel",
+        ThreadYield => "thread.yield",
+        SubtaskDrop => "subtask.drop",
+        SubtaskCancel { .. } => "subtask.cancel",
+        StreamNew { .. } => "stream.new",
+        StreamRead { .. } => "stream.read",
+        StreamWrite { .. } => "stream.write",
+        StreamForward { .. } => "stream.forward",
+        StreamCancelRead { .. } => "stream.cancel-read",
+        StreamCancelWrite { .. } => "stream.cancel-write",
+        StreamDropReadable { .. } => "stream.drop-readable",
+        StreamDropWritable { .. } => "stream.drop-writable",
+        FutureNew { .. } => "future.new",
+        FutureRead { .. } => "future.read",
+        FutureWrite { .. } => "future.write",
+        FutureForward { .. } => "future.forward",
+        FutureCancelRead { .. } => "future.cancel-read",
+        FutureCancelWrite { .. } => "future.cancel-write",
+        FutureDropReadable { .. } => "future.drop-readable",
+        FutureDropWritable { .. } => "future.drop-writable",
+        ErrorContextNew { .. } => "error-context.new",
+        ErrorContextDebugMessage { .. } => "error-context.debug-message",
+        ErrorContextDrop => "error-context.drop",
+        WaitableSetNew => "waitable-set.new",
+        WaitableSetWait { .. } => "waitable-set.wait",
+        WaitableSetPoll { .. } => "waitable-set.poll",
+        WaitableSetDrop => "waitable-set.drop",
+        WaitableJoin => "waitable.join",
+        ThreadIndex => "thread.index",
+        ThreadNewIndirect { .. } => "thread.new-indirect",
+        ThreadResumeLater => "thread.resume-later",
+        ThreadSuspend => "thread.suspend",
+        ThreadSuspendThenResume => "thread.suspend-then-resume",
+        ThreadYieldThenResume => "thread.yield-then-resume",
+        ThreadSuspendThenPromote => "thread.suspend-then-promote",
+        ThreadYieldThenPromote => "thread.yield-then-promote",
+        Lift { .. }
+        | Lower { .. }
+        | ResourceNew { .. }
+        | ResourceDrop { .. }
+        | ResourceRep { .. }
+        | BackpressureInc
+        | BackpressureDec
+        | ContextGet { .. }
+        | ContextSet { .. } => "a built-in that is there",
+    }
 }
 
 fn canon_options(options: &[CanonicalOption]) -> Result<CanonOptions> {

@@ -286,8 +286,9 @@ fn primitive(ty: PrimitiveValType) -> Result<ValType> {
     })
 }
 
-fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
-    let func = |id: CoreTypeId| match &types[id].composite_type.inner {
+/// A core function type.
+pub(super) fn core_func(types: TypesRef<'_>, id: CoreTypeId) -> Result<CoreFuncType> {
+    match &types[id].composite_type.inner {
         CompositeInnerType::Func(func) => {
             let list = |list: &[wasmparser::ValType]| {
                 list.iter().map(|ty| val_type(&|_| None, *ty)).collect::<Result<Box<[_]>>>()
@@ -295,7 +296,11 @@ fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
             Ok(CoreFuncType::new(list(func.params())?, list(func.results())?))
         }
         _ => Err(unsupported("this kind of core type")),
-    };
+    }
+}
+
+fn core_entity(types: TypesRef<'_>, ty: EntityType) -> Result<CoreExternType> {
+    let func = |id: CoreTypeId| core_func(types, id);
     Ok(match ty {
         EntityType::Func(id) | EntityType::FuncExact(id) => CoreExternType::Func(func(id)?),
         EntityType::Tag(id) => CoreExternType::Tag(func(id)?),

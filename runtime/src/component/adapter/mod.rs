@@ -5,7 +5,7 @@
 //! * nothing, where nothing can be seen to be missing: every value goes over as it is, and neither of the instances can be in a
 //!   state that forbids the call. The caller's import is the callee's core function;
 //! * [`fused`], a plan (canonical-abi/src/plan) that moves values from slots to slots and from memory to memory;
-//! * [`plain`], through values of the host's own: where both sides are one instance, whose memory and handles would change while
+//! * [`plain`], through values of the host's own: where the callee looks at what its task keeps; where both sides are one instance, whose memory and handles would change while
 //!   they are read; where a type unfolds into too large a plan; and for tests, as the oracle of the other two.
 //!
 //! Must not know: the host.
@@ -35,7 +35,9 @@ pub(super) fn link(
     let core = flatten_functype(cx.ptr_type, &lifted.ty, FlattenContext::Lower);
     let ty = core_func_type(&core);
     let is_self = cx.instance == lifted.cx.instance || (cx.memory.is_some() && cx.memory == lifted.cx.memory);
+    let callee_keeps = store.component_instance(lifted.cx.instance)?.uses_context;
     if !is_self
+        && !callee_keeps
         && !store.engine().config().plain_adapters
         && let Some((params, results)) = plans(store, &cx, &lifted)
     {

@@ -199,3 +199,61 @@ fn gates_are_shut_unless_they_are_opened() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+/// A component whose `get` and `set` are those of the current task, and that calls `other` in between: `run` sets 1, calls, and returns what
+/// it finds times ten plus what the callee found at its beginning.
+#[test]
+fn what_a_task_keeps_is_its_own() {
+    let wat = r#"(component
+        (component $inner
+            (core func $get (canon context.get i32 0))
+            (core func $set (canon context.set i32 0))
+            (core module $m
+                (import "" "get" (func $get (result i32)))
+                (import "" "set" (func $set (param i32)))
+                (memory (export "memory") 1)
+                ;; A task begins with 0, in `realloc` too.
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (i32.store (i32.const 8) (call $get)) (call $set (i32.const 5)) (i32.const 64))
+                (func (export "other") (param i32 i32) (result i32) (local $found i32)
+                    (local.set $found (call $get))
+                    (call $set (i32.const 2))
+                    (i32.add (local.get $found) (i32.load (i32.const 8)))))
+            (core instance $i (instantiate $m (with "" (instance (export "get" (func $get)) (export "set" (func $set))))))
+            (func (export "other") (param "s" string) (result u32)
+                (canon lift (core func $i "other") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+        (instance $inner (instantiate $inner))
+        (core module $libc (memory (export "memory") 1))
+        (core instance $libc (instantiate $libc))
+        (core func $other (canon lower (func $inner "other") (memory (core memory $libc "memory"))))
+        (core func $get (canon context.get i32 0))
+        (core func $set (canon context.set i32 0))
+        (core module $m
+            (import "" "get" (func $get (result i32)))
+            (import "" "set" (func $set (param i32)))
+            (import "" "other" (func $other (param i32 i32) (result i32)))
+            (func (export "run") (result i32) (local $other i32)
+                (if (call $get) (then (unreachable)))
+                (call $set (i32.const 1))
+                (local.set $other (call $other (i32.const 0) (i32.const 3)))
+                (i32.add (i32.mul (call $get) (i32.const 10)) (local.get $other))))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "get" (func $get)) (export "set" (func $set)) (export "other" (func $other))))))
+        (func (export "run") (result u32) (canon lift (core func $i "run"))))"#;
+    assert_eq!(call(wat, "run", &[]).unwrap(), Some(Val::U32(15)));
+}
+
+#[test]
+fn a_builtin_that_is_not_there_yet_traps_by_its_name_when_it_is_called() {
+    let wat = r#"(component
+        (core func $new (canon waitable-set.new))
+        (core module $m
+            (import "" "new" (func $new (result i32)))
+            (func (export "quiet") (result i32) (i32.const 1))
+            (func (export "call") (result i32) (call $new)))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+        (func (export "quiet") (result u32) (canon lift (core func $i "quiet")))
+        (func (export "call") (result u32) (canon lift (core func $i "call"))))"#;
+    assert_eq!(call(wat, "quiet", &[]).unwrap(), Some(Val::U32(1)));
+    assert!(trap_of(call(wat, "call", &[])).contains("`waitable-set.new` is not supported yet"));
+}
