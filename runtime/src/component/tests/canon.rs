@@ -33,12 +33,12 @@ fn echo(ty: &str, flat: &str, encoding: &str) -> String {
     )
 }
 
-/// Sends `vals` through one component and back, then through two of different string encodings.
+/// Sends `vals` through one component and back, then through two of all pairs of string encodings, by both kinds of adapters.
 fn echoes(ty: &str, flat: &str, vals: Vec<Val>) {
     let encodings = ["string-encoding=utf8", "string-encoding=utf16", "string-encoding=latin1+utf16"];
     let mut texts: Vec<String> =
         encodings.iter().map(|encoding| format!("(component {})", echo(ty, flat, encoding))).collect();
-    for (a, b) in [(0, 1), (1, 2), (2, 0), (0, 0)] {
+    for (a, b) in (0..3).flat_map(|a| (0..3).map(move |b| (a, b))) {
         texts.push(format!(
             r#"(component
                 (type $t' {ty})
@@ -53,9 +53,9 @@ fn echoes(ty: &str, flat: &str, vals: Vec<Val>) {
             echo(ty, flat, encodings[b])
         ));
     }
-    for text in texts {
-        let engine = engine(Config::default());
-        let component = component(&engine, &text);
+    for (text, plain_adapters) in texts.iter().flat_map(|text| [(text, false), (text, true)]) {
+        let engine = engine(Config { plain_adapters, ..Config::default() });
+        let component = component(&engine, text);
         let mut linker = Linker::<u32>::new(&engine);
         linker
             .root()

@@ -30,6 +30,7 @@
 //! | a copy that ends half way, then the instance again | `pitfalls::a_copy_that_ends_half_way_ends_the_instance` |
 //! | what is left behind | `pitfalls::resources_that_come_and_go_leave_nothing` (`MINI_WASM_LONG`: a million), jit/tests/waiting.rs |
 
+mod adapters;
 mod canon;
 mod exceptions;
 mod gates;
