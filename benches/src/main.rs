@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod compile;
+mod component;
 mod interp;
 mod native;
 mod peers;
@@ -18,6 +19,7 @@ type Question = (&'static str, &'static str, fn(&Options));
 const QUESTIONS: &[Question] = &[
     ("interp", "compute in the interpreter, beside wasmi", interp::run),
     ("native", "compute in native code, beside wasmtime", native::run),
+    ("component", "calls across the boundary of a component, beside wasmtime", component::run),
     ("compile", "compile time, artifact size, load and seal check, beside wasmtime", compile::run),
     ("start", "a whole process: from .wasm and from an artifact, beside wasmtime", start::run),
 ];
@@ -59,6 +61,6 @@ fn main() {
 fn help() {
     println!("usage: bench [--rounds N] [QUESTION]...\n\nquestions (all when none is named):");
     for (name, about, _) in QUESTIONS {
-        println!("  {name:8} {about}");
+        println!("  {name:9} {about}");
     }
 }

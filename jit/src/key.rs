@@ -80,7 +80,7 @@ fn layout() -> Vec<(&'static str, u64)> {
         };
     }
     let mut all = fields! {
-        VmFunc { array_call native context instance store host ty index }
+        VmFunc { array_call native context instance store host ty index guard behind }
         VmType { shape id depth supers descriptor_offset }
         GcHeader { shape len }
         Shape { kind }

@@ -13,6 +13,7 @@ use crate::vm::{ArrayCall, Status, VmFunc, VmStore, VmType};
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
+use core::sync::atomic::AtomicU32;
 
 /// What a host function does: parameters in the slots, results into the same place.
 pub type HostCall = dyn Fn(&mut StoreInner, &mut [RawVal]) -> Result<()> + Send + Sync;
@@ -22,6 +23,8 @@ pub(crate) struct HostFunc {
     vm: VmFunc,
     body: Body,
     slots: usize,
+    /// Held for as long as [`VmFunc::guard`] points into it.
+    guard: Option<Arc<AtomicU32>>,
     /// The instance whose import this was made for.
     caller: Option<Instance>,
 }
@@ -45,10 +48,12 @@ impl HostFunc {
             instance: ptr::null_mut(),
             store: ptr::null_mut(),
             host: ptr::null(),
+            guard: ptr::null(),
+            behind: ptr::null(),
             ty: vm_type,
             index: 0,
         };
-        HostFunc { vm, body, slots: ty.call_slots(), caller: None }
+        HostFunc { vm, body, slots: ty.call_slots(), guard: None, caller: None }
     }
 
     /// Called once at its final address.

@@ -219,6 +219,8 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
                 instance: context,
                 store: store.vm(),
                 host: ptr::null(),
+                guard: ptr::null(),
+                behind: ptr::null(),
                 ty,
                 index: own as u32,
             });

@@ -21,7 +21,7 @@ use crate::gc::Shape;
 use crate::trap::Trap;
 use crate::val::RawVal;
 use core::ffi::c_void;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicU32, AtomicUsize};
 
 /// Address space that a guarded 32-bit memory owns from its base on: what a 32-bit index reaches, and [`GUARD_BYTES`] more.
 pub const GUARDED_BYTES: u64 = (4 << 30) + GUARD_BYTES;
@@ -87,6 +87,11 @@ pub struct VmFunc {
     pub ty: *const VmType,
     /// Index in its module's function index space; 0 for host functions.
     pub index: u32,
+    /// A word that says whether [`VmFunc::behind`] may be called instead, which then comes to the same: not 0, it may. Null when there is
+    /// no such function. A native stub looks here first.
+    pub guard: *const AtomicU32,
+    /// The function behind a guard, of the same type; it has a native entry.
+    pub behind: *const VmFunc,
 }
 
 /// A defined type of the engine, one for all modules (V6): equal types have equal addresses.

@@ -101,6 +101,26 @@ pub(super) fn array_entry(
     kept
 }
 
+/// Begins a stub's code with what goes on to the function behind a guard, where there is one and it lets pass.
+fn past_guard(target: &Target, ty: &FuncType, b: &mut FunctionBuilder<'_>, params: &[Value]) {
+    let (guarded, open, closed) = (b.create_block(), b.create_block(), b.create_block());
+    // What follows a branch stays behind it: these loads may not move.
+    let flags = MemFlagsData::trusted().with_readonly();
+    let guard = b.ins().load(types::I64, flags, params[0], offset_of!(VmFunc, guard) as i32);
+    b.ins().brif(guard, guarded, &[], closed, &[]);
+    b.switch_to_block(guarded);
+    let word = b.ins().load(types::I32, MemFlagsData::trusted(), guard, 0);
+    b.ins().brif(word, open, &[], closed, &[]);
+    b.switch_to_block(open);
+    let behind = b.ins().load(types::I64, flags, params[0], offset_of!(VmFunc, behind) as i32);
+    let native = b.ins().load(types::I64, flags, behind, offset_of!(VmFunc, native) as i32);
+    let mut args = params.to_vec();
+    args[0] = b.ins().load(types::I64, flags, behind, offset_of!(VmFunc, context) as i32);
+    let sig = b.import_signature(target.signature(ty));
+    b.ins().return_call_indirect(sig, native, &args);
+    b.switch_to_block(closed);
+}
+
 /// Spills the arguments, makes the call that `call` emits (slots in, status out), and returns its results; `raise_from` gives
 /// the builtins and the context to raise with when the status is not 0.
 fn through_slots(
@@ -108,12 +128,14 @@ fn through_slots(
     ty: &FuncType,
     ctx: &mut Context,
     frontend: &mut FunctionBuilderContext,
+    first: impl FnOnce(&mut FunctionBuilder<'_>, &[Value]),
     call: impl FnOnce(&mut FunctionBuilder<'_>, Value, Value) -> Value,
     raise_from: impl FnOnce(&mut FunctionBuilder<'_>, Value) -> (Value, Value),
 ) {
     ctx.clear();
     ctx.func.signature = target.signature(ty);
     let (mut b, params) = begin(ctx, frontend);
+    first(&mut b, &params);
     let in_registers = target.results_in_registers(ty.results());
     let hidden = usize::from(!in_registers);
     let area = slot_area(&mut b, ty.call_slots());
@@ -152,6 +174,7 @@ pub(super) fn stub(target: &Target, ty: &FuncType, ctx: &mut Context, frontend: 
         ty,
         ctx,
         frontend,
+        |b, params| past_guard(target, ty, b, params),
         |b, func, slots| {
             let sig = b.import_signature(target.array_signature());
             let callee = word(b, func, offset_of!(VmFunc, array_call));
@@ -191,6 +214,7 @@ pub(super) fn fallback(
         ty,
         ctx,
         frontend,
+        |_, _| {},
         |b, vmctx, slots| {
             b.set_srcloc(SourceLoc::default());
             let (offset, sig) = builtin_signature(target, "call_own");

@@ -98,7 +98,7 @@ fn enter(components: &ComponentStore, instance: u32) -> Result<()> {
 
 /// May this instance call a built-in?
 pub(super) fn leave(store: &mut StoreInner, instance: u32) -> Result<()> {
-    if !store.component_instance(instance)?.may_leave {
+    if !store.component_instance(instance)?.may_leave() {
         return Err(Trap::CannotLeaveComponent.into());
     }
     Ok(())

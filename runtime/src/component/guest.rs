@@ -170,8 +170,8 @@ pub(super) fn leaving(
     instance: u32,
     run: impl FnOnce(&mut StoreInner) -> Result<()>,
 ) -> Result<()> {
-    store.component_instance(instance)?.may_leave = false;
+    store.component_instance(instance)?.set_may_leave(false);
     run(store)?;
-    store.component_instance(instance)?.may_leave = true;
+    store.component_instance(instance)?.set_may_leave(true);
     Ok(())
 }

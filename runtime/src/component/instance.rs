@@ -18,6 +18,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// What components add to a store.
 #[derive(Default)]
@@ -37,8 +38,8 @@ pub(super) struct ComponentStore {
 /// One component instance (CanonicalABI.md "Component Instances").
 pub(super) struct InstanceData {
     pub(super) handles: HandleTable,
-    /// False while `realloc` or `post-return` runs: no built-in may be called then.
-    pub(super) may_leave: bool,
+    /// 0 while `realloc` or `post-return` runs: no built-in may be called then. Native code looks at it where it is.
+    pub(super) may_leave: Arc<AtomicU32>,
     /// The instance that an embedder made, of which this is a part, or itself.
     pub(super) root: u32,
     /// Of a root: a trap left an instance of it in an unknown state; none of them is entered again.
@@ -97,6 +98,17 @@ pub(super) struct ComponentValue {
     pub(super) captured: Arc<[Item]>,
 }
 
+impl InstanceData {
+    /// May it call built-ins and other components?
+    pub(super) fn may_leave(&self) -> bool {
+        self.may_leave.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn set_may_leave(&self, may_leave: bool) {
+        self.may_leave.store(u32::from(may_leave), Ordering::Relaxed);
+    }
+}
+
 impl ComponentStore {
     /// Whether the instance is not to be entered (or is none of this store's).
     pub(super) fn is_poisoned(&self, instance: u32) -> bool {
@@ -128,7 +140,7 @@ impl StoreInner {
         }
         instances.push(InstanceData {
             handles: HandleTable::new(handles),
-            may_leave: true,
+            may_leave: Arc::new(AtomicU32::new(1)),
             root: root.unwrap_or(index as u32),
             poisoned: false,
             uses_context: false,

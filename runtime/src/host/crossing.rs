@@ -18,6 +18,7 @@ use crate::val::RawVal;
 use crate::vm::{Status, VmFunc};
 use alloc::format;
 use alloc::sync::Arc;
+use core::sync::atomic::AtomicU32;
 
 /// Slots of a call between guests: parameters of the Canonical ABI and a pointer for the result.
 pub(crate) const CROSSING_SLOTS: usize = 17;
@@ -77,13 +78,34 @@ impl Callee {
 }
 
 impl Func {
-    /// A function that stands between two guests.
-    pub(crate) fn new_crossing(store: &mut StoreInner, ty: FuncType, crossing: Arc<Crossing>) -> Func {
+    /// A function that stands between two guests. `guarded`: where this word of the store's is not 0, calling that function instead
+    /// comes to the same.
+    ///
+    /// # Errors
+    /// `Usage` when that function is not the store's or has another type.
+    pub(crate) fn new_crossing(
+        store: &mut StoreInner,
+        ty: FuncType,
+        crossing: Arc<Crossing>,
+        guarded: Option<(Arc<AtomicU32>, Func)>,
+    ) -> Result<Func> {
         let types = store.engine().types();
         let vm_type = types.vm(types.intern(&ty));
-        let func = HostFunc::with_body(&ty, vm_type, cross, Body::Crossing(crossing));
+        let mut func = HostFunc::with_body(&ty, vm_type, cross, Body::Crossing(crossing));
+        if let Some((guard, behind)) = guarded {
+            let behind = store.func_ptr(behind)?;
+            // SAFETY: V1.
+            let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
+            if behind_ty != vm_type {
+                return Err(Error::usage("the function behind a guard has another type"));
+            }
+            if !native.is_null() {
+                (func.vm.guard, func.vm.behind) = (Arc::as_ptr(&guard), behind);
+                func.guard = Some(guard);
+            }
+        }
         let func = store.add_host_func(func);
-        store.func_handle(func)
+        Ok(store.func_handle(func))
     }
 }
 

@@ -195,6 +195,8 @@ pub(super) unsafe extern "C" fn call_native(ctx: *mut VmContext, own: u32, slots
             instance: ctx,
             store: (*ctx).store,
             host: ptr::null(),
+            guard: ptr::null(),
+            behind: ptr::null(),
             ty: *VmContext::entry(ctx, info.layout.types, info.funcs[FuncIdx(index).index()].ty.0),
             index,
         };

@@ -47,7 +47,7 @@ impl Fused {
     pub(super) fn call(&self, store: &mut StoreInner, slots: &mut [u64]) -> Result<()> {
         let callee = self.lifted.cx.instance;
         let components = store.components();
-        if !instance(components, self.caller.instance)?.may_leave {
+        if !instance(components, self.caller.instance)?.may_leave() {
             return Err(Trap::CannotLeaveComponent.into());
         }
         if components.is_poisoned(callee) {
@@ -112,9 +112,9 @@ fn instance(
 
 /// Calls a `realloc` or `post-return` of an instance, which may not leave meanwhile. After an error it stays so.
 fn call_own(store: &mut StoreInner, own: u32, callee: Callee, slots: &mut [u64; CALL_SLOTS]) -> Result<()> {
-    instance(store.components(), own)?.may_leave = false;
+    instance(store.components(), own)?.set_may_leave(false);
     store.call_inside(callee, slots)?;
-    instance(store.components(), own)?.may_leave = true;
+    instance(store.components(), own)?.set_may_leave(true);
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //!
 //! * nothing, where nothing can be seen to be missing: every value goes over as it is, and neither of the instances can be in a
 //!   state that forbids the call. The caller's import is the callee's core function;
+//! * a look at the caller's `may_leave`, where that is all that could be missing: native stubs look themselves and go on to the
+//!   callee's code (`VmFunc::guard`), the interpreter takes the plan;
 //! * [`fused`], a plan (canonical-abi/src/plan) that moves values from slots to slots and from memory to memory;
 //! * [`plain`], through values of the host's own: where the callee looks at what its task keeps; where both sides are one instance, whose memory and handles would change while
 //!   they are read; where a type unfolds into too large a plan; and for tests, as the oracle of the other two.
@@ -12,6 +14,8 @@
 
 mod fused;
 mod plain;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 use super::abi::flatten::{FlattenContext, flatten_functype};
 use super::abi::plan::{Plan, Side};
@@ -42,16 +46,23 @@ pub(super) fn link(
         && let Some((params, results)) = plans(store, &cx, &lifted)
     {
         let instances = &store.components().instances;
-        let root = |instance: u32| instances.get(instance as usize).map(|data| data.root);
+        let (Some(caller), Some(callee)) =
+            (instances.get(cx.instance as usize), instances.get(lifted.cx.instance as usize))
+        else {
+            return Err(Error::usage("no such component instance in this store"));
+        };
         // A trap ends all instances of a root together, so a caller that runs has a callee that can.
-        let can_run = root(cx.instance) == root(lifted.cx.instance);
+        let can_run = caller.root == callee.root;
         let as_it_is = params.is_identity() && results.is_identity() && lifted.post_return.is_none();
-        if as_it_is && can_run && always_leaves && !lifted.may_throw {
+        let is_direct = as_it_is && can_run && !lifted.may_throw;
+        if is_direct && always_leaves {
             return Ok(lifted.core_func);
         }
+        let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
         let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
         let fused = Fused::new(cx, lifted, params, results, out_param);
-        return Ok(CoreFunc::new_crossing(store, ty, Arc::new(move |store, slots| fused.call(store, slots))));
+        let crossing = Arc::new(move |store: &mut StoreInner, slots: &mut [u64]| fused.call(store, slots));
+        return CoreFunc::new_crossing(store, ty, crossing, guarded);
     }
     Ok(CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;

@@ -1,12 +1,7 @@
 //! Calls between components: the plan against the way through values (`Config::plain_adapters`), with guests that mean harm on
 //! either side; and what may be left out of a call and what may not.
 
-use super::super::abi::{PtrType, StringEncoding};
-use super::super::adapter;
-use super::super::guest::CanonContext;
-use super::super::instance::FuncItem;
 use super::*;
-use crate::AsStoreMut;
 
 const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
@@ -18,7 +13,7 @@ fn outcome(result: Result<Option<Val>>) -> Outcome {
 }
 
 fn instantiate_with(wat: &str, plain_adapters: bool) -> Setup {
-    let engine = Engine::new(Config { plain_adapters, ..Config::default() });
+    let engine = engine(Config { plain_adapters, ..Config::default() });
     let component = component(&engine, wat);
     let mut store = Store::new(&engine, ());
     let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).expect("it instantiates");
@@ -237,28 +232,6 @@ fn a_callee_gets_values_of_its_type_whatever_bits_the_caller_gives() {
     }
 }
 
-#[test]
-fn where_nothing_can_forbid_a_call_the_import_is_the_callees_function_itself() {
-    for (ty, direct) in [("u32", true), ("u8", false)] {
-        let mut setup = instantiate_with(&raw(ty), false);
-        let funcs = &setup.store.as_store_mut().components().funcs;
-        let FuncItem::Lifted(take) = funcs[0].clone() else { panic!("B's `take` is lifted first") };
-        let mut link = |instance, always_leaves| {
-            let cx = CanonContext {
-                instance,
-                string_encoding: StringEncoding::Utf8,
-                ptr_type: PtrType::I32,
-                memory: None,
-                realloc: None,
-            };
-            adapter::link(setup.store.as_store_mut(), cx, always_leaves, take.clone()).unwrap()
-        };
-        assert_eq!(link(2, true) == take.core_func, direct, "{ty}");
-        assert_ne!(link(2, false), take.core_func, "an instance with a `realloc` may be kept from leaving");
-        assert_ne!(link(take.cx.instance, true), take.core_func, "a component that calls itself");
-    }
-}
-
 /// Two components and a third that has nothing to do with them; `call` of A makes B trap.
 const TRAPPING: &str = r#"(component
     (component $B
@@ -289,7 +262,7 @@ const TRAPPING: &str = r#"(component
     (export "host" (func $a "host")))"#;
 
 fn trapping() -> (Store<Option<super::super::Func>>, Instance) {
-    let engine = Engine::new(Config::default());
+    let engine = engine(Config::default());
     let component = component(&engine, TRAPPING);
     let mut linker = Linker::<Option<super::super::Func>>::new(&engine);
     // The host calls what it was given, and keeps to itself how that ended.
@@ -329,7 +302,7 @@ fn a_host_function_cannot_hide_that_its_callers_component_has_trapped() {
 
 #[test]
 fn what_moves_between_components_costs_fuel_by_its_length() {
-    let engine = Engine::new(Config { fuel: true, ..Config::default() });
+    let engine = engine(Config { fuel: true, ..Config::default() });
     let component = component(&engine, &sender("utf8", "utf8"));
     let mut store = Store::new(&engine, ());
     store.set_fuel(u64::MAX);

@@ -1,0 +1,61 @@
+//! Calls between components in native code: what goes straight on to the callee's code, and what still forbids it.
+
+use mini_wasm_jit::Jit;
+use mini_wasm_runtime::component::{Component, Instance, Linker};
+use mini_wasm_runtime::{Config, Engine, Store};
+use std::sync::Arc;
+
+/// Component A, whose `f` calls `add` of component B with numbers that go over as they are, and whose `realloc` does the same when it
+/// is told to.
+const GUARDED: &str = r#"(component
+    (component $B
+        (core module $m (func (export "add") (param i32 i64 f32 f64) (result i32)
+            (i32.add (local.get 0) (i32.add (i32.wrap_i64 (local.get 1))
+                (i32.add (i32.trunc_f32_s (local.get 2)) (i32.trunc_f64_s (local.get 3)))))))
+        (core instance $i (instantiate $m))
+        (func (export "add") (param "a" u32) (param "b" u64) (param "c" f32) (param "d" f64) (result u32)
+            (canon lift (core func $i "add"))))
+    (component $A
+        (import "add" (func $add (param "a" u32) (param "b" u64) (param "c" f32) (param "d" f64) (result u32)))
+        (core func $add' (canon lower (func $add)))
+        (core module $m
+            (import "" "add" (func $add (param i32 i64 f32 f64) (result i32)))
+            (memory (export "memory") 1)
+            (func $sum (result i32) (call $add (i32.const 1) (i64.const 20) (f32.const 300) (f64.const 4000)))
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                (if (i32.gt_u (local.get 3) (i32.const 3)) (then (drop (call $sum))))
+                (i32.const 64))
+            (func (export "f") (param i32 i32) (result i32) (i32.add (local.get 1) (call $sum))))
+        (core instance $i (instantiate $m (with "" (instance (export "add" (func $add'))))))
+        (func (export "f") (param "s" string) (result u32)
+            (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+    (instance $b (instantiate $B))
+    (instance $a (instantiate $A (with "add" (func $b "add"))))
+    (export "f" (func $a "f")))"#;
+
+fn instantiate() -> (Store<()>, Instance) {
+    let engine = Engine::with_backend(Config::default(), Arc::new(Jit::default()));
+    let component = Component::new(&engine, wat::parse_str(GUARDED).unwrap()).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).unwrap();
+    (store, instance)
+}
+
+#[test]
+fn numbers_go_straight_on_to_the_callee_while_the_caller_may_leave() {
+    let (mut store, instance) = instantiate();
+    let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
+    for text in ["", "a", "abc"] {
+        assert_eq!(f.call(&mut store, (text.to_string(),)).unwrap(), 4321 + text.len() as u32);
+    }
+}
+
+#[test]
+fn a_realloc_that_calls_out_traps_before_the_callee_is_reached() {
+    let (mut store, instance) = instantiate();
+    let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
+    let error = f.call(&mut store, ("abcd".to_string(),)).unwrap_err();
+    assert!(error.to_string().contains("cannot leave component instance"), "{error}");
+    let error = f.call(&mut store, (String::new(),)).unwrap_err();
+    assert!(error.to_string().contains("cannot enter component instance"), "{error}");
+}
