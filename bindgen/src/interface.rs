@@ -85,17 +85,27 @@ impl<'w> Items<'w> {
                     adds += &self.add(wit, function, &host, scope)?;
                 }
             }
+            let (end, drop) = if wit.options.waits {
+                let end = format!("impl ::core::future::Future<Output = {runtime}::Result<()>> + Send");
+                let drop = format!(
+                    "instance.resource_async::<{resource}>({wit_name:?}, move |mut caller, rep| \
+                     Box::new(async move {{ {host}::drop(host(caller.data_mut()), {abi}::Own::new(rep)).await }}))?;"
+                );
+                (end, drop)
+            } else {
+                let drop = format!(
+                    "instance.resource::<{resource}>({wit_name:?}, move |mut caller, rep| \
+                     {host}::drop(host(caller.data_mut()), {abi}::Own::new(rep)))?;"
+                );
+                (format!("{runtime}::Result<()>"), drop)
+            };
             let _ = writeln!(
                 source,
                 "#[doc = \"What the host does for the resource `{wit_name}`.\"]\n#[allow(missing_docs)]\npub trait {host} {{\n{methods}\
                  #[doc = \"A guest has dropped its handle: the end of the resource.\"]\n\
-                 fn drop(&mut self, resource: {abi}::Own<{resource}>) -> {runtime}::Result<()>;\n}}"
+                 fn drop(&mut self, resource: {abi}::Own<{resource}>) -> {end};\n}}"
             );
-            let _ = writeln!(
-                adds,
-                "instance.resource::<{resource}>({wit_name:?}, move |mut caller, rep| \
-                 {host}::drop(host(caller.data_mut()), {abi}::Own::new(rep)))?;"
-            );
+            let _ = writeln!(adds, "{drop}");
             supertraits.push(host);
         }
         let mut methods = String::new();
@@ -111,13 +121,14 @@ impl<'w> Items<'w> {
         };
         let bounds =
             if supertraits.is_empty() { String::new() } else { format!(": {}", supertraits.join(" + ")) };
+        let send = wit.options.send();
         let vis = if self.instance.is_some() { "pub " } else { "" };
         let add = if self.instance.is_some() { "add_to_linker" } else { "add_root_to_linker" };
         let _ = writeln!(
             source,
             "#[doc = \"What the host does for {what}.\"]\n#[allow(missing_docs)]\npub trait {name}{bounds} {{\n{methods}}}\n\
              #[doc = \"Defines {what} in a linker; `host` finds the host in what a store holds.\"]\n\
-             {vis}fn {add}<T: 'static, H: {name} + 'static>(linker: &mut {component}::Linker<T>, host: fn(&mut T) -> &mut H) \
+             {vis}fn {add}<T: {send}'static, H: {name} + {send}'static>(linker: &mut {component}::Linker<T>, host: fn(&mut T) -> &mut H) \
              -> {runtime}::Result<()> {{\n\
              let mut instance = {instance};\n{adds}Ok(())\n}}"
         );
@@ -133,6 +144,9 @@ impl<'w> Items<'w> {
         if wit.options.trappable {
             result = format!("{}::Result<{result}>", wit.runtime(scope));
         }
+        if wit.options.waits {
+            result = format!("impl ::core::future::Future<Output = {result}> + Send");
+        }
         let arrow = if result == "()" { String::new() } else { format!(" -> {result}") };
         Ok(format!("{}fn {}(&mut self{list}){arrow};\n", docs(&function.docs), method_name(function)))
     }
@@ -144,7 +158,16 @@ impl<'w> Items<'w> {
         let pattern: String = names.iter().map(|name| format!("{name},")).collect();
         let call =
             format!("{host}::{}(host(caller.data_mut()), {})", method_name(function), names.join(", "));
+        let call = if wit.options.waits { format!("{call}.await") } else { call };
         let call = if wit.options.trappable { call } else { format!("Ok({call})") };
+        if wit.options.waits {
+            return Ok(format!(
+                "instance.func_wrap_async({:?}, move |mut caller: {}::Caller<'_, T>, ({pattern}): ({types})| \
+                 Box::new(async move {{ {call} }}))?;\n",
+                function.name,
+                wit.runtime(scope),
+            ));
+        }
         Ok(format!(
             "instance.func_wrap({:?}, move |mut caller: {}::Caller<'_, T>, ({pattern}): ({types})| {call})?;\n",
             function.name,
@@ -155,6 +178,11 @@ impl<'w> Items<'w> {
     /// Fields of typed functions, the expressions that find them, and the methods that call them.
     pub(crate) fn callers(&self, wit: &Wit<'_>, scope: &Scope) -> Result<Callers, String> {
         let (runtime, component, abi) = (wit.runtime(scope), wit.component(scope), wit.abi(scope));
+        let (asynchronous, call, wait) = wit.options.caller();
+        let store = match wit.options.waits {
+            true => format!("&mut (impl {runtime}::AsStoreMut + ?Sized)"),
+            false => format!("impl {runtime}::AsStoreMut"),
+        };
         let mut callers = Callers::default();
         let mut taken = BTreeSet::new();
         for (i, function) in self.functions.iter().enumerate() {
@@ -181,8 +209,8 @@ impl<'w> Items<'w> {
             }
             let _ = writeln!(
                 callers.methods,
-                "{}pub fn call_{name}(&self, store: impl {runtime}::AsStoreMut{list}) -> {runtime}::Result<{result}> {{\n\
-                 self.f{i}.call_lent(store, ({values}))\n}}",
+                "{}pub {asynchronous}fn call_{name}(&self, store: {store}{list}) -> {runtime}::Result<{result}> {{\n\
+                 self.f{i}.call_lent{call}(store, ({values})){wait}\n}}",
                 docs(&function.docs)
             );
         }
@@ -191,8 +219,8 @@ impl<'w> Items<'w> {
             let _ = writeln!(
                 callers.methods,
                 "#[doc = \"Ends the resource: calls the guest's destructor.\"]\n\
-                 pub fn drop_{name}(&self, store: impl {runtime}::AsStoreMut, resource: {abi}::GuestOwn<{resource}>) \
-                 -> {runtime}::Result<()> {{\n{component}::resource_drop(store, resource.resource())\n}}"
+                 pub {asynchronous}fn drop_{name}(&self, store: {store}, resource: {abi}::GuestOwn<{resource}>) \
+                 -> {runtime}::Result<()> {{\n{component}::resource_drop{call}(store, resource.resource()){wait}\n}}"
             );
         }
         Ok(callers)

@@ -24,6 +24,51 @@ use proc_macro::TokenStream;
 
 /// Rust for a world.
 ///
+/// ```
+/// use mini_wasm_runtime::component::{Component, Linker};
+/// use mini_wasm_runtime::{Config, Engine, Store};
+///
+/// mini_wasm_bindgen::bindgen!({
+///     inline: "
+///         package my:calc;
+///         world calculator {
+///             import log: func(n: u32);
+///             export add: func(a: u32, b: u32) -> u32;
+///         }
+///     ",
+/// });
+///
+/// struct Host(Vec<u32>);
+/// impl CalculatorImports for Host {
+///     fn log(&mut self, n: u32) {
+///         self.0.push(n);
+///     }
+/// }
+///
+/// let engine = Engine::new(Config::default());
+/// let component = Component::new(&engine, wat::parse_str(
+///     r#"(component
+///         (import "log" (func $log (param "n" u32)))
+///         (core func $log' (canon lower (func $log)))
+///         (core module $m
+///             (import "" "log" (func $log (param i32)))
+///             (func (export "add") (param i32 i32) (result i32)
+///                 (call $log (local.get 0))
+///                 (i32.add (local.get 0) (local.get 1))))
+///         (core instance $i (instantiate $m (with "" (instance (export "log" (func $log'))))))
+///         (func (export "add") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "add"))))"#,
+/// )?)?;
+/// let mut linker = Linker::<Host>::new(&engine);
+/// Calculator::add_to_linker(&mut linker, |host| host)?;
+/// let mut store = Store::new(&engine, Host(Vec::new()));
+/// let calculator = Calculator::instantiate(&mut store, &component, &linker)?;
+/// assert_eq!(calculator.call_add(&mut store, 40, 2)?, 42);
+/// assert_eq!(store.data().0, [40]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// All that it can be told:
+///
 /// ```ignore
 /// mini_wasm_bindgen::bindgen!("calculator" in "wit");        // a world, a folder or file next to Cargo.toml
 /// mini_wasm_bindgen::bindgen!("calculator");                 // the folder is `wit`
@@ -32,6 +77,7 @@ use proc_macro::TokenStream;
 ///     inline: "package my:shop; ...",  // WIT in the source itself
 ///     world: "my:shop/calculator",     // when there are several
 ///     trappable: true,                // host functions give `mini_wasm_runtime::Result`; an error ends the guest
+///     async: true,                    // host functions give futures (`async fn`), and callers wait for guests
 ///     with: {
 ///         "wasi:io/streams": crate::io::streams,      // an interface whose module is there already
 ///         "my:shop/store/bucket": crate::Bucket,       // a resource of the host: the Rust type that names it
@@ -53,7 +99,10 @@ use proc_macro::TokenStream;
 ///
 /// Host traits are implemented for what the store holds, or for a part of it that `add_to_linker` is told how to find. Resources of
 /// the host are `Own<T>` and `Borrow<T>`, those of a guest `GuestOwn<T>` and `GuestBorrow<T>`, of `mini_wasm_runtime::component::abi`.
-/// Functions that are `async`, streams and futures are refused by name.
+/// With `async: true` the host's methods may be written as `async fn` (their futures must be `Send`, and so must the host and what the
+/// store holds), and what calls guests is an `async fn`, so that a guest waits in its imports while others run.
+///
+/// Functions that are `async` in WIT, streams and futures are refused by name.
 #[proc_macro]
 pub fn bindgen(input: TokenStream) -> TokenStream {
     let options = syn::parse_macro_input!(input as options::Options);

@@ -2,6 +2,7 @@
 
 use proc_macro2::Span;
 use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitBool, LitStr, Path, Token, braced, bracketed};
@@ -18,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) world: Option<String>,
     /// Do host functions give a result of the runtime's?
     pub(crate) trappable: bool,
+    /// Do host functions give futures, and callers wait?
+    pub(crate) waits: bool,
     /// What is there already: interfaces and resources of WIT, and the Rust paths.
     pub(crate) with: Vec<(String, String)>,
     /// Derives on top of those that every type gets.
@@ -34,6 +37,7 @@ impl Parse for Options {
             inline: None,
             world: None,
             trappable: false,
+            waits: false,
             with: Vec::new(),
             additional_derives: Vec::new(),
             runtime: String::from("::mini_wasm_runtime"),
@@ -67,8 +71,18 @@ impl Parse for Options {
 }
 
 impl Options {
+    /// What types must be as well so that futures over them may be sent.
+    pub(crate) fn send(&self) -> &'static str {
+        if self.waits { "Send + " } else { "" }
+    }
+
+    /// What stands before the function that calls a guest, behind the name of the runtime's, and behind the call.
+    pub(crate) fn caller(&self) -> (&'static str, &'static str, &'static str) {
+        if self.waits { ("async ", "_async", ".await") } else { ("", "", "") }
+    }
+
     fn field(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
-        let name: Ident = input.parse()?;
+        let name = input.call(Ident::parse_any)?;
         input.parse::<Token![:]>()?;
         match name.to_string().as_str() {
             "path" if input.peek(syn::token::Bracket) => {
@@ -81,6 +95,7 @@ impl Options {
             "inline" => self.inline = Some(input.parse::<LitStr>()?.value()),
             "world" => self.world = Some(input.parse::<LitStr>()?.value()),
             "trappable" => self.trappable = input.parse::<LitBool>()?.value,
+            "async" => self.waits = input.parse::<LitBool>()?.value,
             "with" => {
                 let entries;
                 braced!(entries in input);
@@ -105,7 +120,7 @@ impl Options {
                 return Err(syn::Error::new(
                     name.span(),
                     format!(
-                        "bindgen! has no option `{other}`; it has path, inline, world, trappable, with, \
+                        "bindgen! has no option `{other}`; it has path, inline, world, trappable, async, with, \
                          additional_derives and runtime"
                     ),
                 ));

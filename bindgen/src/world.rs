@@ -205,12 +205,14 @@ fn module(wit: &Wit<'_>, id: WorldId) -> Result<String, String> {
     methods += &callers.methods;
 
     let (runtime, component) = (wit.runtime(&root), wit.component(&root));
+    let (asynchronous, call, wait) = wit.options.caller();
+    let send = wit.options.send();
     let add = if bounds.is_empty() {
         String::new()
     } else {
         format!(
             "#[doc = \"Defines all that the world imports; `host` finds the host in what a store holds.\"]\n\
-             pub fn add_to_linker<T: 'static, H: {} + 'static>(linker: &mut {component}::Linker<T>, host: fn(&mut T) -> &mut H) \
+             pub fn add_to_linker<T: {send}'static, H: {} + {send}'static>(linker: &mut {component}::Linker<T>, host: fn(&mut T) -> &mut H) \
              -> {runtime}::Result<()> {{\n{adds}Ok(())\n}}",
             bounds.join(" + ")
         )
@@ -221,9 +223,9 @@ fn module(wit: &Wit<'_>, id: WorldId) -> Result<String, String> {
          #[allow(dead_code)]\npub struct {name} {{ instance: {component}::Instance, {fields} }}\n\
          #[allow(missing_docs, dead_code, clippy::all)]\nimpl {name} {{\n{add}\n\
          #[doc = \"Links and instantiates a component, and finds what the world exports.\"]\n\
-         pub fn instantiate<T: Send + 'static>(store: &mut {runtime}::Store<T>, component: &{component}::Component, \
+         pub {asynchronous}fn instantiate<T: Send + 'static>(store: &mut {runtime}::Store<T>, component: &{component}::Component, \
          linker: &{component}::Linker<T>) -> {runtime}::Result<{name}> {{\n\
-         let instance = linker.instantiate(&mut *store, component)?;\n{name}::new(store, instance)\n}}\n\
+         let instance = linker.instantiate{call}(&mut *store, component){wait}?;\n{name}::new(store, instance)\n}}\n\
          #[doc = \"Finds what the world exports in an instance.\"]\n\
          pub fn new(store: &mut impl {runtime}::AsStoreMut, instance: {component}::Instance) -> {runtime}::Result<{name}> {{\n\
          let _ = &store;\nOk({name} {{ instance, {found} }})\n}}\n\
