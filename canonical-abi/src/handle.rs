@@ -164,7 +164,9 @@ impl Task {
 /// it has returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subtask {
-    lenders: Vec<u32>,
+    /// Most calls lend one handle, if any, and allocate nothing for it.
+    lender: Option<u32>,
+    more_lenders: Vec<u32>,
 }
 
 impl Subtask {
@@ -175,7 +177,7 @@ impl Subtask {
 
     /// Gives back what was lent (`deliver_resolve`). A lent handle cannot be removed, so all of them are still there.
     pub fn deliver_resolve(&mut self, handles: &mut HandleTable) {
-        for i in self.lenders.drain(..) {
+        for i in self.lender.take().into_iter().chain(self.more_lenders.drain(..)) {
             if let Ok(handle) = handles.0.get_mut(i) {
                 handle.num_lends = handle.num_lends.saturating_sub(1);
             }
@@ -238,9 +240,12 @@ impl HandleTable {
     /// Lends a handle to the call `to`.
     pub fn lift_borrow(&mut self, i: u32, rt: ResourceType, to: &mut Subtask) -> Result<Resource> {
         let handle = self.typed(i, rt)?;
-        to.lenders.try_reserve(1).map_err(|_| Trap::HostMemory)?;
+        to.more_lenders.try_reserve(usize::from(to.lender.is_some())).map_err(|_| Trap::HostMemory)?;
         handle.num_lends = handle.num_lends.checked_add(1).ok_or(Trap::HandleLent)?;
-        to.lenders.push(i);
+        match to.lender {
+            None => to.lender = Some(i),
+            Some(_) => to.more_lenders.push(i),
+        }
         Ok(handle.resource())
     }
 

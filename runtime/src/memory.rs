@@ -8,7 +8,7 @@ mod storage;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::handle::Memory;
+use crate::handle::{Memory, StoreId};
 use crate::host::Caller;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
@@ -293,20 +293,43 @@ impl StoreInner {
     }
 }
 
-impl StoreInner {
-    /// The bytes of two memories, the first to read, the second to write. Empty where there is none, where other threads may touch
-    /// the bytes, and for one and the same memory twice.
-    pub(crate) fn two_memories(&mut self, from: Option<Memory>, to: Option<Memory>) -> (&[u8], &mut [u8]) {
-        let find = |memory: Option<Memory>| memory.and_then(|memory| self.memory_ptr(memory).ok());
-        let (from, to) = (find(from), find(to));
-        if from == to {
+/// Two memories of a store between which values go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TwoMemories {
+    from: Option<NonNull<MemoryData>>,
+    to: Option<NonNull<MemoryData>>,
+    store: StoreId,
+}
+
+// SAFETY: used only with the store that owns the memories (V1), which is compared; one thread at a time uses that (V5).
+unsafe impl Send for TwoMemories {}
+// SAFETY: as above; nothing is reached through a shared `TwoMemories` without the store.
+unsafe impl Sync for TwoMemories {}
+
+impl TwoMemories {
+    /// One to read and one to write.
+    ///
+    /// # Errors
+    /// `Usage` for memories of another store, and for one and the same memory twice.
+    pub(crate) fn new(store: &StoreInner, from: Option<Memory>, to: Option<Memory>) -> Result<TwoMemories> {
+        let find = |memory: Option<Memory>| memory.map(|memory| store.memory_ptr(memory)).transpose();
+        let (from, to) = (find(from)?, find(to)?);
+        if from.is_some() && from == to {
+            return Err(Error::usage("one memory is no two"));
+        }
+        Ok(TwoMemories { from, to, store: store.id() })
+    }
+
+    /// Their bytes. Empty where there is no memory, and where other threads may touch the bytes.
+    pub(crate) fn bytes<'s>(&self, store: &'s mut StoreInner) -> (&'s [u8], &'s mut [u8]) {
+        if store.id() != self.store {
             return (&[], &mut []);
         }
-        // SAFETY: V1; they are different memories, and the store is borrowed mutably for as long as their bytes are.
+        // SAFETY: V1; they are different memories of this store, which is borrowed mutably for as long as their bytes are.
         unsafe {
             (
-                from.and_then(|memory| (*memory.as_ptr()).bytes()).unwrap_or(&[]),
-                to.and_then(|memory| (*memory.as_ptr()).bytes_mut()).unwrap_or(&mut []),
+                self.from.and_then(|memory| (*memory.as_ptr()).bytes()).unwrap_or(&[]),
+                self.to.and_then(|memory| (*memory.as_ptr()).bytes_mut()).unwrap_or(&mut []),
             )
         }
     }

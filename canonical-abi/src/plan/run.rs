@@ -10,7 +10,7 @@ use crate::load::{CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, MAX_LIST_BYTE_LE
 use alloc::vec::Vec;
 
 /// Frames that need no allocation: a list in a list of values that are spilled.
-const SHALLOW: usize = 4;
+const SHALLOW: usize = 3;
 
 /// A region of memory that is being moved, element by element.
 #[derive(Clone, Copy, Default)]
@@ -58,7 +58,9 @@ impl Plan {
     ) -> Result<()> {
         let run = Run { sides, plan: self, from, to, frame: Frame::default() };
         let depth = self.depth as usize;
-        if depth <= SHALLOW {
+        if depth == 0 {
+            run.steps(&mut [], out_param)
+        } else if depth <= SHALLOW {
             run.steps(&mut [Frame::default(); SHALLOW], out_param)
         } else {
             let mut frames = Vec::new();

@@ -52,6 +52,8 @@ pub(crate) type Crossing =
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Callee {
     func: *const VmFunc,
+    /// How many slots its type needs.
+    slots: usize,
     store: StoreId,
 }
 
@@ -73,7 +75,7 @@ impl Callee {
         if needed > CROSSING_SLOTS {
             return Err(Error::usage(format!("{needed} slots are needed, {CROSSING_SLOTS} are there")));
         }
-        Ok(Callee { func: ptr, store: store.id() })
+        Ok(Callee { func: ptr, slots: needed, store: store.id() })
     }
 }
 
@@ -117,9 +119,12 @@ impl StoreInner {
     pub(crate) fn call_inside(
         &mut self,
         callee: Callee,
-        slots: &mut [RawVal; CROSSING_SLOTS],
+        slots: &mut [RawVal],
     ) -> core::result::Result<(), Stopped> {
         self.check(callee.store)?;
+        if slots.len() < callee.slots {
+            return Err(Error::usage("too few slots").into());
+        }
         self.enter_inside()?;
         let vm = self.vm();
         let barrier = self.swap_barrier();

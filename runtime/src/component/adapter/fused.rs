@@ -13,10 +13,12 @@ use super::super::guest::{CanonContext, raise};
 use super::super::instance::ComponentStore;
 use crate::error::Error;
 use crate::host::crossing::{Callee, Stopped};
+use crate::memory::TwoMemories;
 use crate::ops::BULK_BYTES_PER_FUEL;
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 type Result<T> = core::result::Result<T, Stopped>;
 
@@ -29,32 +31,55 @@ pub(super) struct Fused {
     /// The slot of the caller in which it says where the result goes, if it is not flat.
     out_param: Option<usize>,
     borrows: bool,
+    one_root: bool,
+    /// Memories, in the direction of the parameters and of the results.
+    memories: (TwoMemories, TwoMemories),
+    caller_may_leave: Arc<AtomicU32>,
+    callee_may_leave: Arc<AtomicU32>,
 }
 
 impl Fused {
+    /// The pair, with its plans and the slot where the caller says where the result goes.
     pub(super) fn new(
+        store: &mut StoreInner,
         caller: CanonContext,
         lifted: Arc<Lifted>,
-        params: Plan,
-        results: Plan,
+        (params, results): (Plan, Plan),
         out_param: Option<usize>,
-    ) -> Fused {
-        let borrows = params.needs().borrow;
-        Fused { caller, lifted, params, results, out_param, borrows }
+    ) -> crate::error::Result<Fused> {
+        let (from, to) = (caller.memory, lifted.cx.memory);
+        let memories = (TwoMemories::new(store, from, to)?, TwoMemories::new(store, to, from)?);
+        let state = |store: &mut StoreInner, instance| {
+            store.component_instance(instance).map(|data| (data.root, data.may_leave.clone()))
+        };
+        let (caller_root, caller_may_leave) = state(store, caller.instance)?;
+        let (callee_root, callee_may_leave) = state(store, lifted.cx.instance)?;
+        Ok(Fused {
+            caller,
+            borrows: params.needs().borrow,
+            one_root: caller_root == callee_root,
+            lifted,
+            params,
+            results,
+            out_param,
+            memories,
+            caller_may_leave,
+            callee_may_leave,
+        })
     }
 
     /// The call; `slots` are the core values of the caller's import.
     pub(super) fn call(&self, store: &mut StoreInner, slots: &mut [u64]) -> Result<()> {
         let callee = self.lifted.cx.instance;
-        let components = store.components();
-        if !instance(components, self.caller.instance)?.may_leave() {
+        if self.caller_may_leave.load(Ordering::Relaxed) == 0 {
             return Err(Trap::CannotLeaveComponent.into());
         }
-        if components.is_poisoned(callee) {
+        // Instances of one root end together: the caller runs.
+        if !self.one_root && store.components().is_poisoned(callee) {
             return Err(Trap::CannotEnterComponent.into());
         }
         let result = if self.borrows {
-            let scope = components.begin_task();
+            let scope = store.components().begin_task();
             let mut lent = Subtask::new();
             let result = self.values(store, slots, scope, &mut lent);
             store.end_task(scope);
@@ -79,7 +104,12 @@ impl Fused {
         let (caller, callee) = (&self.caller, &self.lifted.cx);
         let mut inner = [0; CALL_SLOTS];
         let scopes = Some((scope, lent));
-        Between::new(store, caller, callee, scopes).run(&self.params, slots, &mut inner, None)?;
+        Between::new(store, (caller, callee), &self.memories.0, &self.callee_may_leave, scopes).run(
+            &self.params,
+            slots,
+            &mut inner,
+            None,
+        )?;
         store.call_inside(self.lifted.callee, &mut inner)?;
         if self.borrows
             && let Some(task) = store.task(scope)
@@ -92,10 +122,15 @@ impl Fused {
                     PtrType::I32 => *slot as u32 as usize,
                     PtrType::I64 => usize::try_from(*slot).unwrap_or(usize::MAX),
                 });
-            Between::new(store, callee, caller, None).run(&self.results, &inner, slots, out_param)?;
+            Between::new(store, (callee, caller), &self.memories.1, &self.caller_may_leave, None).run(
+                &self.results,
+                &inner,
+                slots,
+                out_param,
+            )?;
         }
         if let Some(post_return) = self.lifted.post_return {
-            call_own(store, callee.instance, post_return, &mut inner)?;
+            call_own(store, &self.callee_may_leave, post_return, &mut inner)?;
         }
         Ok(())
     }
@@ -111,10 +146,10 @@ fn instance(
 }
 
 /// Calls a `realloc` or `post-return` of an instance, which may not leave meanwhile. After an error it stays so.
-fn call_own(store: &mut StoreInner, own: u32, callee: Callee, slots: &mut [u64; CALL_SLOTS]) -> Result<()> {
-    instance(store.components(), own)?.set_may_leave(false);
+fn call_own(store: &mut StoreInner, may_leave: &AtomicU32, callee: Callee, slots: &mut [u64]) -> Result<()> {
+    may_leave.store(0, Ordering::Relaxed);
     store.call_inside(callee, slots)?;
-    instance(store.components(), own)?.set_may_leave(true);
+    may_leave.store(1, Ordering::Relaxed);
     Ok(())
 }
 
@@ -123,6 +158,9 @@ struct Between<'a> {
     store: &'a mut StoreInner,
     from: &'a CanonContext,
     to: &'a CanonContext,
+    memories: &'a TwoMemories,
+    /// Of the destination.
+    may_leave: &'a AtomicU32,
     /// The scope of what the destination borrows, and what the source lends: for parameters.
     scopes: Option<(BorrowScope, &'a mut Subtask)>,
     /// Bytes that may still be moved.
@@ -134,12 +172,13 @@ struct Between<'a> {
 impl<'a> Between<'a> {
     fn new(
         store: &'a mut StoreInner,
-        from: &'a CanonContext,
-        to: &'a CanonContext,
+        (from, to): (&'a CanonContext, &'a CanonContext),
+        memories: &'a TwoMemories,
+        may_leave: &'a AtomicU32,
         scopes: Option<(BorrowScope, &'a mut Subtask)>,
     ) -> Between<'a> {
         let budget = store.limits().copy_bytes_per_call;
-        Between { store, from, to, scopes, budget, stopped: None }
+        Between { store, from, to, memories, may_leave, scopes, budget, stopped: None }
     }
 
     fn run(mut self, plan: &Plan, from: &[u64], to: &mut [u64], out_param: Option<usize>) -> Result<()> {
@@ -162,7 +201,7 @@ impl<'a> Between<'a> {
 
 impl Sides for Between<'_> {
     fn memories(&mut self) -> (&[u8], &mut [u8]) {
-        self.store.two_memories(self.from.memory, self.to.memory)
+        self.memories.bytes(self.store)
     }
 
     fn realloc(
@@ -181,11 +220,8 @@ impl Sides for Between<'_> {
             PtrType::I32 => u64::from(word as u32),
             PtrType::I64 => word,
         };
-        let mut slots = [0; CALL_SLOTS];
-        for (slot, size) in slots.iter_mut().zip([old_ptr, old_size, alignment, new_size]) {
-            *slot = word(size as u64);
-        }
-        if let Err(stopped) = call_own(self.store, self.to.instance, realloc, &mut slots) {
+        let mut slots = [old_ptr, old_size, alignment, new_size].map(|size| word(size as u64));
+        if let Err(stopped) = call_own(self.store, self.may_leave, realloc, &mut slots) {
             self.stopped = Some(stopped);
             return Err(AbiError::guest(Error::usage("`realloc` did not return")));
         }

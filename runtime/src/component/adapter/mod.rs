@@ -60,7 +60,7 @@ pub(super) fn link(
         }
         let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
         let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
-        let fused = Fused::new(cx, lifted, params, results, out_param);
+        let fused = Fused::new(store, cx, lifted, (params, results), out_param)?;
         let crossing = Arc::new(move |store: &mut StoreInner, slots: &mut [u64]| fused.call(store, slots));
         return CoreFunc::new_crossing(store, ty, crossing, guarded);
     }
