@@ -123,8 +123,35 @@ pub(crate) fn format(ty: &ValType, val: &Val, handles: &Handles) -> String {
     wasm_wave::to_string(&value).unwrap_or_else(|error| format!("({error})"))
 }
 
+/// More than any type nests; the parser goes down as deep as the text does.
+const MAX_NESTING: u32 = 300;
+
+/// Whether brackets nest deeper than [`MAX_NESTING`], those in strings and characters left out.
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut quote, mut escaped) = (0u32, None, false);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        if depth > MAX_NESTING {
+            return true;
+        }
+    }
+    false
+}
+
 /// Reads the arguments of a call, `(1, "two")`; the error says what is wrong, and where in the text.
 pub(crate) fn arguments(text: &str, types: &[ValType], handles: &Handles) -> Result<Vec<Val>, String> {
+    if is_too_deep(text) {
+        return Err(format!("they nest deeper than {MAX_NESTING} levels"));
+    }
     // The grammar has calls, not lists of arguments.
     let call = format!("f{text}");
     let types: Vec<Type> = types.iter().map(|ty| Type::new(ty, handles)).collect();
@@ -560,6 +587,15 @@ mod tests {
         for wrong in ["()", "(1, 2, 3)", "(", "1", ""] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn brackets_without_end_are_an_error() {
+        for open in ["[", "(", "{", "some("] {
+            assert!(wrong(&ValType::U8, &open.repeat(1_000_000)).contains("levels"), "{open}");
+        }
+        let text = "(".repeat(1_000);
+        assert_eq!(again(&ValType::String, &format!("\"{text}\\\"[\"")), format!("\"{text}\\\"[\""));
     }
 
     #[test]
