@@ -83,6 +83,14 @@ impl Drill<'_, '_> {
         let mut line = |content: &str| {
             let _ = writeln!(text, "  {content}");
         };
+        if self.abilities.gc {
+            // A function of a type below another, to be called and cast by either.
+            line("(type $upper (sub (func (param i64) (result i64))))");
+            line("(type $lower (sub $upper (func (param i64) (result i64))))");
+            line("(func $below (type $lower) local.get 0 i64.const 5 i64.rotl)");
+            line("(func $beside (type $upper) local.get 0 i64.const 9 i64.sub)");
+            line("(table $mixed funcref (elem $below $beside $below $below))");
+        }
         if memory64 {
             line("(memory $m64 (export \"m64\") i64 1 3)");
             line("(table $refs64 (export \"refs64\") i64 8 12 funcref)");

@@ -68,6 +68,13 @@ impl Drill<'_, '_> {
                 0 => format!("{long} call $log drop"),
                 _ => format!("{number} {long} call {callee} {kept}"),
             },
+            Op::CallIndirect if self.abilities.gc && self.choices.one_in(4) => {
+                // The last is of a type above the one that is asked for.
+                let (ty, place) =
+                    self.choices.of(&[("$upper", 3), ("$lower", 2), ("$upper", 1), ("$lower", 0)]);
+                let place = if self.careless() { 1 } else { place };
+                format!("{long} i32.const {place} call_indirect $mixed (type {ty}) {kept}")
+            }
             Op::CallIndirect => {
                 format!("{number} {long} {function} call_indirect {table} (type $leaf) {kept}")
             }

@@ -281,6 +281,13 @@ impl Drill<'_, '_> {
         let (object, flag) = (self.object(), self.taken(I32));
         let null = self.choices.of(&["", "null "]);
         Some(match op {
+            Op::RefTestNonNull if self.choices.one_in(4) => {
+                let (func, to) =
+                    (self.operand(FuncRef), self.choices.of(&["$upper", "$lower", "$leaf", "func"]));
+                let func =
+                    self.choices.of(&[func.as_str(), "ref.func $below", "ref.func $beside"]).to_owned();
+                format!("{func} ref.test (ref {to}) {flag}")
+            }
             Op::RefTestNonNull => format!("{object} ref.test (ref {to}) {flag}"),
             Op::RefTestNullable => format!("{object} ref.test (ref null {to}) {flag}"),
             Op::RefCastNonNull | Op::RefCastNullable => {
@@ -307,6 +314,15 @@ impl Drill<'_, '_> {
                     ));
                 };
                 format!("{object} ref.cast (ref {null}{to}) local.set $any")
+            }
+            // Functions have a hierarchy of their own.
+            Op::BrOnCast if self.choices.one_in(4) => {
+                let (func, to) =
+                    (self.choices.of(&["$below", "$beside"]), self.choices.of(&["$upper", "$lower"]));
+                format!(
+                    "block $b{n} (result funcref) ref.func {func} br_on_cast $b{n} funcref (ref {null}{to}) drop \
+                     ref.func $sum end local.set $func_0"
+                )
             }
             Op::BrOnCast => format!(
                 "block $b{n} (result anyref) {object} local.set $any local.get $any \
