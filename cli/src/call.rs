@@ -66,13 +66,21 @@ impl<'c> Function<'c> {
     }
 
     fn is_named(&self, written: &str) -> bool {
-        [self.name, self.plain_name()].into_iter().any(|name| match written.strip_suffix(name) {
-            Some("") => true,
-            Some(before) => {
-                let interface = before.strip_suffix(['#', '.']);
-                self.interface.zip(interface).is_some_and(|(known, written)| is_interface(known, written))
-            }
-            None => false,
+        // The version stands behind the interface, or, as WAVE has it, at the end.
+        let at_end = written.rsplit_once('@').map(|(path, version)| (path, Some(version)));
+        let forms = std::iter::once((written, None)).chain(at_end);
+        forms.into_iter().any(|(path, version)| {
+            [self.name, self.plain_name()].into_iter().any(|name| match path.strip_suffix(name) {
+                Some("") => version.is_none(),
+                Some(before) => {
+                    let interface = before.strip_suffix(['#', '.']);
+                    self.interface.zip(interface).is_some_and(|(known, written)| match version {
+                        None => is_interface(known, written),
+                        Some(version) => is_interface(known, &format!("{written}@{version}")),
+                    })
+                }
+                None => false,
+            })
         })
     }
 

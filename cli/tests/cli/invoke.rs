@@ -49,9 +49,17 @@ fn a_function_is_known_by_as_much_of_its_name_as_leaves_one() {
         "demo:poly/engine.area",
         "demo:poly/engine@0.1.0.area",
         "demo:poly/engine@0.1.0#area",
+        "demo:poly/engine.area@0.1.0",
+        "engine.area@0.1.0",
     ] {
         let ended = invoke(&sandbox, Mode::Interp, &program, &format!("{name}(%empty)"));
         assert_eq!((ended.status, &*ended.stdout), (0, "err(\"empty shape\")\n"), "{name}: {ended:?}");
+    }
+    for name in
+        ["engine@0.2.0.area", "demo:poly/engine.area@0.2.0", "area@0.1.0", "poly/engine.area", ".area"]
+    {
+        let ended = invoke(&sandbox, Mode::Interp, &program, &format!("{name}(%empty)"));
+        assert_eq!((ended.status, &*ended.stdout), (2, ""), "{name}: {ended:?}");
     }
     let missing = invoke(&sandbox, Mode::Interp, &program, "engine.volume(%empty)");
     assert_eq!(missing.status, 2);
