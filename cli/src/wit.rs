@@ -103,3 +103,34 @@ pub(crate) fn wasi_world(name: &str) -> Result<(Wit, WorldId), Failure> {
     wit.package = wit.resolve.worlds[world].package.unwrap_or(wit.package);
     Ok((wit, world))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_world_that_a_core_module_carries_is_found() {
+        let mut module = wat::parse_str("(module)").unwrap();
+        assert!(Wit::of_module("it", &module).unwrap().is_none());
+        let (wit, world) = wasi_world("wasi:http/proxy").unwrap();
+        let encoding = wit_component::StringEncoding::UTF8;
+        wit_component::embed_component_metadata(&mut module, &wit.resolve, world, encoding, false).unwrap();
+        let found = Wit::of_module("it", &module).unwrap().unwrap();
+        let text = found.print().unwrap();
+        assert!(text.contains("export wasi:http/incoming-handler@0.2.12;"), "{text}");
+    }
+
+    #[test]
+    fn every_world_of_wasi_is_found_with_and_without_its_version() {
+        let (wit, _) = wasi_world("wasi:cli/command").unwrap();
+        let names: Vec<String> = wit.worlds().map(|(_, name)| name).collect();
+        assert!(names.len() >= 9, "{names:?}");
+        for name in names {
+            let base = name.split_once('@').map_or(&*name, |(base, _)| base);
+            let (wit, world) = wasi_world(base).unwrap();
+            assert_eq!(wit.resolve.worlds[world].package, Some(wit.package), "{name}");
+            assert!(wasi_world(&name).is_ok(), "{name}");
+            assert!(wasi_world(&format!("{base}x")).is_err(), "{name}");
+        }
+    }
+}
