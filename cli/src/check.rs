@@ -2,10 +2,11 @@
 //! listed comes from wac's comparison item by item.
 
 use crate::failure::Failure;
-use crate::flags::Check;
+use crate::flags::{Check, Language};
 use crate::input::{Content, Input};
-use crate::output;
 use crate::wit::{Unstable, Wit, wasi_world};
+use crate::{engine, output};
+use mini_wasm_runtime::component::Component;
 use std::fmt::Write;
 use wac_graph::types::{ItemKind, Package, TargetValidationReport, Type, Types, validate_target};
 use wit_parser::WorldId;
@@ -16,6 +17,8 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
     let Content::Component(component) = content else {
         return Err(Failure::Usage(format!("{name} is no component, and only components have worlds")));
     };
+    // What comes after relies on it.
+    Component::new(&engine::reader(&Language::default()), &*component).map_err(Failure::engine(&name))?;
     let (wit, world) = match (&flags.wit, &flags.world) {
         (Some(path), wanted) => {
             let wit = Wit::read(path, Unstable::Counts)?;

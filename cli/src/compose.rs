@@ -46,6 +46,9 @@ pub(crate) fn compose(flags: &Compose) -> Result<u8, Failure> {
 
 /// Whether a file is neither a binary nor the text of one.
 fn is_script(path: &Path) -> Result<bool, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(false);
+    }
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
@@ -67,18 +70,22 @@ fn components_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// A file that has to be a component.
+/// A file that has to be a valid component: what comes after relies on that.
 fn component(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     let Input { name, content } = Input::read(path)?;
-    match content {
-        Content::Component(bytes) => Ok((name, bytes)),
-        Content::Module(_) => Err(Failure::Usage(format!(
-            "{name} is a core module; `mini-wasm componentize` makes a component of it"
-        ))),
-        Content::Artifact(_) => {
-            Err(Failure::Usage(format!("{name} is an artifact, and a component is wanted")))
+    let bytes = match content {
+        Content::Component(bytes) => bytes,
+        Content::Module(_) => {
+            return Err(Failure::Usage(format!(
+                "{name} is a core module; `mini-wasm componentize` makes a component of it"
+            )));
         }
-    }
+        Content::Artifact(_) => {
+            return Err(Failure::Usage(format!("{name} is an artifact, and a component is wanted")));
+        }
+    };
+    Component::new(&engine::reader(&Language::default()), &*bytes).map_err(Failure::engine(&name))?;
+    Ok((name, bytes))
 }
 
 /// One component among those that are plugged together.

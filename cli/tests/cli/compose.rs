@@ -182,3 +182,23 @@ fn a_core_module_is_no_plug() {
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.stderr.contains("--plug"), "{ended:?}");
 }
+
+#[test]
+fn a_damaged_component_is_an_error_wherever_it_stops() {
+    let sandbox = Sandbox::new("compose-damaged");
+    let whole = std::fs::read(guests().join("bin/wat-linked.wasm")).expect("a guest");
+    let socket = guests().join("bin/demo-importer.wasm");
+    for length in (8..whole.len()).step_by(97) {
+        let part = sandbox.file("part.wasm", &whole[..length]);
+        for ended in [
+            compose(&sandbox, &[&part, &"--plug", &part, &"-o", &"x.wasm"]),
+            compose(&sandbox, &[&socket, &"--plug", &part, &"-o", &"x.wasm"]),
+            end(&sandbox, mini_wasm(&sandbox).args(["check", "--world", "wasi:cli/command"]).arg(&part)),
+            end(&sandbox, mini_wasm(&sandbox).args(["inspect", "--wit"]).arg(&part)),
+        ] {
+            // What ends between two sections may be whole.
+            let is_clean = ended.status == 1 || ended.status == 0;
+            assert!(is_clean && !ended.stderr.contains("panicked"), "{length}: {ended:?}");
+        }
+    }
+}
