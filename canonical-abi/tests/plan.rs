@@ -180,7 +180,12 @@ fn crossings() -> impl Strategy<Value = Crossing> {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 1500 },
+        // `MINI_WASM_LONG`: a quarter of a million of each kind.
+        cases: match std::env::var_os("MINI_WASM_LONG") {
+            _ if cfg!(miri) => 4,
+            Some(_) => 250_000,
+            None => 1500,
+        },
         failure_persistence: None,
         ..ProptestConfig::default()
     }
