@@ -98,6 +98,6 @@ pub use lift::{CoreValueIter, lift_flat_values};
 pub use load::MAX_LIST_BYTE_LENGTH;
 pub use lower::{CoreValueSink, lower_flat_values};
 pub use string::MAX_STRING_BYTE_LENGTH;
-pub use typed::{Borrow, ComponentType, GuestBorrow, GuestOwn, Lift, Lower, Own};
+pub use typed::{Borrow, ComponentType, GuestBorrow, GuestOwn, Lent, Lift, Lower, Own};
 pub use types::{FuncType, ResourceType, ValType};
 pub use val::{List, Resource, Text, Val};

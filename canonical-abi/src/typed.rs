@@ -12,6 +12,7 @@
 
 mod collections;
 mod guest_resource;
+mod lent;
 mod macros;
 mod values;
 
@@ -28,6 +29,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use guest_resource::{GuestBorrow, GuestOwn};
+pub use lent::{Lent, LentList, LiftLent, Numbers, TextPlace};
 pub use values::{Borrow, Own};
 
 /// A Rust type that is a component type.

@@ -368,6 +368,29 @@ impl StoreInner {
         }
     }
 
+    /// Runs what needs the embedder's data to change and the rest of the store to look at.
+    pub(crate) fn lend_data<T: 'static, R>(
+        &mut self,
+        run: impl FnOnce(&StoreInner, &mut T) -> R,
+    ) -> Result<R> {
+        let mut data = core::mem::replace(&mut self.data, Box::new(()));
+        let result = data.downcast_mut::<T>().map(|data| {
+            #[cfg(feature = "std")]
+            return std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| run(self, data)));
+            #[cfg(not(feature = "std"))]
+            Ok::<R, core::convert::Infallible>(run(self, data))
+        });
+        self.data = data;
+        match result {
+            Some(Ok(result)) => Ok(result),
+            #[cfg(feature = "std")]
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            #[cfg(not(feature = "std"))]
+            Some(Err(never)) => match never {},
+            None => Err(Error::usage("this function was defined for stores with another type of data")),
+        }
+    }
+
     /// Is the embedder's data a `T`?
     pub(crate) fn holds<T: 'static>(&self) -> bool {
         self.data.is::<T>()

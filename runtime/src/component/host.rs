@@ -4,7 +4,7 @@
 //! Must not know: names, linkers.
 
 use super::abi::handle::Subtask;
-use super::abi::typed::{LiftList, LowerOptional, func_type};
+use super::abi::typed::{LentList, LiftList, LowerOptional, func_type};
 use super::abi::types::TypeError;
 use super::abi::{
     CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
@@ -121,6 +121,35 @@ where
             .map_err(|error| raise(error, false))?;
         let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
         let result = func(store, params)?;
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        result
+            .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))
+            .map_err(|error| raise(error, false))?;
+        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
+        Ok(())
+    };
+    (func_type::<P, R>, HostBody::Typed(Arc::new(body)))
+}
+
+/// The type and body of a host function that looks at its parameters where they lie.
+pub(super) fn typed_lent<T, P, R>(
+    func: impl for<'m> Fn(&mut T, P::Views<'m>) -> Result<R> + Send + Sync + 'static,
+) -> (TypeOf, HostBody)
+where
+    T: 'static,
+    P: LentList + 'static,
+    R: LowerOptional + 'static,
+{
+    let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
+        let mut subtask = Subtask::new();
+        let mut flat_args = CoreValueIter::new(slots);
+        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+        let places = P::places(&mut caller.context(), &mut flat_args).map_err(|error| raise(error, false))?;
+        let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
+        let result = store.lend_data(|store, data: &mut T| {
+            let memory = cx.memory.and_then(|memory| memory.data(store).ok()).unwrap_or(&[]);
+            func(data, P::views(places, memory).map_err(|error| raise(error, false))?)
+        })??;
         let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
         result
             .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))

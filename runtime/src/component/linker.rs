@@ -34,7 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use super::abi::typed::{LiftList, LowerOptional};
+use super::abi::typed::{LentList, LiftList, LowerOptional};
 use super::abi::{FuncType, ResourceType, Val};
 use super::check::{Definition, Matcher};
 use super::host::{self, HostBody};
@@ -250,6 +250,55 @@ impl<'l, T: 'static> LinkerInstance<'l, T> {
         R: LowerOptional + 'static,
     {
         let (ty, body) = host::typed(func);
+        self.insert(name, Definition::Func { ty: Some(ty), body })
+    }
+
+    /// A host function over Rust types that looks at what is `Lent` where it lies, in the guest's memory, without a copy: it gets
+    /// what the store holds and the parameters, and nothing by which the guest could run meanwhile.
+    ///
+    /// ```
+    /// use mini_wasm_runtime::component::{Component, Linker, abi::Lent};
+    /// use mini_wasm_runtime::{Config, Engine, Store};
+    ///
+    /// let engine = Engine::new(Config::default());
+    /// let component = Component::new(&engine, wat::parse_str(
+    ///     r#"(component
+    ///         (import "write" (func $write (param "to" string) (param "bytes" (list u8)) (result u32)))
+    ///         (core module $libc (memory (export "memory") 1) (data (i32.const 16) "outhello"))
+    ///         (core instance $libc (instantiate $libc))
+    ///         (core func $write' (canon lower (func $write) (memory (core memory $libc "memory"))))
+    ///         (core module $m
+    ///             (import "" "write" (func $write (param i32 i32 i32 i32) (result i32)))
+    ///             (func (export "go") (result i32)
+    ///                 (call $write (i32.const 16) (i32.const 3) (i32.const 19) (i32.const 5))))
+    ///         (core instance $i (instantiate $m (with "" (instance (export "write" (func $write'))))))
+    ///         (func (export "go") (result u32) (canon lift (core func $i "go"))))"#,
+    /// )?)?;
+    /// let mut linker = Linker::<Vec<u8>>::new(&engine);
+    /// linker.root().func_wrap_lent::<(Lent<str>, Lent<[u8]>), _>("write", |written, (to, bytes)| {
+    ///     assert_eq!(to, "out");
+    ///     written.extend_from_slice(bytes);
+    ///     Ok(bytes.len() as u32)
+    /// })?;
+    /// let mut store = Store::new(&engine, Vec::<u8>::new());
+    /// let instance = linker.instantiate(&mut store, &component)?;
+    /// assert_eq!(instance.typed::<(), u32>(&mut store, "go")?.call(&mut store, ())?, 5);
+    /// assert_eq!(store.data(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`LinkerInstance::func_wrap`].
+    pub fn func_wrap_lent<P, R>(
+        &mut self,
+        name: &str,
+        func: impl for<'m> Fn(&mut T, P::Views<'m>) -> Result<R> + Send + Sync + 'static,
+    ) -> Result<&mut Self>
+    where
+        P: LentList + 'static,
+        R: LowerOptional + 'static,
+    {
+        let (ty, body) = host::typed_lent::<T, P, R>(func);
         self.insert(name, Definition::Func { ty: Some(ty), body })
     }
 

@@ -9,6 +9,7 @@
 //! | `adapter` | a call from one component into another |
 //! | `builtins` | what asynchrony between components brings and synchronous ones can use |
 //! | `call_async` | calls and functions of the host that may wait |
+//! | [`ResourceTable`] | what a host keeps for its resources |
 //! | `resource` | resource types, destructors, borrow scopes |
 //! | [`types`], `info`, `parse` | types of imports and exports; the plan; how it is made |
 //!
@@ -33,6 +34,7 @@ mod names;
 mod parse;
 mod parse_types;
 mod resource;
+mod resource_table;
 pub mod types;
 
 #[cfg(all(test, feature = "std"))]
@@ -54,6 +56,7 @@ pub use linker::{Linker, LinkerInstance};
 /// The Canonical ABI: value types, dynamic values, typed values.
 pub use mini_wasm_canonical_abi as abi;
 pub use resource::resource_drop;
+pub use resource_table::ResourceTable;
 pub use types::{ComponentType, ExternType, InstanceType, ItemFunc, ModuleType, TypeBound};
 
 use crate::backend::NativeCode;

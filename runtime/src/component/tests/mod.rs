@@ -35,6 +35,7 @@ mod canon;
 mod exceptions;
 mod gates;
 mod hostile;
+mod lent;
 mod linking;
 mod pitfalls;
 mod resources;
