@@ -32,3 +32,9 @@ fn bindings_calls_what_the_component_exports() {
     let text = stdout(env!("CARGO_BIN_EXE_bindings"), &[]);
     assert_eq!(text, "area: Ok(9.0)\narea of nothing: Err(\"empty shape\")\ncounted to 42\n");
 }
+
+#[test]
+fn linking_puts_a_component_between_another_and_its_import() {
+    let text = stdout(env!("CARGO_BIN_EXE_linking"), &[]);
+    assert_eq!(text, "alone: [1, 2]\nvirtualised: [100, 200], 2 counted\n");
+}
