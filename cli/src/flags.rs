@@ -34,6 +34,8 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Run a program
     Run(Run),
+    /// Answer HTTP requests with a component that exports wasi:http/incoming-handler
+    Serve(Serve),
     /// Compile a program ahead of time
     Aot(Aot),
     /// Run scripts of the official test suites (.wast)
@@ -144,7 +146,16 @@ pub(crate) struct Grants {
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
     pub(crate) allow_resolve: Vec<String>,
 
-    /// Grant all of the network: sockets and lookups
+    /// Grant requests to a host, or to all if it is left out. A name is looked up for that, and may not lead to this
+    /// machine or its links. Repeatable
+    #[arg(long, value_name = "HOST[:PORT]", num_args = 0..=1, require_equals = true, default_missing_value = "*")]
+    pub(crate) allow_http: Vec<NetRule>,
+
+    /// Believe the certificates in this PEM file too, beside those of the system or of SSL_CERT_FILE. Repeatable
+    #[arg(long = "ca-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) ca_files: Vec<PathBuf>,
+
+    /// Grant all of the network: sockets, lookups, HTTP
     #[arg(long)]
     pub(crate) inherit_network: bool,
 
@@ -154,7 +165,7 @@ pub(crate) struct Grants {
 }
 
 /// What a guest may use up, for every command that runs one.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Limits {
     /// Stop the guest after this many units of fuel (about one for each operator)
     #[arg(long, value_name = "UNITS")]
@@ -194,6 +205,46 @@ pub(crate) struct Repl {
     /// A component, binary or text, or an artifact of one
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) grants: Grants,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+
+    #[command(flatten)]
+    pub(crate) code: Code,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A fresh instance answers each request; `--timeout` (30s if left out), `--fuel` and `--max-memory` hold for each. The first line on
+standard error names the URL, then there is a line for each request. SIGTERM and SIGINT end it once everybody who asked has been
+answered; exit status 0.")]
+pub(crate) struct Serve {
+    /// A component, binary or text, or an artifact of one
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+
+    /// Where to listen; port 0 is any that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) addr: std::net::SocketAddr,
+
+    /// How many requests are served at once [default: 1000]; more are answered 503
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests: Option<usize>,
+
+    /// How long a client may take to send the head of a request [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) header_timeout: Option<Duration>,
+
+    /// How large the body of a request may say that it is [default: 4G]; more is answered 413
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_body: Option<u64>,
+
+    /// No line for each request
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 
     #[command(flatten)]
     pub(crate) grants: Grants,

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::flags::Grants;
 use crate::guest::unicode;
 use crate::output;
+use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::sockets::policy::Network;
 use mini_wasm_wasi::{Capability, Wasi, WasiBuilder};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, F
         wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
             .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
     }
+    if grants.inherit_network || !grants.allow_http.is_empty() {
+        wasi.http(&outgoing(grants)?);
+    }
     wasi.network(network(grants)?).on_refusal(Arc::new(hint));
     Ok(wasi)
 }
@@ -51,6 +55,26 @@ fn network(grants: &Grants) -> Result<Network, Failure> {
         };
     }
     Ok(network)
+}
+
+/// Which requests the flags grant.
+fn outgoing(grants: &Grants) -> Result<Outgoing, Failure> {
+    let mut hosts = Network::nothing();
+    if grants.inherit_network {
+        hosts = Network::all();
+    }
+    for rule in &grants.allow_http {
+        if rule.is_any_host() {
+            // Whatever name leads to the addresses that are granted.
+            hosts.allow_all_lookups();
+        }
+        hosts.allow(rule.clone());
+    }
+    let mut outgoing = Outgoing::to(hosts);
+    for file in &grants.ca_files {
+        outgoing.ca_file(file).map_err(|error| Failure::Other(format!("--ca-file: {error}")))?;
+    }
+    Ok(outgoing)
 }
 
 /// Names the flag that would have granted what was refused.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`flags`] | the list of commands and flags |
 //! | [`input`] | a file named on the command line, and what it is by its content |
-//! | [`run`], [`aot`], [`wast`], [`validate`], [`inspect`], [`compose`], [`componentize`], [`check`], [`repl`], [`completions`] | one command each |
+//! | [`run`], [`serve`], [`aot`], [`wast`], [`validate`], [`inspect`], [`compose`], [`componentize`], [`check`], [`repl`], [`completions`] | one command each |
 //! | [`wit`] | WIT, read and printed |
 //! | [`engine`], [`guest`], [`deadline`], [`missing`] | from flags to a program that can run |
 //! | [`call`], [`wave`], [`wit_type`] | a component's functions as a user calls them: names, values, types |
@@ -33,6 +33,7 @@ mod missing;
 mod output;
 mod repl;
 mod run;
+mod serve;
 mod validate;
 mod wast;
 mod wat_type;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
 fn command(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(flags) => run::run(&flags),
+        Command::Serve(flags) => serve::serve(&flags),
         Command::Aot(flags) => aot::aot(&flags),
         Command::Wast(flags) => wast::wast(&flags),
         Command::Validate(flags) => validate::validate(&flags),

@@ -6,6 +6,11 @@ use crate::failure::Failure;
 use crate::flags::Made;
 use std::io::{ErrorKind, Write};
 
+/// Writes a line to standard error, whole; nobody may be reading.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Writes `text` to standard output.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();

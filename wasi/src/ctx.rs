@@ -13,6 +13,7 @@ use mini_wasm_canonical_abi::Own;
 
 use crate::Stop;
 use crate::deadline::{Deadline, Never};
+use crate::http::client::{Client, Outgoing};
 use crate::io::streams::{MemoryInput, MemoryOutput};
 use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
@@ -91,6 +92,8 @@ pub struct Wasi {
     /// How many bytes of fields and request strings the guest may still make.
     pub(crate) field_bytes: Arc<AtomicUsize>,
     pub(crate) network: Network,
+    /// What sends requests, if any may be sent.
+    pub(crate) http: Option<Arc<Client>>,
     refusal: Option<Arc<Refusal>>,
     /// The kinds that have been told.
     refused: Mutex<BTreeSet<Capability>>,
@@ -174,6 +177,7 @@ pub struct WasiBuilder {
     preopens: Vec<Preopen>,
     listeners: Vec<Arc<OwnedFd>>,
     network: Network,
+    http: Option<Arc<Client>>,
     refusal: Option<Arc<Refusal>>,
     resolution: Resolution,
     deadline: Arc<dyn Deadline>,
@@ -193,6 +197,7 @@ impl Default for WasiBuilder {
             preopens: Vec::new(),
             listeners: Vec::new(),
             network: Network::nothing(),
+            http: None,
             refusal: None,
             resolution: Resolution::default(),
             deadline: Arc::new(Never),
@@ -324,6 +329,12 @@ impl WasiBuilder {
         self
     }
 
+    /// Grants requests to hosts; none by default. All guests of this builder share the connections.
+    pub fn http(&mut self, outgoing: &Outgoing) -> &mut Self {
+        self.http = Some(outgoing.client());
+        self
+    }
+
     /// Is told the first time that something of each kind is refused to the guest.
     pub fn on_refusal(&mut self, refusal: Arc<Refusal>) -> &mut Self {
         self.refusal = Some(refusal);
@@ -373,6 +384,7 @@ impl WasiBuilder {
             insecure,
             field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
             network: self.network.clone(),
+            http: self.http.clone(),
             refusal: self.refusal.clone(),
             refused: Mutex::default(),
             listeners: self.listeners.clone(),

@@ -9,6 +9,8 @@ mod deadlines;
 mod denied;
 #[path = "host/files.rs"]
 mod files;
+#[path = "host/http.rs"]
+mod http;
 #[path = "host/model.rs"]
 mod model;
 #[path = "host/network.rs"]

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use mini_wasm_canonical_abi::{Borrow, Own, variant};
 
+use crate::http::types::ErrorCode;
 use crate::{Stop, Wasi};
 
 variant! {
@@ -124,6 +126,48 @@ impl Fields {
     /// The same fields, for reading: what `headers` of a request gives.
     pub(crate) fn frozen(&self) -> Self {
         Self { entries: self.entries.clone(), immutable: true }
+    }
+
+    /// Fields that came in, for reading. Those about the connection are the host's own and not shown.
+    pub(crate) fn of_header_map(wasi: &Wasi, map: &HeaderMap) -> Result<Self, Stop> {
+        let mut entries = Entries::new(wasi);
+        for (name, value) in map {
+            if check_name(name.as_str()).is_ok() {
+                entries.append(name.as_str().to_owned(), value.as_bytes().to_vec())?;
+            }
+        }
+        Ok(Self { entries: Arc::new(entries), immutable: true })
+    }
+
+    /// Fields that go out. Whatever way one about the connection came in here, it does not leave.
+    pub(crate) fn to_header_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in self.list() {
+            if check_name(name).is_ok()
+                && let (Ok(name), Ok(value)) =
+                    (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+            {
+                // Never more than there are bytes for in [`MAX_FIELDS_BYTES`].
+                let _ = map.try_append(name, value);
+            }
+        }
+        map
+    }
+
+    /// What `content-length` says, if it is there: digits, and every time the same.
+    pub(crate) fn content_length(&self) -> Result<Option<u64>, ErrorCode> {
+        let mut length = None;
+        let values = self.list().iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        for (_, value) in values {
+            let digits = core::str::from_utf8(value).ok();
+            let digits =
+                digits.filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
+            let value: u64 = digits.and_then(|text| text.parse().ok()).ok_or(ErrorCode::HttpProtocolError)?;
+            if length.replace(value).is_some_and(|before| before != value) {
+                return Err(ErrorCode::HttpProtocolError);
+            }
+        }
+        Ok(length)
     }
 
     fn list(&self) -> &[(FieldName, FieldValue)] {

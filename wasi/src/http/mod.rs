@@ -1,7 +1,12 @@
-//! `wasi:http`: requests can be put together; sending one is denied.
+//! `wasi:http`: requests out through one client with a pool of connections, requests in through a server.
 //!
-//! Nothing receives yet, so the resources of the incoming side are types without values.
+//! A guest's thread never runs the network: tokio does, started when the first request goes out or a server is made, and
+//! bodies pass between the two in bounded pieces. What either side waits for is a signal that pollables can wait for.
 
+pub(crate) mod body;
+pub mod client;
 pub mod fields;
 pub mod outgoing_handler;
+pub mod server;
+pub(crate) mod signal;
 pub mod types;

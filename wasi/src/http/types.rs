@@ -1,12 +1,18 @@
 //! `wasi:http/types`: what requests and responses are made of. `fields` has a file of its own.
 
+use std::sync::Arc;
+
+use hyper::header::CONTENT_LENGTH;
 use mini_wasm_canonical_abi::{Borrow, Own, record, variant};
+use tokio::sync::oneshot;
 
 use crate::clocks::monotonic_clock::Duration;
+use crate::http::body::{BodyReader, BodyWriter, Message, OutBody};
+use crate::http::client::ResponseFuture;
 use crate::http::fields::{self, Allowance, Fields};
 use crate::interface::interface;
 use crate::io::error::Error;
-use crate::io::poll::Pollable;
+use crate::io::poll::{self, Pollable};
 use crate::io::streams::{InputStream, OutputStream};
 use crate::{Stop, Wasi};
 
@@ -85,22 +91,6 @@ interface! {
         method get(this);
     }
     func http_error_code(err);
-}
-
-/// Functions of a resource that nothing can make: `this` never stands for a value.
-macro_rules! functions_of_none {
-    ($Resource:ident; $($(#[$meta:meta])* fn $name:ident($($type:ty),*) -> $result:ty;)*) => {
-        $(
-            $(#[$meta])*
-            pub fn $name(
-                wasi: &mut $crate::Wasi,
-                this: mini_wasm_canonical_abi::Borrow<$Resource>
-                $(, _: $type)*
-            ) -> core::result::Result<$result, $crate::Stop> {
-                match *wasi.table.get(&this)? {}
-            }
-        )*
-    };
 }
 
 variant! {
@@ -229,34 +219,62 @@ pub type Trailers = Fields;
 /// 100 to 999.
 pub type StatusCode = u16;
 
-/// The resource `incoming-request`. Nothing makes one.
+/// The resource `incoming-request`.
 #[derive(Debug)]
-pub enum IncomingRequest {}
-/// The resource `response-outparam`. Nothing makes one.
+pub struct IncomingRequest {
+    pub(crate) method: Method,
+    pub(crate) path_with_query: Option<String>,
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: Fields,
+    /// Until it is consumed.
+    pub(crate) body: Option<Arc<BodyReader>>,
+}
+
+/// What is answered to a request.
+pub(crate) type Answer = Result<hyper::Response<OutBody>, ErrorCode>;
+
+/// The resource `response-outparam`.
 #[derive(Debug)]
-pub enum ResponseOutparam {}
-/// The resource `incoming-response`. Nothing makes one.
+pub struct ResponseOutparam(pub(crate) oneshot::Sender<Answer>);
+
+/// The resource `incoming-response`.
 #[derive(Debug)]
-pub enum IncomingResponse {}
-/// The resource `incoming-body`. Nothing makes one.
+pub struct IncomingResponse {
+    status: StatusCode,
+    headers: Fields,
+    /// Until it is consumed.
+    body: Option<Arc<BodyReader>>,
+}
+
+/// The resource `incoming-body`.
 #[derive(Debug)]
-pub enum IncomingBody {}
-/// The resource `future-trailers`. Nothing makes one.
+pub struct IncomingBody {
+    body: Arc<BodyReader>,
+    stream_taken: bool,
+}
+
+/// The resource `future-trailers`.
 #[derive(Debug)]
-pub enum FutureTrailers {}
-/// The resource `future-incoming-response`. Nothing makes one.
+pub struct FutureTrailers {
+    body: Arc<BodyReader>,
+    taken: bool,
+}
+
+/// The resource `future-incoming-response`.
 #[derive(Debug)]
-pub enum FutureIncomingResponse {}
+pub struct FutureIncomingResponse(pub(crate) Arc<ResponseFuture>);
 
 /// The resource `outgoing-request`.
 #[derive(Debug)]
 pub struct OutgoingRequest {
-    method: Method,
-    path_with_query: Option<String>,
-    scheme: Option<Scheme>,
-    authority: Option<String>,
-    headers: Fields,
-    body_taken: bool,
+    pub(crate) method: Method,
+    pub(crate) path_with_query: Option<String>,
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: Fields,
+    /// Once it has been taken.
+    pub(crate) body: Option<Arc<BodyWriter>>,
     allowance: Allowance,
 }
 
@@ -279,9 +297,9 @@ impl OutgoingRequest {
 /// The resource `request-options`. The times are in nanoseconds.
 #[derive(Debug, Default)]
 pub struct RequestOptions {
-    connect_timeout: Option<Duration>,
-    first_byte_timeout: Option<Duration>,
-    between_bytes_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) first_byte_timeout: Option<Duration>,
+    pub(crate) between_bytes_timeout: Option<Duration>,
 }
 
 /// The resource `outgoing-response`.
@@ -289,13 +307,21 @@ pub struct RequestOptions {
 pub struct OutgoingResponse {
     status_code: StatusCode,
     headers: Fields,
-    body_taken: bool,
+    /// Once it has been taken.
+    body: Option<Arc<BodyWriter>>,
 }
 
-/// The resource `outgoing-body`. No request is sent, so what is written goes nowhere.
-#[derive(Debug, Default)]
+/// The resource `outgoing-body`. Dropped without having been finished, it is incomplete, and the other side learns that.
+#[derive(Debug)]
 pub struct OutgoingBody {
+    body: Arc<BodyWriter>,
     stream_taken: bool,
+}
+
+impl Drop for OutgoingBody {
+    fn drop(&mut self) {
+        self.body.abort();
+    }
 }
 
 /// Whether `text` is a token of RFC 9110.
@@ -309,29 +335,66 @@ fn is_plain(text: &str, except: &[u8]) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !except.contains(&byte))
 }
 
-/// Gives a body, once.
-fn take_body(wasi: &mut Wasi, taken: bool) -> Result<Result<Own<OutgoingBody>, ()>, Stop> {
-    if taken { Ok(Err(())) } else { wasi.table.push(OutgoingBody::default()).map(Ok) }
+/// Gives the body of a message, once.
+fn take_body(headers: &Fields, slot: &mut Option<Arc<BodyWriter>>, of: Message) -> Result<OutgoingBody, ()> {
+    if slot.is_some() {
+        return Err(());
+    }
+    // What `content-length` says wrongly is told when the message is sent.
+    let body = BodyWriter::new(headers.content_length().ok().flatten(), of);
+    *slot = Some(body.clone());
+    Ok(OutgoingBody { body, stream_taken: false })
+}
+
+/// Gives the body of a message that came in, once.
+fn consume_body(
+    wasi: &mut Wasi,
+    body: Option<Arc<BodyReader>>,
+) -> Result<Result<Own<IncomingBody>, ()>, Stop> {
+    match body {
+        Some(body) => wasi.table.push(IncomingBody { body, stream_taken: false }).map(Ok),
+        None => Ok(Err(())),
+    }
 }
 
 /// `incoming-request`.
 pub mod incoming_request {
     use super::*;
 
-    functions_of_none! {
-        IncomingRequest;
-        /// `method`.
-        fn method() -> Method;
-        /// `path-with-query`.
-        fn path_with_query() -> Option<String>;
-        /// `scheme`.
-        fn scheme() -> Option<Scheme>;
-        /// `authority`.
-        fn authority() -> Option<String>;
-        /// `headers`.
-        fn headers() -> Own<Headers>;
-        /// `consume`.
-        fn consume() -> Result<Own<IncomingBody>, ()>;
+    /// `method`.
+    pub fn method(wasi: &mut Wasi, this: Borrow<IncomingRequest>) -> Result<Method, Stop> {
+        Ok(wasi.table.get(&this)?.method.clone())
+    }
+
+    /// `path-with-query`.
+    pub fn path_with_query(wasi: &mut Wasi, this: Borrow<IncomingRequest>) -> Result<Option<String>, Stop> {
+        Ok(wasi.table.get(&this)?.path_with_query.clone())
+    }
+
+    /// `scheme`.
+    pub fn scheme(wasi: &mut Wasi, this: Borrow<IncomingRequest>) -> Result<Option<Scheme>, Stop> {
+        Ok(wasi.table.get(&this)?.scheme.clone())
+    }
+
+    /// `authority`.
+    pub fn authority(wasi: &mut Wasi, this: Borrow<IncomingRequest>) -> Result<Option<String>, Stop> {
+        Ok(wasi.table.get(&this)?.authority.clone())
+    }
+
+    /// `headers`: for reading.
+    pub fn headers(wasi: &mut Wasi, this: Borrow<IncomingRequest>) -> Result<Own<Headers>, Stop> {
+        let headers = wasi.table.get(&this)?.headers.frozen();
+        wasi.table.push(headers)
+    }
+
+    /// `consume`: once.
+    pub fn consume(
+        wasi: &mut Wasi,
+        this: Borrow<IncomingRequest>,
+    ) -> Result<Result<Own<IncomingBody>, ()>, Stop> {
+        wasi.table.room(1)?;
+        let body = wasi.table.get_mut(&this)?.body.take();
+        consume_body(wasi, body)
     }
 }
 
@@ -349,7 +412,7 @@ pub mod outgoing_request {
             scheme: None,
             authority: None,
             headers,
-            body_taken: false,
+            body: None,
             allowance,
         })
     }
@@ -359,8 +422,12 @@ pub mod outgoing_request {
         wasi: &mut Wasi,
         this: Borrow<OutgoingRequest>,
     ) -> Result<Result<Own<OutgoingBody>, ()>, Stop> {
-        let taken = core::mem::replace(&mut wasi.table.get_mut(&this)?.body_taken, true);
-        take_body(wasi, taken)
+        wasi.table.room(1)?;
+        let request = wasi.table.get_mut(&this)?;
+        match take_body(&request.headers, &mut request.body, Message::Request) {
+            Ok(body) => wasi.table.push(body).map(Ok),
+            Err(()) => Ok(Err(())),
+        }
     }
 
     /// `method`.
@@ -519,13 +586,35 @@ pub mod request_options {
 pub mod response_outparam {
     use super::*;
 
-    /// `set`.
+    /// `set`: answers. Whoever asked may be gone.
     pub fn set(
         wasi: &mut Wasi,
         param: Own<ResponseOutparam>,
-        _: Result<Own<OutgoingResponse>, ErrorCode>,
+        response: Result<Own<OutgoingResponse>, ErrorCode>,
     ) -> Result<(), Stop> {
-        match wasi.table.take(param)? {}
+        let ResponseOutparam(asker) = wasi.table.take(param)?;
+        let answer = match response {
+            Ok(response) => head(wasi.table.take(response)?),
+            Err(error) => Err(error),
+        };
+        let _ = asker.send(answer);
+        Ok(())
+    }
+
+    fn head(response: OutgoingResponse) -> Answer {
+        let length = response.headers.content_length()?;
+        let mut headers = response.headers.to_header_map();
+        // One, and the one that the body is held to.
+        headers.remove(CONTENT_LENGTH);
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        let body = response.body.unwrap_or_else(BodyWriter::empty);
+        let mut answer = hyper::Response::new(OutBody::new(body));
+        *answer.status_mut() =
+            hyper::StatusCode::from_u16(response.status_code).map_err(|_| ErrorCode::HttpProtocolError)?;
+        *answer.headers_mut() = headers;
+        Ok(answer)
     }
 }
 
@@ -533,14 +622,25 @@ pub mod response_outparam {
 pub mod incoming_response {
     use super::*;
 
-    functions_of_none! {
-        IncomingResponse;
-        /// `status`.
-        fn status() -> StatusCode;
-        /// `headers`.
-        fn headers() -> Own<Headers>;
-        /// `consume`.
-        fn consume() -> Result<Own<IncomingBody>, ()>;
+    /// `status`.
+    pub fn status(wasi: &mut Wasi, this: Borrow<IncomingResponse>) -> Result<StatusCode, Stop> {
+        Ok(wasi.table.get(&this)?.status)
+    }
+
+    /// `headers`: for reading.
+    pub fn headers(wasi: &mut Wasi, this: Borrow<IncomingResponse>) -> Result<Own<Headers>, Stop> {
+        let headers = wasi.table.get(&this)?.headers.frozen();
+        wasi.table.push(headers)
+    }
+
+    /// `consume`: once.
+    pub fn consume(
+        wasi: &mut Wasi,
+        this: Borrow<IncomingResponse>,
+    ) -> Result<Result<Own<IncomingBody>, ()>, Stop> {
+        wasi.table.room(1)?;
+        let body = wasi.table.get_mut(&this)?.body.take();
+        consume_body(wasi, body)
     }
 }
 
@@ -548,15 +648,22 @@ pub mod incoming_response {
 pub mod incoming_body {
     use super::*;
 
-    functions_of_none! {
-        IncomingBody;
-        /// `stream`.
-        fn stream() -> Result<Own<InputStream>, ()>;
+    /// `stream`: once.
+    pub fn stream(wasi: &mut Wasi, this: Borrow<IncomingBody>) -> Result<Result<Own<InputStream>, ()>, Stop> {
+        wasi.table.room(1)?;
+        let body = wasi.table.get_mut(&this)?;
+        if core::mem::replace(&mut body.stream_taken, true) {
+            return Ok(Err(()));
+        }
+        let stream = InputStream::body(body.body.clone());
+        wasi.table.push(stream).map(Ok)
     }
 
-    /// `finish`.
+    /// `finish`: what is left of the body is passed over, then the trailers come.
     pub fn finish(wasi: &mut Wasi, this: Own<IncomingBody>) -> Result<Own<FutureTrailers>, Stop> {
-        match wasi.table.take(this)? {}
+        let IncomingBody { body, .. } = wasi.table.take(this)?;
+        body.pass_over();
+        wasi.table.push(FutureTrailers { body, taken: false })
     }
 }
 
@@ -564,12 +671,33 @@ pub mod incoming_body {
 pub mod future_trailers {
     use super::*;
 
-    functions_of_none! {
-        FutureTrailers;
-        /// `subscribe`.
-        fn subscribe() -> Own<Pollable>;
-        /// `get`.
-        fn get() -> Option<Result<Result<Option<Own<Trailers>>, ErrorCode>, ()>>;
+    /// `subscribe`.
+    pub fn subscribe(wasi: &mut Wasi, this: Borrow<FutureTrailers>) -> Result<Own<Pollable>, Stop> {
+        let pollable = Pollable::event(wasi.table.get(&this)?.body.clone());
+        poll::subscribe(wasi, pollable)
+    }
+
+    /// `get`: once.
+    #[expect(clippy::type_complexity, reason = "it is WIT's")]
+    pub fn get(
+        wasi: &mut Wasi,
+        this: Borrow<FutureTrailers>,
+    ) -> Result<Option<Result<Result<Option<Own<Trailers>>, ErrorCode>, ()>>, Stop> {
+        wasi.table.room(1)?;
+        let trailers = wasi.table.get_mut(&this)?;
+        if trailers.taken {
+            return Ok(Some(Err(())));
+        }
+        let Some(end) = trailers.body.trailers() else { return Ok(None) };
+        trailers.taken = true;
+        Ok(Some(Ok(match end {
+            Ok(None) => Ok(None),
+            Ok(Some(map)) => {
+                let fields = Fields::of_header_map(wasi, &map)?;
+                Ok(Some(wasi.table.push(fields)?))
+            }
+            Err(error) => Err(error),
+        })))
     }
 }
 
@@ -580,7 +708,7 @@ pub mod outgoing_response {
     /// `constructor`: status 200.
     pub fn new(wasi: &mut Wasi, headers: Own<Headers>) -> Result<Own<OutgoingResponse>, Stop> {
         let headers = wasi.table.take(headers)?;
-        wasi.table.push(OutgoingResponse { status_code: 200, headers, body_taken: false })
+        wasi.table.push(OutgoingResponse { status_code: 200, headers, body: None })
     }
 
     /// `status-code`.
@@ -613,8 +741,12 @@ pub mod outgoing_response {
         wasi: &mut Wasi,
         this: Borrow<OutgoingResponse>,
     ) -> Result<Result<Own<OutgoingBody>, ()>, Stop> {
-        let taken = core::mem::replace(&mut wasi.table.get_mut(&this)?.body_taken, true);
-        take_body(wasi, taken)
+        wasi.table.room(1)?;
+        let response = wasi.table.get_mut(&this)?;
+        match take_body(&response.headers, &mut response.body, Message::Response) {
+            Ok(body) => wasi.table.push(body).map(Ok),
+            Err(()) => Ok(Err(())),
+        }
     }
 }
 
@@ -624,21 +756,24 @@ pub mod outgoing_body {
 
     /// `write`: once.
     pub fn write(wasi: &mut Wasi, this: Borrow<OutgoingBody>) -> Result<Result<Own<OutputStream>, ()>, Stop> {
-        if core::mem::replace(&mut wasi.table.get_mut(&this)?.stream_taken, true) {
+        wasi.table.room(1)?;
+        let body = wasi.table.get_mut(&this)?;
+        if core::mem::replace(&mut body.stream_taken, true) {
             return Ok(Err(()));
         }
-        wasi.table.push(OutputStream::null()).map(Ok)
+        let stream = OutputStream::body(body.body.clone());
+        wasi.table.push(stream).map(Ok)
     }
 
-    /// `finish`.
+    /// `finish`: fails if the body is not as long as `content-length` says.
     pub fn finish(
         wasi: &mut Wasi,
         this: Own<OutgoingBody>,
         trailers: Option<Own<Trailers>>,
     ) -> Result<Result<(), ErrorCode>, Stop> {
-        wasi.table.take(this)?;
-        trailers.map(|trailers| wasi.table.take(trailers)).transpose()?;
-        Ok(Ok(()))
+        let body = wasi.table.take(this)?;
+        let trailers = trailers.map(|trailers| wasi.table.take(trailers)).transpose()?;
+        Ok(body.body.finish(trailers.map(|trailers| trailers.to_header_map())))
     }
 }
 
@@ -646,17 +781,37 @@ pub mod outgoing_body {
 pub mod future_incoming_response {
     use super::*;
 
-    functions_of_none! {
-        FutureIncomingResponse;
-        /// `subscribe`.
-        fn subscribe() -> Own<Pollable>;
-        /// `get`.
-        fn get() -> Option<Result<Result<Own<IncomingResponse>, ErrorCode>, ()>>;
+    /// `subscribe`.
+    pub fn subscribe(wasi: &mut Wasi, this: Borrow<FutureIncomingResponse>) -> Result<Own<Pollable>, Stop> {
+        let FutureIncomingResponse(response) = wasi.table.get(&this)?;
+        let pollable = Pollable::event(response.clone());
+        poll::subscribe(wasi, pollable)
+    }
+
+    /// `get`: once.
+    #[expect(clippy::type_complexity, reason = "it is WIT's")]
+    pub fn get(
+        wasi: &mut Wasi,
+        this: Borrow<FutureIncomingResponse>,
+    ) -> Result<Option<Result<Result<Own<IncomingResponse>, ErrorCode>, ()>>, Stop> {
+        wasi.table.room(1)?;
+        let FutureIncomingResponse(response) = wasi.table.get(&this)?;
+        let Some(result) = response.take() else { return Ok(None) };
+        Ok(Some(match result {
+            None => Err(()),
+            Some(Err(error)) => Ok(Err(error)),
+            Some(Ok((response, between_bytes))) => {
+                let (parts, body) = response.into_parts();
+                let headers = Fields::of_header_map(wasi, &parts.headers)?;
+                let status = parts.status.as_u16();
+                let body = Some(BodyReader::new(body, between_bytes));
+                Ok(Ok(wasi.table.push(IncomingResponse { status, headers, body })?))
+            }
+        }))
     }
 }
 
-/// `http-error-code`: the code behind a stream's error. No stream here is HTTP's.
+/// `http-error-code`: the code behind a stream's error, if a body gave it.
 pub fn http_error_code(wasi: &mut Wasi, err: Borrow<Error>) -> Result<Option<ErrorCode>, Stop> {
-    wasi.table.get(&err)?;
-    Ok(None)
+    Ok(wasi.table.get(&err)?.http_code())
 }

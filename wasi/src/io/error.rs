@@ -3,6 +3,7 @@
 use mini_wasm_canonical_abi::Borrow;
 
 use crate::filesystem::types::ErrorCode;
+use crate::http;
 use crate::interface::interface;
 use crate::sockets::network;
 use crate::sys::Errno;
@@ -25,12 +26,18 @@ pub struct Error {
 enum Code {
     Filesystem(ErrorCode),
     Network(network::ErrorCode),
+    Http(http::types::ErrorCode),
 }
 
 impl Error {
     /// An error of the system, in a stream over a file.
     pub(crate) fn system(error: Errno) -> Self {
         Self { message: error.to_string(), code: Code::Filesystem(error.into()) }
+    }
+
+    /// What went wrong with a message.
+    pub(crate) fn http(code: http::types::ErrorCode) -> Self {
+        Self { message: format!("{code:?}"), code: Code::Http(code) }
     }
 
     /// An error of the system, in a stream over a connection.
@@ -42,7 +49,7 @@ impl Error {
     pub(crate) fn filesystem_code(&self) -> Option<ErrorCode> {
         match self.code {
             Code::Filesystem(code) => Some(code),
-            Code::Network(_) => None,
+            _ => None,
         }
     }
 
@@ -50,7 +57,15 @@ impl Error {
     pub fn network_code(&self) -> Option<network::ErrorCode> {
         match self.code {
             Code::Network(code) => Some(code),
-            Code::Filesystem(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The code that `wasi:http` has for this, if a body gave it.
+    pub(crate) fn http_code(&self) -> Option<http::types::ErrorCode> {
+        match &self.code {
+            Code::Http(code) => Some(code.clone()),
+            _ => None,
         }
     }
 }

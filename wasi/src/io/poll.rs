@@ -35,6 +35,15 @@ enum Kind {
     HandleUntil(Handle, Interest, u64),
     /// As its state at the time of the wait says.
     Socket(Arc<TcpState>),
+    /// Something of another thread's.
+    Event(Arc<dyn Event>),
+}
+
+/// Something that another thread brings about.
+pub(crate) trait Event: core::fmt::Debug + Send + Sync {
+    /// `None` if it has come about; else a handle that becomes readable when it may have, and until when, in
+    /// nanoseconds of the system's monotonic clock, to wait for that.
+    fn waits_for(&self) -> Option<(BorrowedFd<'_>, u64)>;
 }
 
 impl Pollable {
@@ -63,6 +72,11 @@ impl Pollable {
         Self(Kind::Socket(state))
     }
 
+    /// Ready when something has come about.
+    pub(crate) fn event(event: Arc<dyn Event>) -> Self {
+        Self(Kind::Event(event))
+    }
+
     /// What has to be waited for now: a handle, a moment, both, or nothing.
     fn waits_for(&self) -> (Option<(BorrowedFd<'_>, Interest)>, Option<u64>) {
         match &self.0 {
@@ -72,6 +86,10 @@ impl Pollable {
             Kind::HandleUntil(handle, interest, instant) => {
                 (Some((handle.as_fd(), *interest)), Some(*instant))
             }
+            Kind::Event(event) => match event.waits_for() {
+                Some((handle, until)) => (Some((handle, Interest::Read)), Some(until)),
+                None => (None, None),
+            },
             Kind::Socket(state) => (state.waits_for().map(|interest| (state.as_fd(), interest)), None),
         }
     }

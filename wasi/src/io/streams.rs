@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mini_wasm_canonical_abi::variant;
 use mini_wasm_canonical_abi::{Borrow, Own};
 
+use crate::http::body::{BodyReader, BodyWriter};
 use crate::interface::interface;
 use crate::io::error::Error;
 use crate::io::poll::{self, Pollable};
@@ -174,6 +175,8 @@ enum Source {
     Handle(Handle),
     /// A connection.
     Connection(Arc<Connection>),
+    /// The body of a message.
+    Body(Arc<BodyReader>),
 }
 
 impl InputStream {
@@ -195,6 +198,11 @@ impl InputStream {
     /// Over something that has no offsets.
     pub(crate) fn handle(handle: Handle) -> Self {
         Self(Source::Handle(handle))
+    }
+
+    /// The body of a message.
+    pub(crate) fn body(body: Arc<BodyReader>) -> Self {
+        Self(Source::Body(body))
     }
 
     /// What comes in on a connection.
@@ -246,6 +254,10 @@ impl InputStream {
                 Some(bytes) => bytes,
                 None => return Ok(Vec::new()),
             },
+            Source::Body(body) => match body.read(len, wait, deadline)? {
+                Some(bytes) => bytes,
+                None => return Ok(Vec::new()),
+            },
         };
         if bytes.is_empty() { Err(Failure::Closed) } else { Ok(bytes) }
     }
@@ -278,6 +290,7 @@ impl InputStream {
         match &self.0 {
             Source::Handle(handle) => Pollable::handle(handle.clone(), Interest::Read),
             Source::Connection(connection) => Pollable::handle(connection.handle(), Interest::Read),
+            Source::Body(body) => Pollable::event(body.clone()),
             _ => Pollable::ready(),
         }
     }
@@ -309,6 +322,8 @@ enum Sink {
     Handle(Handle),
     /// A connection.
     Connection(Arc<Connection>),
+    /// The body of a message.
+    Body(Arc<BodyWriter>),
 }
 
 impl OutputStream {
@@ -341,6 +356,11 @@ impl OutputStream {
         Self::new(Sink::Handle(handle))
     }
 
+    /// The body of a message.
+    pub(crate) fn body(body: Arc<BodyWriter>) -> Self {
+        Self::new(Sink::Body(body))
+    }
+
     /// What goes out on a connection.
     pub(crate) fn connection(connection: Arc<Connection>) -> Self {
         Self::new(Sink::Connection(connection))
@@ -369,6 +389,10 @@ impl OutputStream {
                 Ok(false) => 0,
                 Err(failure) => return Err(self.fail(failure)),
             },
+            Sink::Body(body) => match body.permit() {
+                Ok(permit) => permit,
+                Err(failure) => return Err(self.fail(failure)),
+            },
             _ => PERMIT,
         };
         Ok(self.permit)
@@ -383,12 +407,19 @@ impl OutputStream {
     /// Sees to it that what was written is with the system: begins that, or waits for it.
     fn flush(&mut self, wait: bool, deadline: &dyn Deadline) -> Result<(), Failure> {
         self.open()?;
-        let Sink::Connection(connection) = &self.sink else { return Ok(()) };
-        let flushed = match wait {
-            true => connection.drain(deadline),
-            false => connection.flush().map(|_| ()),
+        let flushed = match &self.sink {
+            Sink::Connection(connection) if wait => connection.drain(deadline),
+            Sink::Connection(connection) => connection.flush().map(|_| ()),
+            // What is in its queue is on its way; a guest that waited for more might wait for itself.
+            Sink::Body(body) if wait => body.ready(deadline),
+            _ => Ok(()),
         };
         flushed.map_err(|failure| self.fail(failure))
+    }
+
+    /// Waits until what was written is with the system, and no longer.
+    fn settle(&mut self, deadline: &dyn Deadline) -> Result<(), Failure> {
+        if matches!(self.sink, Sink::Body(_)) { Ok(()) } else { self.flush(true, deadline) }
     }
 
     fn pollable(&self) -> Pollable {
@@ -442,6 +473,10 @@ impl OutputStream {
                 Sink::Append { file } => file::append(&**file, bytes)?,
                 Sink::Connection(connection) => {
                     connection.send(bytes)?;
+                    bytes.len()
+                }
+                Sink::Body(body) => {
+                    body.write(bytes)?;
                     bytes.len()
                 }
                 Sink::Handle(handle) => {
@@ -595,7 +630,7 @@ pub mod output_stream {
         with(wasi, &this, |stream, deadline| {
             stream.flush(true, deadline)?;
             stream.write(&contents, deadline)?;
-            stream.flush(true, deadline)
+            stream.settle(deadline)
         })
     }
 
@@ -609,7 +644,7 @@ pub mod output_stream {
         wasi: &mut Wasi,
         this: Borrow<OutputStream>,
     ) -> Result<Result<(), StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.flush(true, deadline))
+        with(wasi, &this, |stream, deadline| stream.settle(deadline))
     }
 
     /// `subscribe`: ready when `check-write` would permit something or fail.
@@ -641,7 +676,7 @@ pub mod output_stream {
         with(wasi, &this, |stream, deadline| {
             stream.flush(true, deadline)?;
             stream.zeroes(len, deadline)?;
-            stream.flush(true, deadline)
+            stream.settle(deadline)
         })
     }
 

@@ -61,6 +61,11 @@ impl NetRule {
     /// Every address and port.
     pub const ANY: Self = Self { host: Host::Any, port: None };
 
+    /// Whether it names no host: all of them, at one port or at all.
+    pub fn is_any_host(&self) -> bool {
+        self.host == Host::Any
+    }
+
     fn covers(&self, address: &SocketAddr) -> bool {
         self.port.is_none_or(|port| port == address.port())
             && match &self.host {

@@ -91,6 +91,11 @@ pub(crate) fn raise(signal: impl AsFd) {
     let _ = rustix::io::write(signal, &1_u64.to_ne_bytes());
 }
 
+/// Lowers a [`signal`].
+pub(crate) fn lower(signal: impl AsFd) {
+    let _ = rustix::io::read(signal, &mut [0; 8]);
+}
+
 /// Waits until reading from `fd` would not block.
 pub(crate) fn readable(fd: impl AsFd, deadline: &dyn Deadline) -> Result<(), Stop> {
     wait(&[(fd.as_fd(), Interest::Read)], None, deadline).map(|_| ())

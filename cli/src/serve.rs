@@ -1,0 +1,114 @@
+//! `mini-wasm serve`: a component that exports `wasi:http/incoming-handler` behind a port. A fresh instance answers each request.
+
+use crate::engine::{self, Program};
+use crate::failure::Failure;
+use crate::flags::Serve;
+use crate::grant::grant;
+use crate::input::{Input, base_name};
+use crate::{missing, output};
+use mini_wasm_runtime::component::{Component, InstancePre, Linker};
+use mini_wasm_runtime::{Config, Engine};
+use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server};
+use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
+use mini_wasm_wasi::{Own, Wasi};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the epoch moves on: how late a guest is stopped at most.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Serves until a signal ends it; 0 then.
+pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
+    let input = Input::read(&flags.file)?;
+    let name = input.name.clone();
+    let config = Config { epoch: true, ..engine::config(&flags.code, &flags.limits) };
+    let component = match engine::load(input, &flags.code, config)? {
+        Program::Component(component) => component,
+        Program::Module(_) => {
+            return Err(Failure::Other(format!(
+                "{name} is a core module, and serving takes a component that exports `{INSTANCE}`"
+            )));
+        }
+    };
+    let pre = link(&component, &name, flags)?;
+    let wasi = grant(vec![base_name(&flags.file)], &flags.grants)?;
+    let limits = limits(flags);
+    let engine = component.engine().clone();
+    tick(engine.clone())?;
+    let of_guest = flags.limits.clone();
+    let handler = move |asked: Asked| {
+        let deadline = asked.deadline;
+        let mut wasi = wasi.build();
+        wasi.deadline(Arc::new(deadline));
+        let (request, response) = asked.give(&mut wasi).map_err(|stop| stop.to_string())?;
+        let mut store = engine::store(&engine, wasi, &of_guest);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // One more: the epoch may be about to move.
+        let ticks = left.as_millis() / TICK.as_millis() + 1;
+        store.set_epoch_deadline(usize::try_from(ticks).unwrap_or(usize::MAX));
+        let answered = pre.instantiate(&mut store).and_then(|instance| {
+            let handle = instance.func_of(&mut store, INSTANCE, HANDLE);
+            let handle = handle.expect("the export was found in the component");
+            let handle = handle.typed::<(Own<IncomingRequest>, Own<ResponseOutparam>), ()>(&store)?;
+            handle.call(&mut store, (request, response))
+        });
+        answered.map_err(|error| error.to_string())
+    };
+    let quiet = flags.quiet;
+    let log = move |served: &Served<'_>| {
+        if !quiet {
+            let Served { peer, method, path, status, took } = served;
+            output::say(format_args!("{peer} {method} {path} {status} {:.3}ms", took.as_secs_f64() * 1e3));
+        }
+    };
+    let complain = |what: &str| output::warn(format_args!("{what}"));
+    let server = Server::bind(flags.addr, limits, Arc::new(handler), Arc::new(log), Arc::new(complain))
+        .map_err(|error| Failure::Other(format!("cannot listen at {}: {error}", flags.addr)))?;
+    let address = server.address().map_err(|error| Failure::Other(error.to_string()))?;
+    output::say(format_args!("mini-wasm: serving {name} at http://{address}/"));
+    server.serve().map_err(|error| Failure::Other(format!("serving ended: {error}")))?;
+    Ok(0)
+}
+
+/// The component with all its imports found.
+fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<Wasi>, Failure> {
+    let interface = INSTANCE.split_once('@').map_or(INSTANCE, |(interface, _)| interface);
+    let is_handler =
+        |export: &str| export.strip_prefix(interface).is_some_and(|version| version.starts_with("@0.2."));
+    if !component.exports().iter().any(|(export, _)| is_handler(export)) {
+        return Err(Failure::Other(format!(
+            "{name} serves no requests: it does not export `{interface}@0.2`"
+        )));
+    }
+    let mut linker = Linker::<Wasi>::new(component.engine());
+    mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
+    if flags.grants.stub_missing {
+        linker.define_unknown_imports_as_traps(component)?;
+    }
+    linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, error))
+}
+
+fn limits(flags: &Serve) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        requests: flags.max_requests.unwrap_or(usual.requests),
+        request: flags.limits.timeout.unwrap_or(usual.request),
+        head: flags.header_timeout.unwrap_or(usual.head),
+        body: flags.max_body.unwrap_or(usual.body),
+        ..usual
+    }
+}
+
+/// Moves the epoch on for as long as the process lives.
+fn tick(engine: Engine) -> Result<(), Failure> {
+    let ticks = move || {
+        loop {
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+        }
+    };
+    let thread = std::thread::Builder::new().name("epoch".into()).stack_size(64 << 10).spawn(ticks);
+    thread
+        .map(drop)
+        .map_err(|error| Failure::Other(format!("cannot start the thread that keeps time: {error}")))
+}

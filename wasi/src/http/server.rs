@@ -1,0 +1,322 @@
+//! `mini-wasm serve`: HTTP/1.1 and 2 without TLS, a fresh guest for each request.
+//!
+//! tokio reads and writes; guests run on threads of their own, as many as requests are served at once. What a server
+//! needs beside hyper is here: limits, time-outs, a queue that says 503 when it is full, and an end that answers everybody first.
+
+use core::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use mini_wasm_canonical_abi::Own;
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::http::body::{BodyReader, OutBody};
+use crate::http::client::runtime;
+use crate::http::fields::Fields;
+use crate::http::types::{Answer, ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
+use crate::{Stop, Wasi};
+
+/// The instance that a guest exports, and its function: `handle: func(request: incoming-request, response-out:
+/// response-outparam)`.
+pub const INSTANCE: &str = "wasi:http/incoming-handler@0.2.12";
+/// The function in [`INSTANCE`].
+pub const HANDLE: &str = "handle";
+
+/// What a server allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many requests are served at once; more are answered 503.
+    pub requests: usize,
+    /// How many connections are open at once; more wait to be accepted.
+    pub connections: usize,
+    /// How long a request may take from its head to the end of its answer's head.
+    pub request: Duration,
+    /// How long a client may take to send a head.
+    pub head: Duration,
+    /// How long a client may pause within a body.
+    pub between_bytes: Duration,
+    /// How many bytes a request's body may have, as its `content-length` says.
+    pub body: u64,
+    /// How long requests that are under way may take to end once the server is to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests: 1000,
+            connections: 10_000,
+            request: Duration::from_secs(30),
+            head: Duration::from_secs(10),
+            between_bytes: Duration::from_secs(60),
+            body: 4 << 30,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A request as a guest gets it.
+#[derive(Debug)]
+pub struct Asked {
+    request: Request<Incoming>,
+    answer: oneshot::Sender<Answer>,
+    between_bytes: Duration,
+    /// When it must have been answered.
+    pub deadline: Instant,
+}
+
+impl Asked {
+    /// Gives it to a guest: the two resources that `handle` takes.
+    ///
+    /// # Errors
+    /// If the guest may not hold that much.
+    pub fn give(self, wasi: &mut Wasi) -> Result<(Own<IncomingRequest>, Own<ResponseOutparam>), Stop> {
+        let (parts, body) = self.request.into_parts();
+        let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        let request = IncomingRequest {
+            method: method(&parts.method),
+            path_with_query: parts.uri.path_and_query().map(|path| path.as_str().to_owned()),
+            scheme: Some(Scheme::Http),
+            authority: parts.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
+            headers: Fields::of_header_map(wasi, &parts.headers)?,
+            body: Some(BodyReader::new(body, self.between_bytes)),
+        };
+        let request = wasi.table.push(request)?;
+        Ok((request, wasi.table.push(ResponseOutparam(self.answer))?))
+    }
+}
+
+fn method(method: &hyper::Method) -> Method {
+    match *method {
+        hyper::Method::GET => Method::Get,
+        hyper::Method::HEAD => Method::Head,
+        hyper::Method::POST => Method::Post,
+        hyper::Method::PUT => Method::Put,
+        hyper::Method::DELETE => Method::Delete,
+        hyper::Method::CONNECT => Method::Connect,
+        hyper::Method::OPTIONS => Method::Options,
+        hyper::Method::TRACE => Method::Trace,
+        hyper::Method::PATCH => Method::Patch,
+        ref other => Method::Other(other.as_str().to_owned()),
+    }
+}
+
+/// Serves one request with a guest; its words are for the log if it did not end well. Called on a thread that may wait.
+pub type Handler = dyn Fn(Asked) -> Result<(), String> + Send + Sync;
+
+/// What is told of each request that was answered.
+#[derive(Debug)]
+pub struct Served<'s> {
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The method.
+    pub method: &'s str,
+    /// The path with its query.
+    pub path: &'s str,
+    /// What was answered.
+    pub status: u16,
+    /// From head to head.
+    pub took: Duration,
+}
+
+/// Told of each request.
+pub type Log = dyn Fn(&Served<'_>) + Send + Sync;
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    limits: Limits,
+    handler: Arc<Handler>,
+    log: Arc<Log>,
+    complain: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens. `log` is told of each request, `complain` of what went wrong in serving one.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at.
+    pub fn bind(
+        address: SocketAddr,
+        limits: Limits,
+        handler: Arc<Handler>,
+        log: Arc<Log>,
+        complain: Arc<dyn Fn(&str) + Send + Sync>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, limits, handler, log, complain })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the system does not know.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until SIGTERM or SIGINT comes; then takes no more connections and ends when every request under way has been
+    /// answered. A second signal, or the end of patience, ends it at once.
+    ///
+    /// # Errors
+    /// If the network cannot be started.
+    pub fn serve(self) -> io::Result<()> {
+        let runtime = runtime().map_err(|stop| io::Error::other(stop.to_string()))?;
+        runtime.block_on(self.run())
+    }
+
+    async fn run(self) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let connections = Arc::new(Semaphore::new(self.limits.connections));
+        let graceful = GracefulShutdown::new();
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(64 * 1024);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .max_header_list_size(64 * 1024)
+            .keep_alive_interval(Some(Duration::from_secs(20)));
+        let service = Arc::new(Service {
+            requests: Arc::new(Semaphore::new(self.limits.requests)),
+            limits: self.limits,
+            handler: self.handler,
+            log: self.log,
+            complain: self.complain,
+        });
+        loop {
+            let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(_) => {
+                        // No handles left, or a client that has gone: others may be served meanwhile.
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        continue;
+                    }
+                },
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            };
+            let _ = stream.set_nodelay(true);
+            let service = service.clone();
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { service.answer(peer, request).await }
+            });
+            let io: TokioIo<TcpStream> = TokioIo::new(stream);
+            let connection = graceful.watch(http.serve_connection(io, answer).into_owned());
+            tokio::spawn(async move {
+                // What goes wrong on a connection is its client's to notice.
+                let _ = connection.await;
+                drop(permit);
+            });
+        }
+        drop(listener);
+        let mut drained = pin!(graceful.shutdown());
+        tokio::select! {
+            () = &mut drained => {}
+            () = tokio::time::sleep(self.limits.drain) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+}
+
+struct Service {
+    limits: Limits,
+    requests: Arc<Semaphore>,
+    handler: Arc<Handler>,
+    log: Arc<Log>,
+    complain: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// An answer of the server's own.
+fn own(status: StatusCode, text: &str) -> Response<OutBody> {
+    let mut response = Response::new(OutBody::of_text(text));
+    *response.status_mut() = status;
+    response
+}
+
+impl Service {
+    async fn answer(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<OutBody>, hyper::Error> {
+        let began = Instant::now();
+        let method = request.method().clone();
+        let path = request.uri().path_and_query().map_or("*", |path| path.as_str()).to_owned();
+        let response = self.ask(request, began).await;
+        (self.log)(&Served {
+            peer,
+            method: method.as_str(),
+            path: &path,
+            status: response.status().as_u16(),
+            took: began.elapsed(),
+        });
+        Ok(response)
+    }
+
+    async fn ask(&self, request: Request<Incoming>, began: Instant) -> Response<OutBody> {
+        use hyper::body::Body;
+        if request.body().size_hint().lower() > self.limits.body {
+            return own(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+        }
+        let Ok(permit) = self.requests.clone().try_acquire_owned() else {
+            let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
+            full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return full;
+        };
+        let (answer, mut answered) = oneshot::channel();
+        let deadline = began + self.limits.request;
+        let asked = Asked { request, answer, between_bytes: self.limits.between_bytes, deadline };
+        let (handler, complain) = (self.handler.clone(), self.complain.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(what) = handler(asked) {
+                complain(&what);
+            }
+            // Held for as long as the guest runs, also after it has answered.
+            drop(permit);
+        });
+        match tokio::time::timeout_at(deadline.into(), &mut answered).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(error))) => {
+                (self.complain)(&format!("the guest answered with an error: {error:?}"));
+                own(status_of(&error), "the program failed\n")
+            }
+            // It ended without having answered; why is in the log.
+            Ok(Err(_)) => own(StatusCode::INTERNAL_SERVER_ERROR, "the program gave no answer\n"),
+            Err(_) => own(StatusCode::GATEWAY_TIMEOUT, "the program took too long\n"),
+        }
+    }
+}
+
+fn status_of(error: &ErrorCode) -> StatusCode {
+    match error {
+        ErrorCode::HttpRequestBodySize(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::HttpRequestDenied => StatusCode::FORBIDDEN,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
