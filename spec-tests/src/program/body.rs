@@ -234,7 +234,24 @@ impl<'p> Body<'p, '_, '_> {
         }
         self.stack.truncate(self.stack.len() - row.params.len());
         self.stack.extend(&row.results);
-        let [result] = row.results[..] else { return };
+        let [mut result] = row.results[..] else { return };
+        if self.choices.one_in(6) {
+            // What came out becomes something else at once: a float's bits an integer, a number one of another width.
+            let unary: Vec<&Row> = self
+                .environment
+                .scalars
+                .iter()
+                .copied()
+                .filter(|row| row.is_total() && row.params == [result])
+                .collect();
+            if !unary.is_empty() {
+                let row = self.choices.of(&unary);
+                self.emit(format_args!("{}", row.mnemonic));
+                self.stack.pop();
+                self.stack.extend(&row.results);
+                result = row.results[0];
+            }
+        }
         match (self.choices.below(4), self.favourite(result)) {
             (0 | 1, Some(local)) => {
                 self.emit(format_args!("local.set {local}"));

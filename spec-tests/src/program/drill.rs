@@ -300,12 +300,23 @@ impl Drill<'_, '_> {
                 self.choices.of(&["local.get $extern_0", "local.get $extern_1", "ref.null extern"]).to_owned()
             }
             AnyRef | EqRef | I31Ref | Heap(_) => self.object(),
-            _ => match self.choices.below(3) {
-                0 => format!("local.get ${ty}_0"),
-                1 => format!("local.get ${ty}_1"),
-                _ => constant(self.choices, ty),
+            _ => match self.choices.below(8) {
+                0..=2 => format!("local.get ${ty}_0"),
+                3 | 4 => format!("local.get ${ty}_1"),
+                5 | 6 => constant(self.choices, ty),
+                _ => self.computed(ty),
             },
         }
+    }
+
+    /// What another operator gives: engines merge operators with those that made their operands.
+    fn computed(&mut self, ty: Type) -> String {
+        let Abilities { vectors, .. } = self.abilities;
+        let fits = |row: &&Row| row.is_total() && row.results == [ty] && (vectors || !row.is_vector());
+        let fitting: Vec<&Row> = rows().iter().filter(fits).collect();
+        let row = self.choices.of(&fitting);
+        let operands: String = row.params.iter().map(|&ty| self.operand(ty) + " ").collect();
+        format!("{operands}{}", row.mnemonic)
     }
 
     /// Puts what lies on the stack away: into a local, sometimes into memory, too.

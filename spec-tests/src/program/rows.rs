@@ -41,6 +41,16 @@ impl Row {
         self.mnemonic.contains("atomic")
     }
 
+    /// Does it give one number for others, whatever they are?
+    pub(super) fn is_total(&self) -> bool {
+        self.results.len() == 1
+            && !self.params.is_empty()
+            && self.access == 0
+            && self.immediate == Immediate::Nothing
+            && !self.divides()
+            && !self.converts()
+    }
+
     /// Does it trap when its second operand is 0?
     pub(super) fn divides(&self) -> bool {
         matches!(self.params[..], [I32 | I64, I32 | I64])
