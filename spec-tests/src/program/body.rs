@@ -421,11 +421,17 @@ impl<'p> Body<'p, '_, '_> {
         self.locals.len() + self.counters - 1
     }
 
+    /// Sees to it that these types lie under a condition, which may be what an operator just gave; the condition is used up.
+    fn want_condition(&mut self, types: &[Type]) {
+        let mut wanted = types.to_vec();
+        wanted.push(I32);
+        self.want(&wanted);
+        self.stack.pop();
+    }
+
     fn if_else(&mut self, depth: usize) {
         let (params, results) = (self.few_types(), self.few_types());
-        self.want(&params);
-        self.push(I32);
-        self.stack.pop();
+        self.want_condition(&params);
         self.emit(format_args!("if{}", Signature::of(&params, &results)));
         let before = self.stack.len() - params.len();
         let outer = self.enter(params.len(), Label { types: results.clone(), back: false });
@@ -448,9 +454,7 @@ impl<'p> Body<'p, '_, '_> {
         let types = self.labels[self.labels.len() - 1 - up].types.clone();
         match self.choices.below(6) {
             0..=2 => {
-                self.want(&types);
-                self.push(I32);
-                self.stack.pop();
+                self.want_condition(&types);
                 self.emit(format_args!("br_if {up}"));
             }
             3 => {

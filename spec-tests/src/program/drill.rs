@@ -326,6 +326,24 @@ impl Drill<'_, '_> {
             FuncRef => format!("local.set $func_{which}"),
             ExternRef => format!("local.set $extern_{which}"),
             AnyRef | EqRef | I31Ref | Heap(_) => "local.set $any".to_owned(),
+            // What compilers do with most of what is compared: a branch on it or on its contrary.
+            I32 if self.choices.one_in(5) => {
+                let kept = self.number();
+                let (one, other) = (self.operand(kept), self.operand(kept));
+                match self.choices.below(3) {
+                    0 => format!("if {one} local.set ${kept}_{which} end"),
+                    1 => format!(
+                        "i32.eqz if {one} local.set ${kept}_{which} else {other} local.set ${kept}_0 end"
+                    ),
+                    _ => {
+                        let n = self.name();
+                        let contrary = self.choices.of(&["", "i32.eqz"]);
+                        format!(
+                            "block $n{n} (param i32) {contrary} br_if $n{n} {one} local.set ${kept}_{which} end"
+                        )
+                    }
+                }
+            }
             _ if self.choices.one_in(6) => {
                 let address = self.choices.below(1000);
                 format!("local.set ${ty}_{which} i32.const {address} local.get ${ty}_{which} {ty}.store $m0")
