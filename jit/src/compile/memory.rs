@@ -5,6 +5,7 @@
 //! faults (V2). All others compare against the length. A memory's base is loaded as a constant when it cannot move.
 
 use super::func::Translation;
+use crate::cpu::Arch;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use mini_wasm_runtime::module::FuncIdx;
@@ -105,6 +106,19 @@ impl Translation<'_> {
         }
     }
 
+    /// The same for an access that writes. One that traps writes nothing, also where only its end is outside: x86-64 promises that
+    /// for a store into two pages, AArch64 and RISC-V let the first page be written before the second one faults (and qemu does). There
+    /// the last byte is read first when a guard page is to say what is outside.
+    pub(super) fn address_to_write(&mut self, memarg: &MemArg, bytes: u32) -> (Value, i32, MemFlagsData) {
+        let (at, offset, flags) = self.address(memarg, bytes);
+        let by_guard = flags.trap_code().is_some();
+        if by_guard && bytes > 1 && self.env.target.arch != Arch::X86_64 {
+            let last = self.b.ins().iadd_imm_u(at, i64::from(bytes - 1));
+            self.b.ins().load(types::I8, flags, last, offset);
+        }
+        (at, offset, flags)
+    }
+
     /// Traps unless `index + reach <= len`.
     fn check_bounds(&mut self, vm_memory: Value, index: Value, reach: Option<u64>, memory64: bool) {
         let len = self.memory_len(vm_memory);
@@ -141,7 +155,7 @@ impl Translation<'_> {
 
     pub(super) fn store_to(&mut self, memarg: &MemArg, mem: MemTy) {
         let value = self.pop();
-        let (at, offset, flags) = self.address(memarg, mem.bytes());
+        let (at, offset, flags) = self.address_to_write(memarg, mem.bytes());
         let whole = self.b.func.dfg.value_type(value).bytes() == mem.bytes();
         let ins = self.b.ins();
         match mem {

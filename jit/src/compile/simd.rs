@@ -84,7 +84,7 @@ macro_rules! operators_by_row {
                 })*
                 $(Operator::$s { memarg } => {
                     let value = t.pop();
-                    let (at, offset, flags) = t.address(&memarg, size_of::<$sm>() as u32);
+                    let (at, offset, flags) = t.address_to_write(&memarg, size_of::<$sm>() as u32);
                     t.b.ins().store(flags, value, at, offset);
                 })*
                 $(Operator::$i { memarg, lane } => {
@@ -97,7 +97,7 @@ macro_rules! operators_by_row {
                 })*
                 $(Operator::$j { memarg, lane } => {
                     let a = t.pop_lanes(operators_by_row!(@ty $ja));
-                    let (at, offset, flags) = t.address(&memarg, size_of::<$jm>() as u32);
+                    let (at, offset, flags) = t.address_to_write(&memarg, size_of::<$jm>() as u32);
                     let one = t.b.ins().extractlane(a, lane);
                     t.b.ins().store(flags, one, at, offset);
                 })*
