@@ -2,7 +2,7 @@
 # Builds guests/bin from guests/src. Idempotent; a part whose toolchain is missing says so and is skipped.
 #
 #   guests/build.sh                  every part
-#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust demo wat go python js
+#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust http demo wat go python js
 #   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI, npm, the crate
 #                                    registry. Nothing else is ever downloaded.
 #
@@ -23,7 +23,7 @@ TOOL=$GUESTS/target/tools/debug/guest-tools
 LIMIT=$((1024 * 1024))
 # Messages of panics name source files; without this, what is built would depend on whose machine built it.
 NO_PATHS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry"
-PARTS=(bench c sqlite lua rust demo wat go python js)
+PARTS=(bench c sqlite lua rust http demo wat go python js)
 
 say() { echo "guests: $*"; }
 skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install)"; }
@@ -83,6 +83,7 @@ install_rust() {
     rust_has "$target" || { say "std for $target does not work" >&2; exit 1; }
   done
 }
+install_http() { install_rust; }
 install_demo() { install_rust; }
 
 rust_has() {
@@ -182,6 +183,13 @@ build_rust() {
     nice -n 10 /usr/bin/rustc --edition 2024 -C opt-level=s -C panic=abort -C strip=debuginfo -C codegen-units=1 \
       --target wasm32-wasip1 "$source" -o "bin/p1-rust-$(basename "$source" .rs).wasm"
   done
+}
+
+build_http() {
+  rust_has wasm32-wasip2 || { skip http "std for wasm32-wasip2"; return; }
+  RUSTC=/usr/bin/rustc RUSTFLAGS="$NO_PATHS" CARGO_TARGET_DIR=$GUESTS/target/http nice -n 10 cargo build -q --locked -j "$JOBS" --release \
+    --target wasm32-wasip2 --manifest-path src/http/Cargo.toml
+  cp target/http/wasm32-wasip2/release/http_server.wasm bin/http-server.wasm
 }
 
 # The WIT of demo.wit with the WASI packages it names, which the crate `wasip2` carries.
