@@ -171,12 +171,27 @@ fn contenders() -> Vec<(&'static str, Load)> {
     ]
 }
 
-/// Lets all of them take turns at `n` calls; prints the time of one call for each, and ours as a part of theirs: the median over
+/// As [`row`], and nothing is prepared.
+fn calls(options: &Options, name: &str, wat: &str, n: u32, work: impl Fn(&mut dyn Guest, u32)) {
+    row(options, name, wat, n, |_| {}, work);
+}
+
+/// Lets all of them take turns at `n` calls, each prepared once; prints the time of one call for each, and ours as a part of theirs: the median over
 /// rounds.
-fn row(options: &Options, name: &str, wat: &str, n: u32, work: impl Fn(&mut dyn Guest, u32)) {
+fn row(
+    options: &Options,
+    name: &str,
+    wat: &str,
+    n: u32,
+    prepare: impl Fn(&mut dyn Guest),
+    work: impl Fn(&mut dyn Guest, u32),
+) {
     let wasm = wat::parse_str(wat).expect("a benchmark component is text");
     let mut guests: Vec<Box<dyn Guest>> = contenders().iter().map(|(_, load)| load(&wasm)).collect();
-    guests.iter_mut().for_each(|guest| work(guest.as_mut(), n.div_ceil(10)));
+    guests.iter_mut().for_each(|guest| {
+        prepare(guest.as_mut());
+        work(guest.as_mut(), n.div_ceil(10));
+    });
     let rounds: Vec<Vec<f64>> = (0..options.rounds)
         .map(|round| {
             let mut times = vec![0.0; guests.len()];
@@ -211,22 +226,22 @@ pub(crate) fn run(options: &Options) {
 
     let direct = SCALAR.replace("OPTIONS", "");
     let guarded = SCALAR.replace("OPTIONS", "(memory $memory) (realloc $realloc)");
-    row(options, "host -> component, nop", &direct, 100_000, |guest, n| guest.nops(n));
-    row(options, "host -> component, add(u32, u32)", &direct, 100_000, |guest, n| guest.adds(n));
+    calls(options, "host -> component, nop", &direct, 100_000, |guest, n| guest.nops(n));
+    calls(options, "host -> component, add(u32, u32)", &direct, 100_000, |guest, n| guest.adds(n));
     for (name, wat) in [("", &direct), (", caller has a realloc", &guarded)] {
         for func in ["nop", "add", "small"] {
             let run = format!("run-{func}");
             let n = if func == "small" { 100_000 } else { 1_000_000 };
-            row(options, &format!("component -> component, {func}{name}"), wat, n, |guest, n| {
+            calls(options, &format!("component -> component, {func}{name}"), wat, n, |guest, n| {
                 guest.call(&run, &[n]);
             });
         }
     }
-    row(options, "component -> component, a borrow", BORROW, 100_000, |guest, n| guest.call("run", &[n]));
+    calls(options, "component -> component, a borrow", BORROW, 100_000, |guest, n| guest.call("run", &[n]));
 
     let list = payload("(list u8)", "", "");
     for (len, n) in [(16, 100_000), (4096, 100_000), (1 << 20, 500)] {
-        row(options, &format!("list<u8>, {len} bytes"), &list, n, |guest, n| guest.call("run", &[n, len]));
+        calls(options, &format!("list<u8>, {len} bytes"), &list, n, |guest, n| guest.call("run", &[n, len]));
     }
     let encodings = ["utf8", "utf16", "latin1+utf16"];
     for (from, to) in encodings.iter().flat_map(|from| encodings.iter().map(move |to| (from, to))) {
@@ -238,10 +253,9 @@ pub(crate) fn run(options: &Options) {
         };
         for (text, pair, unit) in texts {
             for (units, n) in [(1 << 10, 20_000), (1 << 20, 50)] {
-                row(options, &format!("{from} -> {to}, {text}, {units} units"), &wat, n, |guest, n| {
-                    guest.call("fill", &[*pair, units * unit]);
-                    guest.call("run", &[n, units]);
-                });
+                let name = format!("{from} -> {to}, {text}, {units} units");
+                let fill = |guest: &mut dyn Guest| guest.call("fill", &[*pair, units * unit]);
+                row(options, &name, &wat, n, fill, |guest, n| guest.call("run", &[n, units]));
             }
         }
     }
@@ -251,17 +265,19 @@ pub(crate) fn run(options: &Options) {
 /// The rows that are often quoted for calls of components: 1,000 calls 3.8 ms, 1 KB 0.08 ms, 1 MB 11.2 ms, a cold start 18 ms.
 fn quoted(options: &Options, scalar: &str, list: &str) {
     println!("\nThe quoted rows (3.8 ms, 0.08 ms, 11.2 ms, 18 ms), in nanoseconds each:\n");
-    row(options, "1,000 calls from the host", scalar, 100, |guest, n| {
+    calls(options, "1,000 calls from the host", scalar, 100, |guest, n| {
         for _ in 0..n {
             guest.adds(1000);
         }
     });
     for (name, len, n) in [("1 KB", 1 << 10, 20_000), ("1 MB", 1 << 20, 200)] {
         let bytes = vec![0x61; len];
-        row(options, &format!("{name} from the host, list<u8>"), list, n, |guest, n| guest.lists(n, &bytes));
+        calls(options, &format!("{name} from the host, list<u8>"), list, n, |guest, n| {
+            guest.lists(n, &bytes)
+        });
         let text = "a".repeat(len);
         let wat = payload("string", "", "");
-        row(options, &format!("{name} from the host, string"), &wat, n, |guest, n| guest.strings(n, &text));
+        calls(options, &format!("{name} from the host, string"), &wat, n, |guest, n| guest.strings(n, &text));
     }
     let wasm = wat::parse_str(list).expect("a benchmark component is text");
     print!("| {:40} |", "cold start: compile, instantiate, call");
