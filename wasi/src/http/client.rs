@@ -429,7 +429,7 @@ impl ResponseFuture {
     }
 
     /// The answer: `None` if it is not there yet, `Some(None)` if it has been taken.
-    #[expect(clippy::option_option, clippy::type_complexity, reason = "as WIT has it")]
+    #[expect(clippy::type_complexity, reason = "as WIT has it")]
     pub(crate) fn take(&self) -> Option<Option<Result<(Response<Incoming>, Duration), ErrorCode>>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.look(&mut state) {

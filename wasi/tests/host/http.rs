@@ -70,11 +70,11 @@ fn send(wasi: &mut Wasi, request: Own<OutgoingRequest>) -> Result<Own<IncomingRe
     answer
 }
 
-/// Reads a body to its end.
-fn read(
-    wasi: &mut Wasi,
-    response: &Own<IncomingResponse>,
-) -> Result<(Vec<u8>, Vec<(String, Vec<u8>)>), ErrorCode> {
+/// Names and values of fields.
+type Entries = Vec<(String, Vec<u8>)>;
+
+/// Reads a body to its end: what it was, and its trailers.
+fn read(wasi: &mut Wasi, response: &Own<IncomingResponse>) -> Result<(Vec<u8>, Entries), ErrorCode> {
     let body = incoming_response::consume(wasi, response.borrow()).unwrap().unwrap();
     let stream = incoming_body::stream(wasi, body.borrow()).unwrap().unwrap();
     let mut all = Vec::new();
