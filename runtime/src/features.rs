@@ -71,7 +71,7 @@ features! {
     component_memory64 "component-memory64" CM64 false "component functions whose values lie in 64-bit memories";
     component_nested_names "component-nested-names" CM_NESTED_NAMES false "names of packages in packages, of interfaces in interfaces";
     component_canonical_names "component-canonical-names" CM_CANON_NAMES false "interface names with a canonical version, the rest of it apart";
-    component_accessors "component-accessors" CM_ACCESSORS false "functions named [get] and [set]";
+    component_accessors "component-accessors" CM_ACCESSORS false "functions whose names begin with `[get]` and `[set]`";
     component_async "component-async" CM_ASYNC false "async types and built-ins of components: checked, but what is asynchronous is refused or traps when called";
     component_more_async "component-more-async-builtins" CM_MORE_ASYNC_BUILTINS false "likewise";
     component_async_stackful "component-async-stackful" CM_ASYNC_STACKFUL false "likewise";

@@ -1,4 +1,4 @@
-//! Host functions: the one door from guest to host; and, beside it, the door from guest to guest ([`crossing`]).
+//! Host functions: the one door from guest to host; and, beside it, the door from guest to guest (`crossing`).
 
 pub(crate) mod crossing;
 

@@ -1,6 +1,6 @@
 //! Requests that go out: one client for each grant, with a pool of connections, HTTP/1.1 and 2, TLS.
 //!
-//! A request goes to the host that it names and to no other. Which hosts may be named is a [`policy::Network`] of its own;
+//! A request goes to the host that it names and to no other. Which hosts may be named is a [`Network`] of its own;
 //! where a name leads to is checked again before a connection is made, and the connection goes to the address that was checked.
 
 use core::fmt;
