@@ -228,7 +228,7 @@ pub(crate) struct Serve {
 
     /// Where to listen; port 0 is any that is free
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) addr: std::net::SocketAddr,
+    pub(crate) addr: core::net::SocketAddr,
 
     /// How many requests are served at once [default: 1000]; more are answered 503
     #[arg(long, value_name = "N")]
