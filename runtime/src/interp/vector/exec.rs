@@ -205,7 +205,15 @@ impl<const REACH: u8> Exec for ToMemory<REACH> {
         unsafe {
             match reach::<V128, REACH>(s) {
                 Some(place) => {
-                    put::<_, REACH>(place, read(s, D));
+                    // Without stores to any address, as on RISC-V, sixteen bytes at once are a call of `memmove`.
+                    if cfg!(target_arch = "riscv64") && REACH != SHARED {
+                        let [low, high] = *s.slot_at(D).cast::<[u64; 2]>();
+                        let place = place.cast::<Anywhere<u64>>();
+                        put::<_, REACH>(place, low);
+                        put::<_, REACH>(place.add(1), high);
+                    } else {
+                        put::<_, REACH>(place, read(s, D));
+                    }
                     Flow::Next
                 }
                 None => Flow::Trap(Trap::MemoryOutOfBounds),
