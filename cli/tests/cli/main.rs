@@ -15,6 +15,7 @@ mod reading;
 mod readme;
 mod repl;
 mod sandbox;
+mod serve;
 mod usage;
 
 use sandbox::Sandbox;

@@ -205,18 +205,20 @@ impl Server {
             complain: self.complain,
         });
         loop {
-            let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
-            let (stream, peer) = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(_) => {
-                        // No handles left, or a client that has gone: others may be served meanwhile.
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                        continue;
-                    }
-                },
+            // Signals count also while no connection more is taken.
+            let next = async {
+                let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>((permit, listener.accept().await))
+            };
+            let (permit, accepted) = tokio::select! {
+                next = next => next?,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // No handles left, or a client that has gone: others may be served meanwhile.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
             };
             let _ = stream.set_nodelay(true);
             let service = service.clone();
