@@ -185,10 +185,11 @@ macro_rules! concat_arch {
 #[cfg(threaded_dispatch)]
 fn disassembly() -> Option<alloc::collections::BTreeMap<usize, Vec<String>>> {
     let program = std::env::current_exe().ok()?;
-    // Where the program was loaded: its first mapping is that of address 0.
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let first = maps.lines().find(|line| line.ends_with(&*program.to_string_lossy()))?;
-    let base = usize::from_str_radix(first.split('-').next()?, 16).ok()?;
+    // Where the program was loaded: its program headers (AT_PHDR, 3) stand behind the 64 bytes of the file's own.
+    let auxv = std::fs::read("/proc/self/auxv").ok()?;
+    let mut words = auxv.as_chunks().0.iter().map(|word| usize::from_ne_bytes(*word));
+    let base =
+        core::iter::from_fn(|| Some((words.next()?, words.next()?))).find(|(kind, _)| *kind == 3)?.1 - 64;
     // Under an emulator it is the other machine's tool that knows this one's instructions.
     let tools = [concat_arch!("-linux-gnu-objdump"), "objdump"];
     let output = tools.into_iter().find_map(|tool| {

@@ -1,6 +1,7 @@
 //! Each bomb goes off in a process of its own, whose time and memory are its budget: a crash, an abort or an endless loop is that
 //! test's failure and nobody else's.
 
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ pub(crate) struct Budget {
 /// is the order of magnitude.
 pub(crate) const USUAL: Budget = Budget { cpu: Duration::from_secs(60), mib: 512 };
 
+/// How many times the processor time, and how many MiB more, an emulator needs.
+const EMULATED: (u32, u64) = (20, 3072);
+
 /// The variable that tells a process that it is the one that runs the test.
 const ALONE: &str = "HOSTILE_ALONE";
 
@@ -31,23 +35,21 @@ pub(crate) fn alone<F: FnOnce()>(budget: Budget, body: F) {
     let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
     let name = path.split_once("::").map_or(path, |(_, name)| name);
     let program = std::env::current_exe().expect("a test knows its program");
-    let child = Command::new(program)
+    let emulator = emulator();
+    let budget = match emulator {
+        Some(_) => Budget { cpu: budget.cpu * EMULATED.0, mib: budget.mib + EMULATED.1 },
+        None => budget,
+    };
+    let mut words = emulator.unwrap_or_default();
+    words.push(program.into_os_string());
+    let child = Command::new(&words[0])
+        .args(&words[1..])
         .args([name, "--exact", "--nocapture", "--include-ignored"])
         .env(ALONE, "1")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        // An emulated program cannot start one of its kind where the system does not know the emulator: then all of them share
-        // this process, and a crash is everybody's.
-        Err(error)
-            if error.kind() == std::io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(8) =>
-        {
-            return body();
-        }
-        Err(error) => panic!("{name} cannot be started: {error}"),
-    };
+    let mut child = child.unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
     // Its output is a few lines, less than a pipe holds.
     let begun = Instant::now();
     let (mut cpu, mut peak) = (Duration::ZERO, 0);
@@ -75,6 +77,19 @@ pub(crate) fn alone<F: FnOnce()>(budget: Budget, body: F) {
     assert!(peak <= budget.mib * MIB, "{name}: {} MiB, {} are allowed\n{text}", peak / MIB, budget.mib);
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
     assert!(text.contains("1 passed"), "{name} did not run:\n{text}");
+}
+
+/// The words that run an emulated program: what cargo was told to run tests by. The system itself need not know the emulator.
+fn emulator() -> Option<Vec<OsString>> {
+    if cfg!(target_arch = "x86_64") {
+        return None;
+    }
+    let is_runner = |name: &OsString| name.to_str().is_some_and(|name| name.ends_with("_RUNNER"));
+    let (_, words) = std::env::vars_os().find(|(name, words)| {
+        is_runner(name)
+            && words.to_str().is_some_and(|words| words.contains(&format!("qemu-{}", std::env::consts::ARCH)))
+    })?;
+    Some(words.to_str()?.split_whitespace().map(OsString::from).collect())
 }
 
 /// Processor time so far.
