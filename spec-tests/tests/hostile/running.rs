@@ -176,7 +176,8 @@ fn continuations_without_end_are_a_trap_inside_the_budget_of_memory() {
                         (func $after (export \"after\") (result i32) (i32.const 3)) (export \"run\" (func $f)))"
                 );
                 let mut store = Store::new(&engine, ());
-                store.set_epoch_deadline(1);
+                // A deadline only for the one that nothing else ends: how long the others take is the machine's affair.
+                store.set_epoch_deadline(if name == "each suspended and held" { 1 } else { 1 << 20 });
                 let instance =
                     Linker::<()>::new().instantiate(&mut store, &module(mode, &engine, &text)).unwrap();
                 let run = instance.func(&mut store, "run").unwrap();
