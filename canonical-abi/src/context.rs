@@ -2,7 +2,7 @@
 //!
 //! `Guest` is all that this crate knows of a component instance: its memory, its `realloc`, its handles. A
 //! `LiftLowerContext` is one lifting or lowering: a guest, its options, and what is left of the call's copy budget.
-//! Every pointer that `realloc` returns is checked in one place, `LiftLowerContext::reallocate`.
+//! Every pointer that `realloc` returns is checked in one place, `check_reallocated`.
 //!
 //! Must not know: stores, tasks, how `realloc` is called.
 
@@ -45,6 +45,43 @@ impl Default for Options {
             ptr_type: PtrType::I32,
             copy_budget: DEFAULT_COPY_BUDGET,
         }
+    }
+}
+
+/// Checks a pointer that a guest gave for `byte_length` bytes of a memory of `memory_length`: alignment first, then bounds.
+#[inline]
+pub(crate) fn check_range(
+    ptr: usize,
+    alignment: usize,
+    byte_length: usize,
+    memory_length: usize,
+    content: Content,
+) -> Result<()> {
+    if ptr & (alignment - 1) != 0 {
+        return Err(Trap::UnalignedPointer.into());
+    }
+    match ptr.checked_add(byte_length) {
+        Some(end) if end <= memory_length => Ok(()),
+        _ => Err(Trap::OutOfBounds(content).into()),
+    }
+}
+
+/// Checks what `realloc` returned for `new_size` bytes: alignment first, then bounds, as the specification does after each call
+/// (also for a length of 0).
+#[inline]
+pub(crate) fn check_reallocated(
+    ptr: usize,
+    alignment: usize,
+    new_size: usize,
+    memory_length: usize,
+    content: Content,
+) -> Result<()> {
+    if ptr & (alignment - 1) != 0 {
+        return Err(Trap::ReallocUnaligned.into());
+    }
+    match ptr.checked_add(new_size) {
+        Some(end) if end <= memory_length => Ok(()),
+        _ => Err(Trap::ReallocOutOfBounds(content).into()),
     }
 }
 
@@ -151,13 +188,8 @@ impl<'g, G: Guest + ?Sized> LiftLowerContext<'g, G> {
         content: Content,
     ) -> Result<usize> {
         let ptr = self.guest.realloc(old_ptr, old_size, alignment, new_size)?;
-        if ptr & (alignment - 1) != 0 {
-            return Err(Trap::ReallocUnaligned.into());
-        }
-        match ptr.checked_add(new_size) {
-            Some(end) if end <= self.guest.memory().len() => Ok(ptr),
-            _ => Err(Trap::ReallocOutOfBounds(content).into()),
-        }
+        check_reallocated(ptr, alignment, new_size, self.guest.memory().len(), content)?;
+        Ok(ptr)
     }
 
     /// A fresh region of guest memory (`allocate`), checked.
@@ -173,13 +205,7 @@ impl<'g, G: Guest + ?Sized> LiftLowerContext<'g, G> {
         byte_length: usize,
         content: Content,
     ) -> Result<()> {
-        if ptr & (alignment - 1) != 0 {
-            return Err(Trap::UnalignedPointer.into());
-        }
-        match ptr.checked_add(byte_length) {
-            Some(end) if end <= self.guest.memory().len() => Ok(()),
-            _ => Err(Trap::OutOfBounds(content).into()),
-        }
+        check_range(ptr, alignment, byte_length, self.guest.memory().len(), content)
     }
 
     /// `length` bytes of memory at `ptr`.

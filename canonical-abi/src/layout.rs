@@ -27,6 +27,24 @@ impl PtrType {
             PtrType::I64 => 8,
         }
     }
+
+    /// The address (or length) that a slot holds. What is no address of this machine is beyond any memory.
+    #[inline]
+    pub fn address(self, slot: u64) -> usize {
+        match self {
+            PtrType::I32 => slot as u32 as usize,
+            PtrType::I64 => usize::try_from(slot).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The slot that holds an address (or length) of such a memory.
+    #[inline]
+    pub const fn slot(self, address: usize) -> u64 {
+        match self {
+            PtrType::I32 => address as u32 as u64,
+            PtrType::I64 => address as u64,
+        }
+    }
 }
 
 /// No type is as large as this, in bytes, with 64-bit pointers (`elem_size(t, 'i64') < 2**28`).

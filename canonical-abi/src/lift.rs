@@ -57,7 +57,7 @@ impl<'a> CoreValueIter<'a> {
     /// The next slot as a pointer or length: what does not fit in a `usize` is beyond any memory.
     #[inline]
     pub fn next_ptr(&mut self, ptr_type: PtrType) -> Result<usize> {
-        Ok(usize::try_from(self.next_tagged(ptr_type)?).unwrap_or(usize::MAX))
+        Ok(ptr_type.address(self.next_tagged(ptr_type)?))
     }
 
     /// The next slot as the (tagged) length of a string.

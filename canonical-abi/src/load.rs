@@ -133,10 +133,11 @@ pub(crate) fn load_unsigned<G: Guest + ?Sized>(
 /// The pointer or length at `ptr`. What does not fit in a `usize` is beyond any memory: the largest `usize` stands for it.
 #[inline]
 pub(crate) fn load_ptr<G: Guest + ?Sized>(cx: &LiftLowerContext<'_, G>, ptr: usize) -> Result<usize> {
-    Ok(match cx.ptr_type() {
-        PtrType::I32 => load_int::<u32, G>(cx, ptr)? as usize,
-        PtrType::I64 => usize::try_from(load_int::<u64, G>(cx, ptr)?).unwrap_or(usize::MAX),
-    })
+    let slot = match cx.ptr_type() {
+        PtrType::I32 => u64::from(load_int::<u32, G>(cx, ptr)?),
+        PtrType::I64 => load_int(cx, ptr)?,
+    };
+    Ok(cx.ptr_type().address(slot))
 }
 
 /// Any number but 0 is true.
@@ -210,8 +211,14 @@ pub(crate) fn check_list_range<G: Guest + ?Sized>(
     alignment: usize,
     elem_size: usize,
 ) -> Result<()> {
+    cx.check_range(ptr, alignment, list_bytes(length, elem_size)?, Content::List)
+}
+
+/// How many bytes a list has, unless they are too many.
+#[inline]
+pub(crate) fn list_bytes(length: usize, elem_size: usize) -> Result<usize> {
     match length.checked_mul(elem_size) {
-        Some(bytes) if bytes <= MAX_LIST_BYTE_LENGTH => cx.check_range(ptr, alignment, bytes, Content::List),
+        Some(bytes) if bytes <= MAX_LIST_BYTE_LENGTH => Ok(bytes),
         _ => Err(Trap::TooLong(Content::List).into()),
     }
 }

@@ -4,9 +4,10 @@
 //! program is in nested lists is a stack of frames as deep as the plan says, on the native stack while that is shallow.
 
 use super::{At, Check, Elements, Plan, Scalar, Sides, Step};
+use crate::context::{check_range, check_reallocated};
 use crate::error::{Content, Error, Result, Trap, TypeMismatch};
 use crate::layout::PtrType;
-use crate::load::{CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, MAX_LIST_BYTE_LENGTH};
+use crate::load::{CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, list_bytes};
 use alloc::vec::Vec;
 
 /// Frames that need no allocation: a list in a list of values that are spilled.
@@ -118,10 +119,10 @@ impl<S: Sides + ?Sized> Run<'_, S> {
                 Step::Whole { at, size, alignment, check } => self.whole(at, size, alignment, check)?,
                 Step::List { at, elements, end } => {
                     let (from, length) = self.read_range(at)?;
-                    let length = to_usize(length);
-                    let bytes = list_bytes(length, elements.from_size)?;
+                    let length = self.plan.from.ptr_type.address(length);
+                    let bytes = list_bytes(length, elements.from_size as usize)?;
                     self.check_source(from, elements.from_alignment, bytes, Content::List)?;
-                    let bytes = list_bytes(length, elements.to_size)?;
+                    let bytes = list_bytes(length, elements.to_size as usize)?;
                     self.sides.charge(bytes)?;
                     let alignment = usize::from(elements.to_alignment);
                     let to = self.reallocate(0, 0, alignment, bytes, Content::List)?;
@@ -218,10 +219,11 @@ impl<S: Sides + ?Sized> Run<'_, S> {
             At::Memory { from, to } => At::Memory { from: from + size, to },
         };
         let (ptr, length) = (self.read(at, size)?, self.read(second, size)?);
-        Ok(match ptr_type {
-            PtrType::I32 => (ptr as u32 as usize, u64::from(length as u32)),
-            PtrType::I64 => (to_usize(ptr), length),
-        })
+        let length = match ptr_type {
+            PtrType::I32 => u64::from(length as u32),
+            PtrType::I64 => length,
+        };
+        Ok((ptr_type.address(ptr), length))
     }
 
     /// A pointer and a length of the destination.
@@ -249,7 +251,7 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     /// A list whose elements move all at once, each of `size` bytes on both sides.
     fn whole(&mut self, at: At, size: u32, alignment: u8, check: Check) -> Result<()> {
         let (from, length) = self.read_range(at)?;
-        let bytes = list_bytes(to_usize(length), size)?;
+        let bytes = list_bytes(self.plan.from.ptr_type.address(length), size as usize)?;
         self.check_source(from, alignment, bytes, Content::List)?;
         self.sides.charge(bytes)?;
         let to = self.reallocate(0, 0, usize::from(alignment), bytes, Content::List)?;
@@ -262,11 +264,8 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     }
 
     fn spilled(&mut self, elements: Elements, out_param: Option<usize>) -> Result<Frame> {
-        let from = self.read(At::Slot(0), self.plan.from.ptr_type.size() as u32)?;
-        let from = match self.plan.from.ptr_type {
-            PtrType::I32 => from as u32 as usize,
-            PtrType::I64 => to_usize(from),
-        };
+        let ptr_type = self.plan.from.ptr_type;
+        let from = ptr_type.address(self.read(At::Slot(0), ptr_type.size() as u32)?);
         self.check_source(from, elements.from_alignment, elements.from_size as usize, Content::Values)?;
         let (alignment, size) = (usize::from(elements.to_alignment), elements.to_size as usize);
         self.sides.charge(size)?;
@@ -306,35 +305,8 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         content: Content,
     ) -> Result<usize> {
         let ptr = self.sides.realloc(old_ptr, old_size, alignment, new_size)?;
-        if ptr & (alignment - 1) != 0 {
-            return Err(Trap::ReallocUnaligned.into());
-        }
-        match ptr.checked_add(new_size) {
-            Some(end) if end <= self.sides.memories().1.len() => Ok(ptr),
-            _ => Err(Trap::ReallocOutOfBounds(content).into()),
-        }
-    }
-}
-
-/// What does not fit is beyond any memory.
-pub(super) fn to_usize(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-fn list_bytes(length: usize, size: u32) -> Result<usize> {
-    match length.checked_mul(size as usize) {
-        Some(bytes) if bytes <= MAX_LIST_BYTE_LENGTH => Ok(bytes),
-        _ => Err(Trap::TooLong(Content::List).into()),
-    }
-}
-
-fn check_range(ptr: usize, alignment: usize, bytes: usize, len: usize, content: Content) -> Result<()> {
-    if ptr & (alignment - 1) != 0 {
-        return Err(Trap::UnalignedPointer.into());
-    }
-    match ptr.checked_add(bytes) {
-        Some(end) if end <= len => Ok(()),
-        _ => Err(Trap::OutOfBounds(content).into()),
+        check_reallocated(ptr, alignment, new_size, self.sides.memories().1.len(), content)?;
+        Ok(ptr)
     }
 }
 

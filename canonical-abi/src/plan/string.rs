@@ -5,7 +5,7 @@
 //! slice of exactly the region that `realloc` returned last and that was checked.
 
 use super::Sides;
-use super::run::{Run, part, part_mut, to_usize};
+use super::run::{Run, part, part_mut};
 use crate::context::StringEncoding;
 use crate::error::{Content, Error, Result, Trap};
 use crate::string::between::*;
@@ -38,12 +38,12 @@ impl<S: Sides + ?Sized> Run<'_, S> {
             StringEncoding::Latin1OrUtf16 => (2, 1, tagged_code_units, SourceEncoding::Latin1),
         };
         let len = match units.checked_mul(unit) {
-            Some(bytes) if bytes <= MAX_STRING_BYTE_LENGTH as u64 => to_usize(bytes),
+            Some(bytes) if bytes <= MAX_STRING_BYTE_LENGTH as u64 => bytes as usize,
             _ => return Err(Trap::TooLong(Content::String).into()),
         };
         self.check_source(ptr, alignment, len, Content::String)?;
         self.sides.charge(len)?;
-        let source = Source { ptr, len, units: to_usize(units) };
+        let source = Source { ptr, len, units: units as usize };
         use SourceEncoding::{Latin1, TaggedUtf16, Utf8, Utf16};
         let (ptr, units) = match (self.plan.to.string_encoding, encoding) {
             (StringEncoding::Utf8, Utf8) => self.copy_utf8(source)?,

@@ -27,6 +27,16 @@ pub(super) struct CanonContext {
     pub(super) realloc: Option<Callee>,
 }
 
+impl CanonContext {
+    /// The `realloc` of the options.
+    pub(super) fn realloc(&self) -> abi::Result<Callee> {
+        // Validation asks for the option wherever a value needs it.
+        self.realloc.ok_or_else(|| {
+            AbiError::guest(Error::usage("a value needs `realloc`, which the canonical options lack"))
+        })
+    }
+}
+
 /// Which call the borrows of a lifting or lowering belong to.
 pub(super) enum Scope<'a> {
     /// The instance calls: what it lends is noted here.
@@ -102,25 +112,14 @@ impl Guest for InstanceGuest<'_> {
         alignment: usize,
         new_size: usize,
     ) -> abi::Result<usize> {
-        let Some(realloc) = self.cx.realloc else {
-            // Validation asks for the option wherever a value needs it.
-            return Err(AbiError::guest(Error::usage(
-                "a value needs `realloc`, which the canonical options lack",
-            )));
-        };
-        let ptr_type = self.cx.ptr_type;
-        let word = |word: u64| match ptr_type {
-            PtrType::I32 => u64::from(word as u32),
-            PtrType::I64 => word,
-        };
+        let (realloc, ptr_type) = (self.cx.realloc()?, self.cx.ptr_type);
         let mut slots = [0; CALL_SLOTS];
         for (slot, size) in slots.iter_mut().zip([old_ptr, old_size, alignment, new_size]) {
-            *slot = word(size as u64);
+            *slot = ptr_type.slot(size);
         }
         leaving(self.store, self.cx.instance, |store| store.call_from_host(realloc, &mut slots))
             .map_err(AbiError::guest)?;
-        // What is no address of the host is beyond any memory: the caller finds it out of bounds.
-        Ok(usize::try_from(word(slots[0])).unwrap_or(usize::MAX))
+        Ok(ptr_type.address(slots[0]))
     }
 
     fn resource_type(&self, rt: ResourceType) -> ResourceType {

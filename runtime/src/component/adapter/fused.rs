@@ -7,7 +7,7 @@
 
 use super::super::abi::handle::{BorrowScope, Subtask};
 use super::super::abi::plan::{Plan, Sides};
-use super::super::abi::{self, Error as AbiError, PtrType, ResourceType, Trap as AbiTrap};
+use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
 use super::super::instance::ComponentStore;
@@ -118,10 +118,7 @@ impl Fused {
         }
         if !self.results.is_empty() {
             let out_param =
-                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| match caller.ptr_type {
-                    PtrType::I32 => *slot as u32 as usize,
-                    PtrType::I64 => usize::try_from(*slot).unwrap_or(usize::MAX),
-                });
+                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| caller.ptr_type.address(*slot));
             Between::new(store, (callee, caller), &self.memories.1, &self.caller_may_leave, None).run(
                 &self.results,
                 &inner,
@@ -211,22 +208,13 @@ impl Sides for Between<'_> {
         alignment: usize,
         new_size: usize,
     ) -> abi::Result<usize> {
-        let Some(realloc) = self.to.realloc else {
-            // Validation asks for the option wherever a value needs it.
-            let missing = "a value needs `realloc`, which the canonical options lack";
-            return Err(AbiError::guest(Error::usage(missing)));
-        };
-        let word = |word: u64| match self.to.ptr_type {
-            PtrType::I32 => u64::from(word as u32),
-            PtrType::I64 => word,
-        };
-        let mut slots = [old_ptr, old_size, alignment, new_size].map(|size| word(size as u64));
+        let realloc = self.to.realloc()?;
+        let mut slots = [old_ptr, old_size, alignment, new_size].map(|size| self.to.ptr_type.slot(size));
         if let Err(stopped) = call_own(self.store, self.may_leave, realloc, &mut slots) {
             self.stopped = Some(stopped);
             return Err(AbiError::guest(Error::usage("`realloc` did not return")));
         }
-        // What is no address of the host is beyond any memory: the caller finds it out of bounds.
-        Ok(usize::try_from(word(slots[0])).unwrap_or(usize::MAX))
+        Ok(self.to.ptr_type.address(slots[0]))
     }
 
     fn charge(&mut self, bytes: usize) -> abi::Result<()> {
