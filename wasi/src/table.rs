@@ -1,38 +1,29 @@
-//! The resources that guests hold: a table from representation numbers to host values.
+//! The resources that guests hold: the engine's table from representation numbers to host values, with errors that stop a guest.
 //!
 //! The runtime keeps each guest's handles and knows which are owned, borrowed or lent; this table only knows what a
 //! representation stands for. It has a limit, since each entry is host memory that a guest asked for.
 
-use core::any::{Any, type_name};
-
 use mini_wasm_canonical_abi::{Borrow, Own};
+use mini_wasm_runtime::component::ResourceTable;
 
 use crate::Stop;
 
 /// The table. Representations are small and used again after a removal.
 #[derive(Debug)]
 pub(crate) struct Table {
-    slots: Vec<Slot>,
-    free: Option<u32>,
-    live: u32,
+    resources: ResourceTable,
     limit: u32,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Free { next: Option<u32> },
-    Used(Box<dyn Any + Send>),
 }
 
 impl Table {
     /// An empty table that takes at most `limit` resources.
     pub(crate) fn new(limit: u32) -> Self {
-        Self { slots: Vec::new(), free: None, live: 0, limit }
+        Self { resources: ResourceTable::new(limit), limit }
     }
 
     /// Whether `more` resources could be pushed.
     pub(crate) fn room(&self, more: u32) -> Result<(), Stop> {
-        match self.live.checked_add(more) {
+        match self.live().checked_add(more) {
             Some(live) if live <= self.limit => Ok(()),
             _ => Err(Stop::Trap(format!("more than {} resources; raise the limit on the host", self.limit))),
         }
@@ -41,67 +32,34 @@ impl Table {
     /// Adds a resource.
     pub(crate) fn push<T: Send + 'static>(&mut self, resource: T) -> Result<Own<T>, Stop> {
         self.room(1)?;
-        let used = Slot::Used(Box::new(resource));
-        let rep = match self.free {
-            Some(rep) => {
-                let slot = &mut self.slots[rep as usize];
-                let Slot::Free { next } = *slot else { panic!("crash: the free list names a used slot") };
-                self.free = next;
-                *slot = used;
-                rep
-            }
-            None => {
-                let rep =
-                    u32::try_from(self.slots.len()).map_err(|_| Stop::trap("the resource table is full"))?;
-                self.slots.push(used);
-                rep
-            }
-        };
-        self.live += 1;
-        Ok(Own::new(rep))
+        self.resources.push(resource).map_err(stop)
     }
 
     /// The resource behind a handle.
     pub(crate) fn get<T: 'static>(&self, handle: &Borrow<T>) -> Result<&T, Stop> {
-        match self.slots.get(handle.rep() as usize) {
-            Some(Slot::Used(resource)) => resource.downcast_ref().ok_or_else(no_such::<T>),
-            _ => Err(no_such::<T>()),
-        }
+        self.resources.get(handle).map_err(stop)
     }
 
     /// The resource behind a handle, to change.
     pub(crate) fn get_mut<T: 'static>(&mut self, handle: &Borrow<T>) -> Result<&mut T, Stop> {
-        match self.slots.get_mut(handle.rep() as usize) {
-            Some(Slot::Used(resource)) => resource.downcast_mut().ok_or_else(no_such::<T>),
-            _ => Err(no_such::<T>()),
-        }
+        self.resources.get_mut(handle).map_err(stop)
     }
 
     /// Takes a resource out: the end of an owned handle.
     pub(crate) fn take<T: 'static>(&mut self, handle: Own<T>) -> Result<T, Stop> {
-        let rep = handle.rep();
-        let Some(slot) = self.slots.get_mut(rep as usize) else { return Err(no_such::<T>()) };
-        match slot {
-            Slot::Used(resource) if resource.is::<T>() => {}
-            _ => return Err(no_such::<T>()),
-        }
-        let Slot::Used(resource) = core::mem::replace(slot, Slot::Free { next: self.free }) else {
-            panic!("crash: a used slot is free")
-        };
-        self.free = Some(rep);
-        self.live -= 1;
-        resource.downcast().map(|resource| *resource).map_err(|_| no_such::<T>())
+        self.resources.take(handle).map_err(stop)
     }
 
     /// How many resources there are.
     pub(crate) fn live(&self) -> u32 {
-        self.live
+        // The limit is a `u32`.
+        self.resources.len() as u32
     }
 }
 
-fn no_such<T>() -> Stop {
-    let name = type_name::<T>().rsplit("::").next().unwrap_or_default();
-    Stop::Trap(format!("no {name} behind this handle"))
+/// A handle that stands for nothing is the guest's fault.
+fn stop(error: mini_wasm_runtime::Error) -> Stop {
+    Stop::trap(error.message())
 }
 
 #[cfg(test)]
