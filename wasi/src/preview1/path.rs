@@ -1,7 +1,9 @@
 //! `path_*`: what is done with names beneath a directory. Resolution, permissions and error codes are those of the
 //! resource `descriptor` of WASI 0.2.
 
-use crate::filesystem::descriptor;
+use mini_wasm_canonical_abi::Borrow;
+
+use crate::filesystem::descriptor::{self, Descriptor};
 use crate::filesystem::types::{DescriptorFlags, OpenFlags, PathFlags};
 use crate::preview1::descriptors::Entry;
 use crate::preview1::types::{FdFlags, Filestat, LookupFlags, OFlags, Rights, flags16, new_times};
@@ -14,10 +16,21 @@ fn lookup(flags: u32) -> Outcome<PathFlags> {
     })
 }
 
+/// The directory that a descriptor with this right stands for, and the path beneath it.
+fn beneath(
+    call: &mut Call<'_>,
+    right: Rights,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Outcome<(Borrow<Descriptor>, String)> {
+    let directory = call.entry(fd)?.directory(right)?;
+    Ok((directory, call.guest.path(path, path_len)?))
+}
+
 /// `path_create_directory`.
 pub(super) fn path_create_directory(call: &mut Call<'_>, fd: u32, path: u32, path_len: u32) -> Outcome<()> {
-    let directory = call.entry(fd)?.directory(Rights::PATH_CREATE_DIRECTORY)?;
-    let path = call.guest.path(path, path_len)?;
+    let (directory, path) = beneath(call, Rights::PATH_CREATE_DIRECTORY, fd, path, path_len)?;
     Ok(descriptor::create_directory_at(call.wasi, directory, path)??)
 }
 
@@ -160,8 +173,7 @@ pub(super) fn path_readlink(
     buf_len: u32,
     bufused: u32,
 ) -> Outcome<()> {
-    let directory = call.entry(fd)?.directory(Rights::PATH_READLINK)?;
-    let path = call.guest.path(path, path_len)?;
+    let (directory, path) = beneath(call, Rights::PATH_READLINK, fd, path, path_len)?;
     let room = call.guest.range(buf, buf_len)?;
     call.guest.range(bufused, 4)?;
     let target = descriptor::readlink_at(call.wasi, directory, path)??;
@@ -172,8 +184,7 @@ pub(super) fn path_readlink(
 
 /// `path_remove_directory`.
 pub(super) fn path_remove_directory(call: &mut Call<'_>, fd: u32, path: u32, path_len: u32) -> Outcome<()> {
-    let directory = call.entry(fd)?.directory(Rights::PATH_REMOVE_DIRECTORY)?;
-    let path = call.guest.path(path, path_len)?;
+    let (directory, path) = beneath(call, Rights::PATH_REMOVE_DIRECTORY, fd, path, path_len)?;
     Ok(descriptor::remove_directory_at(call.wasi, directory, path)??)
 }
 
@@ -211,7 +222,6 @@ pub(super) fn path_symlink(
 
 /// `path_unlink_file`.
 pub(super) fn path_unlink_file(call: &mut Call<'_>, fd: u32, path: u32, path_len: u32) -> Outcome<()> {
-    let directory = call.entry(fd)?.directory(Rights::PATH_UNLINK_FILE)?;
-    let path = call.guest.path(path, path_len)?;
+    let (directory, path) = beneath(call, Rights::PATH_UNLINK_FILE, fd, path, path_len)?;
     Ok(descriptor::unlink_file_at(call.wasi, directory, path)??)
 }
