@@ -1,13 +1,15 @@
 //! `wasi:sockets/network`: addresses, and the right to use a network.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::OwnedFd;
 
-use mini_wasm_canonical_abi::{enumeration, record, variant};
+use mini_wasm_canonical_abi::{Own, enumeration, record, variant};
 
-use crate::Stop;
+use crate::ctx::Capability;
 use crate::interface::interface;
 use crate::sys::Errno;
-use crate::sys::net::Family;
+use crate::sys::net::{self, Family, Kind};
+use crate::{Stop, Wasi};
 
 interface! {
     "wasi:sockets/network@0.2.12";
@@ -137,6 +139,25 @@ variant! {
 
 /// What a function gives: a value or an error code, unless it stops the guest.
 pub(crate) type Outcome<T> = Result<Result<T, ErrorCode>, Stop>;
+
+/// Makes a socket, unless nothing of the network has been granted. `what` names it to whoever runs the guest.
+pub(crate) fn create<T: Send + 'static>(
+    wasi: &mut Wasi,
+    family: IpAddressFamily,
+    kind: Kind,
+    what: &str,
+    socket: fn(OwnedFd, Family) -> T,
+) -> Outcome<Own<T>> {
+    if !wasi.network.allows_sockets() {
+        wasi.refused(Capability::Network, what);
+        return Ok(Err(ErrorCode::AccessDenied));
+    }
+    wasi.table.room(1)?;
+    match net::open(family.into(), kind) {
+        Ok(opened) => wasi.table.push(socket(opened, family.into())).map(Ok),
+        Err(error) => Ok(Err(error.into())),
+    }
+}
 
 impl From<Errno> for ErrorCode {
     fn from(error: Errno) -> Self {

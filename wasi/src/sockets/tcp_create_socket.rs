@@ -3,11 +3,10 @@
 use mini_wasm_canonical_abi::Own;
 
 use crate::Wasi;
-use crate::ctx::Capability;
 use crate::interface::interface;
-use crate::sockets::network::{ErrorCode, IpAddressFamily, Outcome};
+use crate::sockets::network::{IpAddressFamily, Outcome, create};
 use crate::sockets::tcp::TcpSocket;
-use crate::sys::net::{self, Kind};
+use crate::sys::net::Kind;
 
 interface! {
     "wasi:sockets/tcp-create-socket@0.2.12";
@@ -16,13 +15,5 @@ interface! {
 
 /// `create-tcp-socket`: denied unless something of the network has been granted.
 pub fn create_tcp_socket(wasi: &mut Wasi, address_family: IpAddressFamily) -> Outcome<Own<TcpSocket>> {
-    if !wasi.network.allows_sockets() {
-        wasi.refused(Capability::Network, "a TCP socket");
-        return Ok(Err(ErrorCode::AccessDenied));
-    }
-    wasi.table.room(1)?;
-    match net::open(address_family.into(), Kind::Tcp) {
-        Ok(socket) => wasi.table.push(TcpSocket::new(socket, address_family.into())).map(Ok),
-        Err(error) => Ok(Err(error.into())),
-    }
+    create(wasi, address_family, Kind::Tcp, "a TCP socket", TcpSocket::new)
 }
