@@ -9,6 +9,7 @@ pub(crate) mod value;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mini_wasm_runtime::features::Features;
+use mini_wasm_wasi::Unstable;
 use mini_wasm_wasi::sockets::policy::NetRule;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -158,6 +159,10 @@ pub(crate) struct Grants {
     /// Grant all of the network: sockets, lookups, HTTP
     #[arg(long)]
     pub(crate) inherit_network: bool,
+
+    /// Offer what WASI 0.2 itself calls unstable. Repeatable
+    #[arg(long, value_name = "FEATURE", value_parser = value::unstable)]
+    pub(crate) unstable: Vec<Unstable>,
 
     /// Run although imports are missing; calling one of them is a trap
     #[arg(long)]

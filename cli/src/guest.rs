@@ -42,14 +42,7 @@ impl<'f> Guest<'f> {
         if stdin == Input::Ours {
             wasi.inherit_stdin();
         }
-        let mut linker = Linker::<Wasi>::new(component.engine());
-        mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
-        if grants.stub_missing {
-            linker.define_unknown_imports_as_traps(component)?;
-        }
-        let pre =
-            linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, error))?;
-        Ok(Guest { pre, wasi, limits })
+        Ok(Guest { pre: linked(component, name, grants)?, wasi, limits })
     }
 
     /// A store with nothing in it.
@@ -70,6 +63,26 @@ impl<'f> Guest<'f> {
     pub(crate) fn instantiate(&self, store: &mut Store<Wasi>) -> EngineResult<Instance> {
         self.pre.instantiate(store)
     }
+}
+
+/// A component with all of WASI that the flags offer.
+pub(crate) fn linked(
+    component: &Component,
+    name: &str,
+    grants: &Grants,
+) -> Result<InstancePre<Wasi>, Failure> {
+    let mut linker = Linker::<Wasi>::new(component.engine());
+    mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
+    let mut unstable = grants.unstable.clone();
+    unstable.sort_unstable();
+    unstable.dedup();
+    for &feature in &unstable {
+        mini_wasm_wasi::link_unstable(&mut linker, |wasi| wasi, feature)?;
+    }
+    if grants.stub_missing {
+        linker.define_unknown_imports_as_traps(component)?;
+    }
+    linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, &unstable, error))
 }
 
 /// Text of the system's as WASI wants it.

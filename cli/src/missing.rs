@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::wat_type::extern_type;
 use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
 use mini_wasm_runtime::{Error, ErrorKind, Module};
-use mini_wasm_wasi::INTERFACES;
+use mini_wasm_wasi::{INTERFACES, Listed, Unstable};
 
 /// The last line of either message.
 const STUBS: &str = "\n`--stub-missing` runs it anyway: a call of one of them is then a trap";
@@ -58,24 +58,43 @@ fn provider(from: &str) -> String {
     }
 }
 
-/// The linker's error for a component, with all imports of which we offer no version and what would provide them.
-pub(crate) fn explain(component: &Component, name: &str, error: Error) -> Failure {
+/// The linker's error for a component, with all imports of which we offer no version and what would provide them. `unstable` is
+/// what the flags ask for.
+pub(crate) fn explain(component: &Component, name: &str, unstable: &[Unstable], error: Error) -> Failure {
     let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
-    let offered =
-        |import: &str| INTERFACES.iter().any(|known| known[..base(known)] == import[..base(import)]);
-    let missing: Vec<&str> = component
-        .imports()
-        .iter()
-        .filter(|(import, ty)| needs_definition(ty) && !offered(import))
-        .map(|(import, _)| &**import)
-        .collect();
+    let same = |known: &str, import: &str| known[..base(known)] == import[..base(import)];
+    let functions = mini_wasm_wasi::functions();
+    let known = |import: &str| INTERFACES.iter().any(|known| same(known, import));
+    // What an import wants of what is unstable and was not asked for.
+    let wanted = |import: &str, ty: &ExternType| -> Vec<Unstable> {
+        let ExternType::Instance(ty) = ty else { return Vec::new() };
+        let has =
+            |f: &&Listed| same(&f.interface, import) && ty.exports.iter().any(|(name, _)| **name == *f.name);
+        let features = functions.iter().filter(has).filter_map(|f| f.feature);
+        features.filter(|feature| !unstable.contains(feature)).collect()
+    };
+    let mut features = Vec::new();
+    let mut missing: Vec<&str> = Vec::new();
+    for (import, ty) in component.imports() {
+        let unstable = wanted(import, ty);
+        if needs_definition(ty) && (!known(import) || !unstable.is_empty()) {
+            missing.push(import);
+        }
+        features.extend(unstable);
+    }
+    features.sort_unstable();
+    features.dedup();
     if error.kind() != ErrorKind::Unlinkable || missing.is_empty() {
         return Failure::engine(name)(error);
     }
     let mut text = list(name, &missing, |import| String::from(*import));
+    for feature in features {
+        let feature = feature.name();
+        text += &format!("\n`{feature}` is unstable in WASI 0.2: `--unstable {feature}` offers it");
+    }
     let (wasi, others): (Vec<&str>, Vec<&str>) =
         missing.iter().partition(|import| import.starts_with("wasi:"));
-    if let Some(import) = wasi.first() {
+    if let Some(import) = wasi.iter().find(|import| !known(import)) {
         text += &format!(
             "\n`{import}` is not among the interfaces of WASI 0.2 that mini-wasm offers; if the program does not need it, \
              build it without"

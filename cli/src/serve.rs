@@ -4,9 +4,10 @@ use crate::engine::{self, Program};
 use crate::failure::Failure;
 use crate::flags::Serve;
 use crate::grant::grant;
+use crate::guest::linked;
 use crate::input::{Input, base_name};
-use crate::{missing, output};
-use mini_wasm_runtime::component::{Component, InstancePre, Linker};
+use crate::output;
+use mini_wasm_runtime::component::{Component, InstancePre};
 use mini_wasm_runtime::{Config, Engine};
 use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server};
 use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
@@ -80,12 +81,7 @@ fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<
             "{name} serves no requests: it does not export `{interface}@0.2`"
         )));
     }
-    let mut linker = Linker::<Wasi>::new(component.engine());
-    mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
-    if flags.grants.stub_missing {
-        linker.define_unknown_imports_as_traps(component)?;
-    }
-    linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, error))
+    linked(component, name, &flags.grants)
 }
 
 fn limits(flags: &Serve) -> Limits {

@@ -10,6 +10,33 @@ use crate::{Stop, Wasi};
 /// A host function: its parameters as one tuple.
 pub type HostFunction<P, R> = fn(&mut Wasi, P) -> Result<R, Stop>;
 
+/// What the official WIT calls unstable: there, and linked only where somebody asks for it
+/// ([`link_unstable`](crate::link_unstable)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unstable {
+    /// `wasi:clocks/timezone`.
+    ClocksTimezone,
+    /// `wasi:sockets/network`'s `network-error-code`.
+    NetworkErrorCode,
+    /// `wasi:http/types`' `response-outparam.send-informational`.
+    InformationalOutboundResponses,
+}
+
+impl Unstable {
+    /// All of them.
+    pub const ALL: &'static [Self] =
+        &[Self::ClocksTimezone, Self::NetworkErrorCode, Self::InformationalOutboundResponses];
+
+    /// The name of the feature in WIT.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClocksTimezone => "clocks-timezone",
+            Self::NetworkErrorCode => "network-error-code",
+            Self::InformationalOutboundResponses => "informational-outbound-responses",
+        }
+    }
+}
+
 /// Something to do with each row of an interface.
 pub trait Rows {
     /// Why it failed.
@@ -20,6 +47,13 @@ pub trait Rows {
     /// # Errors
     /// Its own.
     fn interface(&mut self, name: &str) -> Result<(), Self::Error>;
+
+    /// Whether rows are wanted that are of this feature; `None` for those that are stable. All are, unless an implementation says
+    /// otherwise.
+    fn wants(&mut self, feature: Option<Unstable>) -> bool {
+        let _ = feature;
+        true
+    }
 
     /// A resource whose representation is that of a `T` in the host's table.
     ///
@@ -48,11 +82,15 @@ pub trait Rows {
 ///     func poll(pollables);
 /// }
 /// ```
+///
+/// A word after the name of the interface, or after the parameters of a function, says of which [`Unstable`] feature it is.
 macro_rules! interface {
     (
-        $name:literal;
-        $(resource $Resource:ident in $module:ident { $($kind:ident $method:ident($($param:ident),*);)* })*
-        $(func $func:ident($($func_param:ident),*);)*
+        $name:literal $(unstable $feature:ident)?;
+        $(resource $Resource:ident in $module:ident {
+            $($kind:ident $method:ident($($param:ident),*) $(unstable $method_feature:ident)?;)*
+        })*
+        $(func $func:ident($($func_param:ident),*) $(unstable $func_feature:ident)?;)*
     ) => {
         /// The name and version of the interface.
         pub const NAME: &str = $name;
@@ -63,20 +101,28 @@ macro_rules! interface {
         /// Those of `rows`.
         pub fn rows<R: $crate::Rows>(rows: &mut R) -> Result<(), R::Error> {
             rows.interface(NAME)?;
+            // A feature of the whole interface is that of all its rows.
+            let feature: Option<$crate::Unstable> = None$(.or(Some($crate::Unstable::$feature)))?;
             $({
                 let resource = $crate::interface::label(stringify!($Resource));
-                rows.resource::<$Resource>(&resource)?;
-                $(rows.function(
-                    &$crate::interface::$kind(&resource, stringify!($method)),
-                    &$crate::interface::labels(stringify!($kind), &[$(stringify!($param)),*]),
-                    |wasi: &mut $crate::Wasi, ($($param,)*)| $module::$method(wasi, $($param),*),
-                )?;)*
+                if rows.wants(feature) {
+                    rows.resource::<$Resource>(&resource)?;
+                }
+                $(if rows.wants(feature$(.or(Some($crate::Unstable::$method_feature)))?) {
+                    rows.function(
+                        &$crate::interface::$kind(&resource, stringify!($method)),
+                        &$crate::interface::labels(stringify!($kind), &[$(stringify!($param)),*]),
+                        |wasi: &mut $crate::Wasi, ($($param,)*)| $module::$method(wasi, $($param),*),
+                    )?;
+                })*
             })*
-            $(rows.function(
-                &$crate::interface::label(stringify!($func)),
-                &$crate::interface::labels("func", &[$(stringify!($func_param)),*]),
-                |wasi: &mut $crate::Wasi, ($($func_param,)*)| $func(wasi, $($func_param),*),
-            )?;)*
+            $(if rows.wants(feature$(.or(Some($crate::Unstable::$func_feature)))?) {
+                rows.function(
+                    &$crate::interface::label(stringify!($func)),
+                    &$crate::interface::labels("func", &[$(stringify!($func_param)),*]),
+                    |wasi: &mut $crate::Wasi, ($($func_param,)*)| $func(wasi, $($func_param),*),
+                )?;
+            })*
             Ok(())
         }
     };
@@ -85,21 +131,69 @@ pub(crate) use interface;
 
 /// Makes of a list of modules, one for each interface, all that goes over all interfaces.
 macro_rules! interfaces {
-    ($($package:ident::$module:ident,)*) => {
+    ($($package:ident::$module:ident),* $(,)?) => {
         /// The names of all interfaces that the host has, with their version.
-        pub const INTERFACES: &[&str] = &[$($package::$module::NAME),*];
+        pub const INTERFACES: &[&str] = &[$($crate::$package::$module::NAME),*];
 
         /// Hands each row of each interface to `rows`.
         ///
         /// # Errors
         /// Those of `rows`.
-        pub fn rows<R: Rows>(rows: &mut R) -> Result<(), R::Error> {
-            $($package::$module::rows(rows)?;)*
+        pub fn rows<R: $crate::Rows>(rows: &mut R) -> Result<(), R::Error> {
+            $($crate::$package::$module::rows(rows)?;)*
             Ok(())
         }
     };
 }
 pub(crate) use interfaces;
+
+/// A function of the host, as a list of them names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its interface, with version.
+    pub interface: String,
+    /// Its name in WIT: `poll`, `[method]pollable.block`.
+    pub name: String,
+    /// The unstable feature that it belongs to.
+    pub feature: Option<Unstable>,
+}
+
+/// Collects what is handed to it.
+#[derive(Default)]
+pub(crate) struct List {
+    interface: String,
+    feature: Option<Unstable>,
+    pub(crate) functions: Vec<Listed>,
+}
+
+impl Rows for List {
+    type Error = core::convert::Infallible;
+
+    fn interface(&mut self, name: &str) -> Result<(), Self::Error> {
+        name.clone_into(&mut self.interface);
+        Ok(())
+    }
+
+    fn wants(&mut self, feature: Option<Unstable>) -> bool {
+        self.feature = feature;
+        true
+    }
+
+    fn resource<T: Send + 'static>(&mut self, _: &str) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+        &mut self,
+        name: &str,
+        _: &[String],
+        _: HostFunction<P, R>,
+    ) -> Result<(), Self::Error> {
+        let interface = self.interface.clone();
+        self.functions.push(Listed { interface, name: name.to_owned(), feature: self.feature });
+        Ok(())
+    }
+}
 
 /// The WIT name of a Rust name.
 pub(crate) fn label(name: &str) -> String {

@@ -31,9 +31,9 @@ pub use ctx::{
     WasiBuilder,
 };
 pub use deadline::{Deadline, Never};
-pub use interface::{HostFunction, Rows};
+pub use interface::{HostFunction, Listed, Rows, Unstable};
 pub use io::streams::{MemoryInput, MemoryOutput};
-pub use link::add_to_linker;
+pub use link::{add_to_linker, link_unstable};
 pub use mini_wasm_canonical_abi::{Borrow, Own};
 pub use stop::Stop;
 pub use sys::path::Resolution;
@@ -54,6 +54,7 @@ interfaces! {
     cli::terminal_stderr,
     clocks::monotonic_clock,
     clocks::wall_clock,
+    clocks::timezone,
     random::random,
     random::insecure,
     random::insecure_seed,
@@ -68,6 +69,13 @@ interfaces! {
     sockets::udp_create_socket,
     http::types,
     http::outgoing_handler,
+}
+
+/// All functions of all interfaces.
+pub fn functions() -> Vec<Listed> {
+    let mut list = interface::List::default();
+    let Ok(()) = rows(&mut list);
+    list.functions
 }
 
 #[cfg(doctest)]

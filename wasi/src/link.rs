@@ -7,7 +7,7 @@ use mini_wasm_canonical_abi::typed::{LiftList, LowerOptional};
 use mini_wasm_runtime::component::Linker;
 use mini_wasm_runtime::{Caller, Error, ErrorKind, Result, Trap};
 
-use crate::{HostFunction, Rows, Stop, Wasi, rows};
+use crate::{HostFunction, Rows, Stop, Unstable, Wasi, rows};
 
 impl From<Stop> for Error {
     fn from(stop: Stop) -> Self {
@@ -36,13 +36,27 @@ impl From<Stop> for Error {
 /// # Errors
 /// `Usage` if the linker has one of the names already and allows no shadowing.
 pub fn add_to_linker<T: 'static>(linker: &mut Linker<T>, wasi: fn(&mut T) -> &mut Wasi) -> Result<()> {
-    rows(&mut Link { linker, wasi, interface: String::new() })
+    rows(&mut Link { linker, wasi, interface: String::new(), feature: None })
+}
+
+/// Links what belongs to an unstable feature, beside what [`add_to_linker`] links.
+///
+/// # Errors
+/// As for [`add_to_linker`].
+pub fn link_unstable<T: 'static>(
+    linker: &mut Linker<T>,
+    wasi: fn(&mut T) -> &mut Wasi,
+    feature: Unstable,
+) -> Result<()> {
+    rows(&mut Link { linker, wasi, interface: String::new(), feature: Some(feature) })
 }
 
 struct Link<'l, T> {
     linker: &'l mut Linker<T>,
     wasi: fn(&mut T) -> &mut Wasi,
     interface: String,
+    /// Of which feature the rows are that are linked; `None` for those that are stable.
+    feature: Option<Unstable>,
 }
 
 impl<T: 'static> Rows for Link<'_, T> {
@@ -50,7 +64,11 @@ impl<T: 'static> Rows for Link<'_, T> {
 
     fn interface(&mut self, name: &str) -> Result<()> {
         name.clone_into(&mut self.interface);
-        self.linker.instance(name).map(|_| ())
+        Ok(())
+    }
+
+    fn wants(&mut self, feature: Option<Unstable>) -> bool {
+        feature == self.feature
     }
 
     fn resource<R: Send + 'static>(&mut self, name: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mini_wasm_runtime::component::{Component, Linker};
 use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Store, Trap};
-use mini_wasm_wasi::{Wasi, add_to_linker};
+use mini_wasm_wasi::{Unstable, Wasi, add_to_linker, link_unstable};
 
 /// A component with a memory, imports, and the core function `run` with `body`. `lowered` makes core functions of what is
 /// imported and `core` imports them.
@@ -173,4 +173,57 @@ fn an_import_that_the_host_lacks_is_named_when_linking() {
     assert_eq!(error.kind(), ErrorKind::Unlinkable);
     assert!(error.to_string().contains("get-random-cats"), "{error}");
     assert!(error.to_string().contains("wasi:random/random@0.2.99"), "{error}");
+}
+
+/// A component that imports a function of an interface and never calls it.
+fn importing(interface: &str, types: &str, function: &str) -> Vec<u8> {
+    wat::parse_str(format!(r#"(component (import "{interface}" (instance {types} {function})))"#)).unwrap()
+}
+
+#[test]
+fn what_is_unstable_is_linked_only_for_who_asks() {
+    let datetime = r#"(type $record (record (field "seconds" u64) (field "nanoseconds" u32)))
+        (export "datetime" (type $datetime (eq $record)))"#;
+    let rows = [
+        (
+            Unstable::ClocksTimezone,
+            importing(
+                "wasi:clocks/timezone@0.2.12",
+                datetime,
+                r#"(export "utc-offset" (func (param "when" $datetime) (result s32)))"#,
+            ),
+        ),
+        (
+            Unstable::NetworkErrorCode,
+            wat::parse_str(
+                r#"(component
+                    (import "wasi:io/error@0.2.12" (instance $e (export "error" (type (sub resource)))))
+                    (alias export $e "error" (type $error))
+                    (import "wasi:sockets/network@0.2.12" (instance
+                        (export "error" (type $error' (eq $error)))
+                        (type $code (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory"
+                            "timeout" "concurrency-conflict" "not-in-progress" "would-block" "invalid-state"
+                            "new-socket-limit" "address-not-bindable" "address-in-use" "remote-unreachable"
+                            "connection-refused" "connection-reset" "connection-aborted" "datagram-too-large"
+                            "name-unresolvable" "temporary-resolver-failure" "permanent-resolver-failure"))
+                        (export "error-code" (type $code' (eq $code)))
+                        (export "network-error-code" (func (param "err" (borrow $error')) (result (option $code')))))))"#,
+            )
+            .unwrap(),
+        ),
+    ];
+    for (feature, wasm) in rows {
+        let engine = Engine::new(Config::default());
+        let component = Component::new(&engine, wasm).unwrap();
+        let mut linker = Linker::<Wasi>::new(&engine);
+        add_to_linker(&mut linker, |wasi| wasi).unwrap();
+        let Err(error) = linker.instantiate_pre(&component) else { panic!("{feature:?} is linked") };
+        assert_eq!(error.kind(), ErrorKind::Unlinkable, "{error}");
+        for other in Unstable::ALL.iter().filter(|other| **other != feature) {
+            link_unstable(&mut linker, |wasi| wasi, *other).unwrap();
+        }
+        assert!(linker.instantiate_pre(&component).is_err(), "another feature brings {feature:?}");
+        link_unstable(&mut linker, |wasi| wasi, feature).unwrap();
+        linker.instantiate_pre(&component).unwrap();
+    }
 }

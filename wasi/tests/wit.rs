@@ -172,6 +172,8 @@ fn the_host_is_exactly_the_official_wit() {
     let mut declared = Declared::default();
     let Ok(()) = rows(&mut declared);
     let mut resolve = Resolve::default();
+    // `informational-outbound-responses` has one function, which is not there yet.
+    resolve.features.extend(["clocks-timezone", "network-error-code"].map(String::from));
     resolve.push_dir(official_wit()).unwrap();
     let official = Official { resolve, declared };
 
@@ -207,5 +209,5 @@ fn the_host_is_exactly_the_official_wit() {
         functions,
         "the host declares functions that are not in the WIT"
     );
-    assert_eq!(functions, 175, "WASI 0.2.12 has 177 stable functions, two of them exports of guests");
+    assert_eq!(functions, 175 + 3, "WASI 0.2.12 has 177 stable functions, two of them exports of guests");
 }

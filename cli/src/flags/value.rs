@@ -1,6 +1,7 @@
 //! What the values of flags look like, and what is wrong with one that does not.
 
 use mini_wasm_runtime::features::Features;
+use mini_wasm_wasi::Unstable;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,6 +53,14 @@ pub(crate) fn variable(text: &str) -> Result<Variable, String> {
         return Err("the name is empty".into());
     }
     Ok(Variable { name: name.into(), value })
+}
+
+/// `--unstable FEATURE`
+pub(crate) fn unstable(text: &str) -> Result<Unstable, String> {
+    Unstable::ALL.iter().copied().find(|feature| feature.name() == text).ok_or_else(|| {
+        let all: Vec<&str> = Unstable::ALL.iter().map(|feature| feature.name()).collect();
+        format!("there are {}", all.join(", "))
+    })
 }
 
 /// `--preload NAME=FILE`

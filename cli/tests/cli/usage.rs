@@ -80,3 +80,34 @@ fn words_after_the_file_and_only_granted_variables_reach_the_guest() {
         assert!(ended.stdout.contains(line), "no `{line}` in:\n{}", ended.stdout);
     }
 }
+
+#[test]
+fn what_wasi_calls_unstable_is_offered_to_who_asks_and_named_to_who_does_not() {
+    let sandbox = Sandbox::new("usage-unstable");
+    let program = sandbox.file(
+        "zone.wat",
+        r#"(component
+            (import "wasi:clocks/timezone@0.2.12" (instance $zone
+                (type $record (record (field "seconds" u64) (field "nanoseconds" u32)))
+                (export "datetime" (type $datetime (eq $record)))
+                (export "utc-offset" (func (param "when" $datetime) (result s32)))))
+            (core func $offset (canon lower (func $zone "utc-offset")))
+            (core module $m
+                (import "" "offset" (func $offset (param i64 i32) (result i32)))
+                (func (export "run") (result i32) (call $offset (i64.const 0) (i32.const 0))))
+            (core instance $i (instantiate $m (with "" (instance (export "offset" (func $offset))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $r (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $r)))"#,
+    );
+    let ended = end(&sandbox, mini_wasm(&sandbox).arg("run").arg(&program));
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.stderr.contains("wasi:clocks/timezone@0.2.12"), "{ended:?}");
+    assert!(ended.stderr.contains("--unstable clocks-timezone"), "{ended:?}");
+    let asked = ["run", "--unstable", "clocks-timezone", "--unstable=clocks-timezone"];
+    let ended = end(&sandbox, mini_wasm(&sandbox).args(asked).arg(&program));
+    assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
+    let ended = end(&sandbox, mini_wasm(&sandbox).args(["run", "--unstable", "clocks"]).arg(&program));
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.stderr.contains("network-error-code"), "{ended:?}");
+}

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
 
-use mini_wasm_canonical_abi::{Own, enumeration, record, variant};
+use mini_wasm_canonical_abi::{Borrow, Own, enumeration, record, variant};
 
 use crate::ctx::Capability;
 use crate::interface::interface;
+use crate::io::error::Error;
 use crate::sys::Errno;
 use crate::sys::net::{self, Family, Kind};
 use crate::{Stop, Wasi};
@@ -14,6 +15,7 @@ use crate::{Stop, Wasi};
 interface! {
     "wasi:sockets/network@0.2.12";
     resource Network in self {}
+    func network_error_code(err) unstable NetworkErrorCode;
 }
 
 /// The resource `network`: names the network of the instance; gives no access by itself.
@@ -135,6 +137,11 @@ variant! {
         /// IPv6.
         Ipv6(Ipv6SocketAddress),
     }
+}
+
+/// `network-error-code`, unstable: what a stream's error is in the words of sockets, if a connection gave it.
+pub fn network_error_code(wasi: &mut Wasi, err: Borrow<Error>) -> Result<Option<ErrorCode>, Stop> {
+    Ok(wasi.table.get(&err)?.network_code())
 }
 
 /// What a function gives: a value or an error code, unless it stops the guest.

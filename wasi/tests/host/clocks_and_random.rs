@@ -1,7 +1,7 @@
 //! Clocks, random numbers, environment, exit.
 
 use mini_wasm_wasi::cli::{environment, exit, terminal_stderr, terminal_stdin, terminal_stdout};
-use mini_wasm_wasi::clocks::{monotonic_clock, wall_clock};
+use mini_wasm_wasi::clocks::{monotonic_clock, timezone, wall_clock};
 use mini_wasm_wasi::io::poll::{self, poll};
 use mini_wasm_wasi::random::{MAX_BYTES, insecure, insecure_seed, random};
 use mini_wasm_wasi::{Stop, Wasi};
@@ -30,6 +30,17 @@ fn the_wall_clock_tells_the_hosts_time() {
     assert!(now.nanoseconds < 1_000_000_000);
     let resolution = wall_clock::resolution(&mut wasi).unwrap();
     assert!(resolution.seconds > 0 || resolution.nanoseconds > 0);
+}
+
+#[test]
+fn the_time_zone_of_the_host_is_not_told() {
+    let mut wasi = Wasi::builder().build();
+    for seconds in [0, 1_700_000_000, u64::MAX] {
+        let when = wall_clock::Datetime { seconds, nanoseconds: 0 };
+        let zone = timezone::display(&mut wasi, when).unwrap();
+        assert_eq!((&*zone.name, zone.utc_offset, zone.in_daylight_saving_time), ("UTC", 0, false));
+        assert_eq!(timezone::utc_offset(&mut wasi, when).unwrap(), 0);
+    }
 }
 
 // GHSA-w4qr-p94g-mjhv: a zero timeout; and its opposite.

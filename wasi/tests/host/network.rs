@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mini_wasm_wasi::clocks::monotonic_clock;
+use mini_wasm_wasi::filesystem::types::filesystem_error_code;
 use mini_wasm_wasi::io::poll::{self, Pollable};
 use mini_wasm_wasi::io::streams::{InputStream, OutputStream, StreamError, input_stream, output_stream};
 use mini_wasm_wasi::sockets::instance_network;
 use mini_wasm_wasi::sockets::ip_name_lookup::{resolve_address_stream, resolve_addresses};
-use mini_wasm_wasi::sockets::network::{ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Network};
+use mini_wasm_wasi::sockets::network::{
+    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Network, network_error_code,
+};
 use mini_wasm_wasi::sockets::policy;
 use mini_wasm_wasi::sockets::tcp::{ShutdownType, TcpSocket, tcp_socket};
 use mini_wasm_wasi::sockets::tcp_create_socket::create_tcp_socket;
@@ -394,4 +397,25 @@ fn ten_thousand_idle_pollables_wait_on_this_thread_alone() {
     let ready: Result<Vec<u32>, Stop> = poll::poll(&mut wasi, list);
     assert_eq!(ready, Ok(vec![10_000]));
     assert!(threads() <= before + 2, "other tests of this program may have begun one");
+}
+
+#[test]
+fn a_streams_error_says_what_it_is_in_the_words_of_sockets_if_a_connection_gave_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (mut wasi, network) = granted(&[&address.to_string()]);
+    let wasi = &mut wasi;
+    let (_socket, input, output) = connect(wasi, &network, address).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    output_stream::blocking_write_and_flush(wasi, output.borrow(), b"unread".to_vec()).unwrap().unwrap();
+    peer.peek(&mut [0; 6]).unwrap();
+    // Bytes that nobody has read: the system resets the connection.
+    drop(peer);
+    let Err(StreamError::LastOperationFailed(error)) =
+        input_stream::blocking_read(wasi, input.borrow(), 10).unwrap()
+    else {
+        panic!("no error")
+    };
+    assert_eq!(network_error_code(wasi, error.borrow()).unwrap(), Some(ErrorCode::ConnectionReset));
+    assert_eq!(filesystem_error_code(wasi, error.borrow()).unwrap(), None);
 }
