@@ -156,6 +156,10 @@ pub(crate) struct Grants {
     #[arg(long = "ca-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) ca_files: Vec<PathBuf>,
 
+    /// How large the body of an answer to a request of the guest's may be [default: 4G]; more is an error
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_response: Option<u64>,
+
     /// Grant all of the network: sockets, lookups, HTTP
     #[arg(long)]
     pub(crate) inherit_network: bool,
@@ -243,7 +247,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) header_timeout: Option<Duration>,
 
-    /// How large the body of a request may say that it is [default: 4G]; more is answered 413
+    /// How large the body of a request may be [default: 4G]; more is answered 413
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_body: Option<u64>,
 

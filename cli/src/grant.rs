@@ -71,6 +71,9 @@ fn outgoing(grants: &Grants) -> Result<Outgoing, Failure> {
         hosts.allow(rule.clone());
     }
     let mut outgoing = Outgoing::to(hosts);
+    if let Some(bytes) = grants.max_response {
+        outgoing.max_body(bytes);
+    }
     for file in &grants.ca_files {
         outgoing.ca_file(file).map_err(|error| Failure::Other(format!("--ca-file: {error}")))?;
     }

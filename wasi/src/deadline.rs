@@ -11,6 +11,9 @@ pub trait Deadline: Send + Sync {
     /// A fixed deadline answers with what is left of it. One that another thread may call at any moment answers with
     /// the delay it can afford, say 50 ms, until it is called.
     fn remaining(&self) -> Option<Duration>;
+
+    /// Told before each wait: the time for what can be put off until then.
+    fn begins_to_wait(&self) {}
 }
 
 impl Deadline for Instant {

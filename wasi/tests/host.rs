@@ -17,9 +17,15 @@ mod model;
 mod network;
 #[path = "host/paths.rs"]
 mod paths;
+#[path = "host/peer.rs"]
+mod peer;
 #[path = "host/race.rs"]
 mod race;
 #[path = "host/sandbox.rs"]
 mod sandbox;
+#[path = "host/serve.rs"]
+mod serve;
 #[path = "host/streams.rs"]
 mod streams;
+#[path = "host/tls.rs"]
+mod tls;

@@ -4,14 +4,18 @@
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
+use std::error::Error as _;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HeaderMap;
+use tokio::time::Instant;
 
 use crate::Deadline;
+use crate::http::answer::Answering;
+use crate::http::connect::{Refused, code_of_io};
 use crate::http::signal::Signal;
 use crate::http::types::ErrorCode;
 use crate::io::error::Error;
@@ -32,8 +36,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct BodyReader {
     inner: Mutex<Reading>,
     signal: Arc<Signal>,
+    bounds: Bounds,
+}
+
+/// What a body that comes in may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) of: Message,
     /// The longest pause.
-    between_bytes: Duration,
+    pub(crate) between_bytes: Duration,
+    /// How many bytes in all.
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug)]
@@ -41,6 +54,8 @@ struct Reading {
     incoming: Option<Incoming>,
     /// What came and the guest has not taken.
     held: Bytes,
+    /// How many bytes came.
+    came: u64,
     end: Option<End>,
     /// Data is passed over: only the end matters.
     passes: bool,
@@ -49,15 +64,16 @@ struct Reading {
 }
 
 impl BodyReader {
-    pub(crate) fn new(incoming: Incoming, between_bytes: Duration) -> Arc<Self> {
+    pub(crate) fn new(incoming: Incoming, bounds: Bounds) -> Arc<Self> {
         let reading = Reading {
             incoming: Some(incoming),
             held: Bytes::new(),
+            came: 0,
             end: None,
             passes: false,
             until: u64::MAX,
         };
-        Arc::new(Self { inner: Mutex::new(reading), signal: Signal::new(), between_bytes })
+        Arc::new(Self { inner: Mutex::new(reading), signal: Signal::new(), bounds })
     }
 
     /// Looks for more; whether there is something: data, or the end.
@@ -75,19 +91,28 @@ impl BodyReader {
                     reading.until = u64::MAX;
                     match frame.into_data().map_err(Frame::into_trailers) {
                         Ok(data) => {
-                            reading.held = data;
-                            continue;
+                            reading.came = reading.came.saturating_add(data.len() as u64);
+                            if reading.came <= self.bounds.bytes {
+                                reading.held = data;
+                                continue;
+                            }
+                            Err(self.bounds.of.size_error(reading.came))
                         }
                         Err(Ok(trailers)) => Ok(Some(trailers)),
                         Err(Err(_)) => continue,
                     }
                 }
-                Poll::Ready(Some(Err(error))) => Err(code_of(&error)),
+                Poll::Ready(Some(Err(error))) => match code_of(&error) {
+                    ErrorCode::ConnectionTerminated if self.bounds.of == Message::Response => {
+                        Err(ErrorCode::HttpResponseIncomplete)
+                    }
+                    code => Err(code),
+                },
                 Poll::Ready(None) => Ok(None),
                 Poll::Pending => {
                     let now = clock::monotonic();
                     if reading.until == u64::MAX {
-                        let pause = u64::try_from(self.between_bytes.as_nanos()).unwrap_or(u64::MAX);
+                        let pause = u64::try_from(self.bounds.between_bytes.as_nanos()).unwrap_or(u64::MAX);
                         reading.until = now.saturating_add(pause);
                     }
                     if now < reading.until {
@@ -131,6 +156,11 @@ impl BodyReader {
         }
     }
 
+    /// Whether more came than may.
+    pub(crate) fn is_too_large(&self) -> bool {
+        lock(&self.inner).came > self.bounds.bytes
+    }
+
     /// From now on only the end matters.
     pub(crate) fn pass_over(&self) {
         lock(&self.inner).passes = true;
@@ -155,6 +185,9 @@ impl Event for BodyReader {
 
 /// The code of what hyper says went wrong.
 pub(crate) fn code_of(error: &hyper::Error) -> ErrorCode {
+    if let Some(code) = error.source().and_then(code_of_cause) {
+        return code;
+    }
     if error.is_timeout() {
         ErrorCode::ConnectionReadTimeout
     } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
@@ -168,11 +201,39 @@ pub(crate) fn code_of(error: &hyper::Error) -> ErrorCode {
     }
 }
 
+/// The code of what lies behind an error, if it is one of ours or of the connection.
+pub(crate) fn code_of_cause(error: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if let Some(Refused(code)) = error.downcast_ref() {
+            return Some(code.clone());
+        }
+        if let Some(error) = error.downcast_ref::<Aborted>() {
+            return Some(error.0.clone());
+        }
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(code_of_io(error));
+        }
+        source = error.source();
+    }
+    None
+}
+
 /// Whose body it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
     Request,
     Response,
+}
+
+impl Message {
+    /// The code of a body that has the wrong length.
+    fn size_error(self, bytes: u64) -> ErrorCode {
+        match self {
+            Self::Request => ErrorCode::HttpRequestBodySize(Some(bytes)),
+            Self::Response => ErrorCode::HttpResponseBodySize(Some(bytes)),
+        }
+    }
 }
 
 /// A body that goes out, as the guest writes it.
@@ -196,6 +257,10 @@ struct Writing {
     end: Option<Result<Option<HeaderMap>, ()>>,
     /// Of whoever takes it.
     waker: Option<Waker>,
+    /// When a piece of it was last taken.
+    moved: Option<Instant>,
+    /// What is held back until it has ended.
+    answer: Option<Arc<Answering>>,
     /// Nobody takes it any more.
     gone: bool,
 }
@@ -210,13 +275,6 @@ impl BodyWriter {
     pub(crate) fn empty() -> Arc<Self> {
         let writing = Writing { end: Some(Ok(None)), ..Writing::default() };
         Arc::new(Self { inner: Mutex::new(writing), signal: Signal::new(), of: Message::Response })
-    }
-
-    fn size_error(&self, written: u64) -> ErrorCode {
-        match self.of {
-            Message::Request => ErrorCode::HttpRequestBodySize(Some(written)),
-            Message::Response => ErrorCode::HttpResponseBodySize(Some(written)),
-        }
     }
 
     /// How many bytes may be written.
@@ -248,7 +306,7 @@ impl BodyWriter {
         }
         let written = writing.written.saturating_add(bytes.len() as u64);
         if writing.length.is_some_and(|length| written > length) {
-            return Err(Failure::Failed(Error::http(self.size_error(written))));
+            return Err(Failure::Failed(Error::http(self.of.size_error(written))));
         }
         writing.written = written;
         writing.bytes += bytes.len();
@@ -262,9 +320,19 @@ impl BodyWriter {
     fn end(&self, end: Result<Option<HeaderMap>, ()>) {
         let mut writing = lock(&self.inner);
         writing.end.get_or_insert(end);
-        let waker = writing.waker.take();
+        let (waker, answer) = (writing.waker.take(), writing.answer.take());
         drop(writing);
         waker.into_iter().for_each(Waker::wake);
+        answer.iter().for_each(|answer| answer.release());
+    }
+
+    /// Whether nothing more comes; else the answer that it belongs to is handed over when that is so, at the latest.
+    pub(crate) fn ends_or_releases(&self, answer: &Arc<Answering>) -> bool {
+        let mut writing = lock(&self.inner);
+        if writing.end.is_none() {
+            writing.answer = Some(answer.clone());
+        }
+        writing.end.is_some()
     }
 
     /// Ends it well, if it is as long as was promised.
@@ -280,9 +348,14 @@ impl BodyWriter {
             }
             false => {
                 self.end(Err(()));
-                Err(self.size_error(written))
+                Err(self.of.size_error(written))
             }
         }
+    }
+
+    /// When a piece of it was last taken.
+    pub(crate) fn moved(&self) -> Option<Instant> {
+        lock(&self.inner).moved
     }
 
     /// Gives it up, unless it has ended.
@@ -309,6 +382,11 @@ impl OutBody {
         Self(writer)
     }
 
+    /// Where the guest writes it.
+    pub(crate) fn writer(&self) -> Arc<BodyWriter> {
+        self.0.clone()
+    }
+
     /// A body of the host's own.
     pub(crate) fn of_text(text: &str) -> Self {
         let writer = BodyWriter::new(None, Message::Response);
@@ -318,9 +396,9 @@ impl OutBody {
     }
 }
 
-/// The guest gave the body up.
+/// The guest gave the body up: what is said to whoever waits for an answer to it.
 #[derive(Debug)]
-pub(crate) struct Aborted;
+pub(crate) struct Aborted(ErrorCode);
 
 impl core::fmt::Display for Aborted {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -338,12 +416,16 @@ impl Body for OutBody {
         let mut writing = lock(&self.0.inner);
         if let Some(bytes) = writing.queue.pop_front() {
             writing.bytes -= bytes.len();
+            writing.moved = Some(Instant::now());
             self.0.signal.ring();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         match &mut writing.end {
             Some(Ok(trailers)) => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
-            Some(Err(())) => Poll::Ready(Some(Err(Aborted))),
+            Some(Err(())) => {
+                let written = writing.written;
+                Poll::Ready(Some(Err(Aborted(self.0.of.size_error(written)))))
+            }
             None => {
                 writing.waker = Some(cx.waker().clone());
                 Poll::Pending

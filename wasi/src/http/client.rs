@@ -1,37 +1,35 @@
 //! Requests that go out: one client for each grant, with a pool of connections, HTTP/1.1 and 2, TLS.
 //!
-//! A request goes to the host that it names and to no other. Which hosts may be named is a [`Network`] of its own;
-//! where a name leads to is checked again before a connection is made, and the connection goes to the address that was checked.
+//! A request goes to the host that it names and to no other. Which hosts may be named is a [`Network`] of its own; how a
+//! connection comes about is `connect`'s business. Each step has its time: to connect, until an answer begins, between two
+//! pieces of it.
 
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::error::Error as _;
 use std::future::Future;
-use std::io::{Error as IoError, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper::{Request, Response, Uri};
+use hyper::body::{Body, Incoming};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use crate::Stop;
-use crate::http::body::{OutBody, code_of};
+use crate::http::body::{Bounds, Message, OutBody, code_of, code_of_cause};
+use crate::http::connect::{ATTEMPT, Attempt, Connector, address_of};
 use crate::http::signal::Signal;
-use crate::http::types::{DnsErrorPayload, ErrorCode};
+use crate::http::types::ErrorCode;
 use crate::io::poll::Event;
 use crate::sockets::policy::{Network, SocketUse};
 
@@ -40,10 +38,17 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an unused connection is kept, and how many for each host.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST: usize = 32;
-/// The longest head of an answer over HTTP/1.1.
+/// The longest head of an answer.
 const MAX_HEAD: usize = 64 * 1024;
+/// What the other side may send over HTTP/2 before it is read: of one answer, and of all on a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How many requests of one grant may wait for the heads of their answers.
+const MAX_WAITING: usize = 1024;
+/// How many bytes the body of an answer may have, if the embedder says nothing.
+pub const DEFAULT_MAX_BODY: u64 = 4 << 30;
 
 /// The threads that run the network: begun with the first request or server.
 pub(crate) fn runtime() -> Result<&'static Runtime, Stop> {
@@ -62,16 +67,17 @@ pub(crate) fn runtime() -> Result<&'static Runtime, Stop> {
 }
 
 /// Which hosts requests may go to, and whose certificates are believed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Outgoing {
     hosts: Network,
     authorities: Vec<CertificateDer<'static>>,
+    max_body: u64,
 }
 
 impl Outgoing {
     /// Requests to the hosts of these rules; a name has to be among their names, unless a rule covers all.
     pub fn to(hosts: Network) -> Self {
-        Self { hosts, authorities: Vec::new() }
+        Self { hosts, authorities: Vec::new(), max_body: DEFAULT_MAX_BODY }
     }
 
     /// Believes the certificates of a PEM file too, beside those that the system does (or `SSL_CERT_FILE`).
@@ -89,10 +95,18 @@ impl Outgoing {
         Ok(self)
     }
 
+    /// Limits how many bytes the body of an answer may have; [`DEFAULT_MAX_BODY`] by default.
+    pub fn max_body(&mut self, bytes: u64) -> &mut Self {
+        self.max_body = bytes;
+        self
+    }
+
     pub(crate) fn client(&self) -> Arc<Client> {
         Arc::new(Client {
             hosts: Arc::new(Mutex::new(self.hosts.clone())),
             authorities: self.authorities.clone(),
+            max_body: self.max_body,
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             pool: OnceLock::new(),
         })
     }
@@ -102,6 +116,8 @@ impl Outgoing {
 pub(crate) struct Client {
     hosts: Arc<Mutex<Network>>,
     authorities: Vec<CertificateDer<'static>>,
+    max_body: u64,
+    waiting: Arc<Semaphore>,
     pool: OnceLock<Result<legacy::Client<Connector, OutBody>, String>>,
 }
 
@@ -131,8 +147,7 @@ impl Client {
 
     fn pool(&self) -> Result<legacy::Client<Connector, OutBody>, ErrorCode> {
         let pool = self.pool.get_or_init(|| {
-            let tls = tls(&self.authorities)?;
-            let connector = Connector { hosts: self.hosts.clone(), tls: TlsConnector::from(Arc::new(tls)) };
+            let connector = Connector::new(self.hosts.clone(), &self.authorities)?;
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder
                 .pool_timer(TokioTimer::new())
@@ -140,7 +155,10 @@ impl Client {
                 .pool_idle_timeout(IDLE)
                 .pool_max_idle_per_host(IDLE_PER_HOST)
                 .http1_max_buf_size(MAX_HEAD)
-                .http2_max_header_list_size(MAX_HEAD as u32);
+                .http2_max_header_list_size(MAX_HEAD as u32)
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+                .http2_keep_alive_interval(Duration::from_secs(20));
             Ok(builder.build(connector))
         });
         pool.clone().map_err(|error: String| ErrorCode::InternalError(Some(error)))
@@ -149,27 +167,25 @@ impl Client {
     /// Sends a request; the answer comes by itself.
     pub(crate) fn send(&self, request: Request<OutBody>, times: Times) -> Result<Arc<ResponseFuture>, Stop> {
         let (sender, receiver) = oneshot::channel();
-        let future = ResponseFuture {
-            state: Mutex::new(State::Waits(receiver)),
-            signal: Signal::new(),
-            between_bytes: times.between_bytes,
-        };
-        match self.pool() {
-            Ok(pool) => {
-                let patience = times.connect.saturating_add(times.first_byte);
+        let bounds =
+            Bounds { of: Message::Response, between_bytes: times.between_bytes, bytes: self.max_body };
+        let future =
+            ResponseFuture { state: Mutex::new(State::Waits(receiver)), signal: Signal::new(), bounds };
+        let waiting = self.waiting.clone().try_acquire_owned();
+        match waiting
+            .map_err(|_| ErrorCode::ConnectionLimitReached)
+            .and_then(|permit| Ok((permit, self.pool()?)))
+        {
+            Ok((permit, pool)) => {
                 runtime()?.spawn(async move {
                     let mut sender = sender;
                     let answer = tokio::select! {
-                        answer = tokio::time::timeout(patience, pool.request(request)) => answer,
+                        answer = ask(&pool, request, times) => answer,
                         // The guest has dropped the future.
                         () = sender.closed() => return,
                     };
-                    let answer = match answer {
-                        Ok(Ok(response)) => Ok(response),
-                        Ok(Err(error)) => Err(code_of_client(&error)),
-                        Err(_) => Err(ErrorCode::HttpResponseTimeout),
-                    };
-                    let _ = sender.send(answer);
+                    drop(permit);
+                    let _ = sender.send(answer.and_then(|response| judge(response, bounds.bytes)));
                 });
             }
             Err(error) => {
@@ -180,221 +196,70 @@ impl Client {
     }
 }
 
-/// The host as an address, if it is one.
-fn address_of(host: &str) -> Option<IpAddr> {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.parse().ok()
-}
-
-fn tls(authorities: &[CertificateDer<'static>]) -> Result<rustls::ClientConfig, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    // What cannot be read is missing; a connection that needs it says so.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for authority in authorities {
-        roots.add(authority.clone()).map_err(|error| format!("a certificate of --ca-file: {error}"))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-/// An error of ours on its way through hyper.
-#[derive(Debug)]
-struct Refused(ErrorCode);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+/// Sends a request and waits for the head of its answer, no longer than may be.
+async fn ask(pool: &legacy::Client<Connector, OutBody>, request: Request<OutBody>, times: Times) -> Answer {
+    let body = request.body().writer();
+    let (since, connected) = watch::channel(Some(Instant::now()));
+    let attempt = Attempt { patience: times.connect, since: Arc::new(since) };
+    tokio::select! {
+        answer = ATTEMPT.scope(attempt, pool.request(request)) => answer.map_err(|error| code_of_client(&error)),
+        () = too_late(connected, || body.moved(), times.first_byte) => Err(ErrorCode::ConnectionReadTimeout),
     }
 }
 
-impl std::error::Error for Refused {}
+/// Returns when the other side has been silent for too long: since it was connected, or took a piece of the request.
+async fn too_late(
+    mut connected: watch::Receiver<Option<Instant>>,
+    moved: impl Fn() -> Option<Instant>,
+    patience: Duration,
+) {
+    loop {
+        let since = *connected.borrow_and_update();
+        let until = since.and_then(|since| since.max(moved().unwrap_or(since)).checked_add(patience));
+        if until.is_some_and(|until| until <= Instant::now()) {
+            return;
+        }
+        let late = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = late => {}
+            changed = connected.changed() => if changed.is_err() {
+                // The request is over.
+                core::future::pending::<()>().await;
+            },
+        }
+    }
+}
+
+/// An answer that a guest may have.
+fn judge(response: Response<Incoming>, max_body: u64) -> Answer {
+    // Nobody asked to speak anything else.
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ErrorCode::HttpUpgradeFailed);
+    }
+    let length = response.body().size_hint().lower();
+    if length > max_body {
+        return Err(ErrorCode::HttpResponseBodySize(Some(length)));
+    }
+    Ok(response)
+}
 
 fn code_of_client(error: &legacy::Error) -> ErrorCode {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if let Some(Refused(code)) = error.downcast_ref() {
-            return code.clone();
-        }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             return code_of(error);
         }
         source = error.source();
     }
-    ErrorCode::ConnectionTerminated
+    error.source().and_then(code_of_cause).unwrap_or(ErrorCode::ConnectionTerminated)
 }
 
-/// Makes connections to hosts that may be asked.
-#[derive(Clone)]
-struct Connector {
-    hosts: Arc<Mutex<Network>>,
-    tls: TlsConnector,
-}
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = Refused;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, Refused>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_TIMEOUT, this.connect(uri)).await {
-                Ok(result) => result.map_err(Refused),
-                Err(_) => Err(Refused(ErrorCode::ConnectionTimeout)),
-            }
-        })
-    }
-}
-
-impl Connector {
-    async fn connect(&self, uri: Uri) -> Result<Stream, ErrorCode> {
-        let https = uri.scheme_str() == Some("https");
-        let host = uri.host().ok_or(ErrorCode::HttpRequestUriInvalid)?;
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let addresses = match address_of(host) {
-            Some(address) => vec![SocketAddr::new(address, port)],
-            None => self.resolve(host, port).await?,
-        };
-        let allowed: Vec<SocketAddr> = {
-            let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-            addresses.into_iter().filter(|address| hosts.allows(SocketUse::TcpConnect, address)).collect()
-        };
-        let mut last = ErrorCode::DestinationIpProhibited;
-        for address in allowed {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    let _ = stream.set_nodelay(true);
-                    return self.secure(stream, host, https).await;
-                }
-                Err(error) => last = code_of_io(&error),
-            }
-        }
-        Err(last)
-    }
-
-    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ErrorCode> {
-        let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
-            let rcode = Some(error.to_string());
-            ErrorCode::DnsError(DnsErrorPayload { rcode, info_code: None })
-        })?;
-        let found: Vec<SocketAddr> = found.collect();
-        let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.found(&host.to_ascii_lowercase(), &addresses);
-        Ok(found)
-    }
-
-    async fn secure(&self, stream: TcpStream, host: &str, https: bool) -> Result<Stream, ErrorCode> {
-        if !https {
-            return Ok(Stream::Plain(TokioIo::new(stream)));
-        }
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|error| {
-            let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-            match tls {
-                Some(rustls::Error::InvalidCertificate(_)) => ErrorCode::TlsCertificateError,
-                Some(_) => ErrorCode::TlsProtocolError,
-                None => code_of_io(&error),
-            }
-        })?;
-        Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
-    }
-}
-
-fn code_of_io(error: &IoError) -> ErrorCode {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
-        std::io::ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
-        std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable => {
-            ErrorCode::DestinationIpUnroutable
-        }
-        _ => ErrorCode::ConnectionTerminated,
-    }
-}
-
-/// A connection, plain or not.
-enum Stream {
-    Plain(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match self {
-            Self::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            _ => Connected::new(),
-        }
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<Result<(), IoError>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize, IoError>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), IoError>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), IoError>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize, IoError>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-}
-
-/// What came of a request, and how long its body may pause.
+/// What came of a request.
 type Answer = Result<Response<Incoming>, ErrorCode>;
 
 /// An answer on its way.
@@ -402,7 +267,7 @@ type Answer = Result<Response<Incoming>, ErrorCode>;
 pub(crate) struct ResponseFuture {
     state: Mutex<State>,
     signal: Arc<Signal>,
-    between_bytes: Duration,
+    bounds: Bounds,
 }
 
 #[derive(Debug)]
@@ -430,13 +295,13 @@ impl ResponseFuture {
 
     /// The answer: `None` if it is not there yet, `Some(None)` if it has been taken.
     #[expect(clippy::type_complexity, reason = "as WIT has it")]
-    pub(crate) fn take(&self) -> Option<Option<Result<(Response<Incoming>, Duration), ErrorCode>>> {
+    pub(crate) fn take(&self) -> Option<Option<Result<(Response<Incoming>, Bounds), ErrorCode>>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.look(&mut state) {
             return None;
         }
         Some(match core::mem::replace(&mut *state, State::Taken) {
-            State::There(answer) => Some(answer.map(|response| (response, self.between_bytes))),
+            State::There(answer) => Some(answer.map(|response| (response, self.bounds))),
             _ => None,
         })
     }

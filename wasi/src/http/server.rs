@@ -12,20 +12,22 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use mini_wasm_canonical_abi::Own;
-use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
-use crate::http::body::{BodyReader, OutBody};
+use crate::http::answer::{Answering, BeforeWaiting};
+use crate::http::body::{BodyReader, Bounds, Message, OutBody};
 use crate::http::client::runtime;
 use crate::http::fields::Fields;
-use crate::http::types::{Answer, ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
+use crate::http::patient::Patient;
+use crate::http::types::{ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
 use crate::{Stop, Wasi};
 
 /// The instance that a guest exports, and its function: `handle: func(request: incoming-request, response-out:
@@ -33,6 +35,9 @@ use crate::{Stop, Wasi};
 pub const INSTANCE: &str = "wasi:http/incoming-handler@0.2.12";
 /// The function in [`INSTANCE`].
 pub const HANDLE: &str = "handle";
+
+/// For how long the head of an answer is held back, so that its body may go with it.
+const IN_ONE_PIECE: Duration = Duration::from_millis(10);
 
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +50,9 @@ pub struct Limits {
     pub request: Duration,
     /// How long a client may take to send a head.
     pub head: Duration,
-    /// How long a client may pause within a body.
+    /// How long a client may pause within a body, and take nothing of what it is sent.
     pub between_bytes: Duration,
-    /// How many bytes a request's body may have, as its `content-length` says.
+    /// How many bytes a request's body may have.
     pub body: u64,
     /// How long requests that are under way may take to end once the server is to end.
     pub drain: Duration,
@@ -70,9 +75,9 @@ impl Default for Limits {
 /// A request as a guest gets it.
 #[derive(Debug)]
 pub struct Asked {
-    request: Request<Incoming>,
-    answer: oneshot::Sender<Answer>,
-    between_bytes: Duration,
+    head: Parts,
+    body: Arc<BodyReader>,
+    answer: Arc<Answering>,
     /// When it must have been answered.
     pub deadline: Instant,
 }
@@ -83,18 +88,22 @@ impl Asked {
     /// # Errors
     /// If the guest may not hold that much.
     pub fn give(self, wasi: &mut Wasi) -> Result<(Own<IncomingRequest>, Own<ResponseOutparam>), Stop> {
-        let (parts, body) = self.request.into_parts();
-        let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+        let Self { head, body, answer, .. } = self;
+        let deadline = wasi.deadline.clone();
+        wasi.deadline = Arc::new(BeforeWaiting { deadline, answer: answer.clone() });
+        // Whatever comes between, nobody waits for an answer that will not come.
+        let answer = ResponseOutparam(Some(answer));
+        let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let request = IncomingRequest {
-            method: method(&parts.method),
-            path_with_query: parts.uri.path_and_query().map(|path| path.as_str().to_owned()),
+            method: method(&head.method),
+            path_with_query: head.uri.path_and_query().map(|path| path.as_str().to_owned()),
             scheme: Some(Scheme::Http),
-            authority: parts.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
-            headers: Fields::of_header_map(wasi, &parts.headers)?,
-            body: Some(BodyReader::new(body, self.between_bytes)),
+            authority: head.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
+            headers: Fields::of_header_map(wasi, &head.headers)?,
+            body: Some(body),
         };
         let request = wasi.table.push(request)?;
-        Ok((request, wasi.table.push(ResponseOutparam(self.answer))?))
+        Ok((request, wasi.table.push(answer)?))
     }
 }
 
@@ -226,7 +235,7 @@ impl Server {
                 let service = service.clone();
                 async move { service.answer(peer, request).await }
             });
-            let io: TokioIo<TcpStream> = TokioIo::new(stream);
+            let io = TokioIo::new(Patient::new(stream, self.limits.head, self.limits.between_bytes));
             let connection = graceful.watch(http.serve_connection(io, answer).into_owned());
             tokio::spawn(async move {
                 // What goes wrong on a connection is its client's to notice.
@@ -284,16 +293,19 @@ impl Service {
     async fn ask(&self, request: Request<Incoming>, began: Instant) -> Response<OutBody> {
         use hyper::body::Body;
         if request.body().size_hint().lower() > self.limits.body {
-            return own(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n");
+            return too_large();
         }
         let Ok(permit) = self.requests.clone().try_acquire_owned() else {
             let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
             full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return full;
         };
-        let (answer, mut answered) = oneshot::channel();
+        let (head, body) = request.into_parts();
+        let Limits { between_bytes, body: bytes, .. } = self.limits;
+        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, bytes });
+        let (answer, mut answered) = Answering::new();
         let deadline = began + self.limits.request;
-        let asked = Asked { request, answer, between_bytes: self.limits.between_bytes, deadline };
+        let asked = Asked { head, body: body.clone(), answer: answer.clone(), deadline };
         let (handler, complain) = (self.handler.clone(), self.complain.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(what) = handler(asked) {
@@ -302,8 +314,17 @@ impl Service {
             // Held for as long as the guest runs, also after it has answered.
             drop(permit);
         });
-        match tokio::time::timeout_at(deadline.into(), &mut answered).await {
+        let in_one_piece = tokio::time::timeout(IN_ONE_PIECE, &mut answered).await;
+        let answered = match in_one_piece {
+            Ok(answered) => Ok(answered),
+            Err(_) => {
+                answer.hurry();
+                tokio::time::timeout_at(deadline.into(), &mut answered).await
+            }
+        };
+        match answered {
             Ok(Ok(Ok(response))) => response,
+            Ok(_) if body.is_too_large() => too_large(),
             Ok(Ok(Err(error))) => {
                 (self.complain)(&format!("the guest answered with an error: {error:?}"));
                 own(status_of(&error), "the program failed\n")
@@ -313,6 +334,10 @@ impl Service {
             Err(_) => own(StatusCode::GATEWAY_TIMEOUT, "the program took too long\n"),
         }
     }
+}
+
+fn too_large() -> Response<OutBody> {
+    own(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
 }
 
 fn status_of(error: &ErrorCode) -> StatusCode {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::header::CONTENT_LENGTH;
 use mini_wasm_canonical_abi::{Borrow, Own, record, variant};
-use tokio::sync::oneshot;
 
 use crate::clocks::monotonic_clock::Duration;
+use crate::http::answer::Answering;
 use crate::http::body::{BodyReader, BodyWriter, Message, OutBody};
 use crate::http::client::ResponseFuture;
 use crate::http::fields::{self, Allowance, Fields};
@@ -234,9 +234,15 @@ pub struct IncomingRequest {
 /// What is answered to a request.
 pub(crate) type Answer = Result<hyper::Response<OutBody>, ErrorCode>;
 
-/// The resource `response-outparam`.
+/// The resource `response-outparam`. Dropped without having been set, there will be no answer.
 #[derive(Debug)]
-pub struct ResponseOutparam(pub(crate) oneshot::Sender<Answer>);
+pub struct ResponseOutparam(pub(crate) Option<Arc<Answering>>);
+
+impl Drop for ResponseOutparam {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|answer| answer.close());
+    }
+}
 
 /// The resource `incoming-response`.
 #[derive(Debug)]
@@ -592,12 +598,19 @@ pub mod response_outparam {
         param: Own<ResponseOutparam>,
         response: Result<Own<OutgoingResponse>, ErrorCode>,
     ) -> Result<(), Stop> {
-        let ResponseOutparam(asker) = wasi.table.take(param)?;
+        let asker =
+            wasi.table.take(param)?.0.take().expect("only this takes it, and it takes the resource too");
+        let mut whole = true;
         let answer = match response {
-            Ok(response) => head(wasi.table.take(response)?),
+            Ok(response) => {
+                let response = wasi.table.take(response)?;
+                whole = response.body.as_ref().is_none_or(|body| body.ends_or_releases(&asker));
+                head(response)
+            }
             Err(error) => Err(error),
         };
-        let _ = asker.send(answer);
+        whole |= answer.is_err();
+        asker.set(answer, whole);
         Ok(())
     }
 
@@ -800,11 +813,11 @@ pub mod future_incoming_response {
         Ok(Some(match result {
             None => Err(()),
             Some(Err(error)) => Ok(Err(error)),
-            Some(Ok((response, between_bytes))) => {
+            Some(Ok((response, bounds))) => {
                 let (parts, body) = response.into_parts();
                 let headers = Fields::of_header_map(wasi, &parts.headers)?;
                 let status = parts.status.as_u16();
-                let body = Some(BodyReader::new(body, between_bytes));
+                let body = Some(BodyReader::new(body, bounds));
                 Ok(Ok(wasi.table.push(IncomingResponse { status, headers, body })?))
             }
         }))

@@ -49,6 +49,9 @@ pub(crate) fn wait(
     }
     let mut entries: Vec<PollFd<'_>> =
         asked.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
+    if until != Some(0) {
+        deadline.begins_to_wait();
+    }
     loop {
         let now = clock::monotonic();
         let left = until.map(|until| until.saturating_sub(now));

@@ -10,9 +10,9 @@ use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::http::fields;
 use mini_wasm_wasi::http::outgoing_handler::handle;
 use mini_wasm_wasi::http::types::{
-    ErrorCode, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme, future_incoming_response,
-    future_trailers, http_error_code, incoming_body, incoming_response, outgoing_body, outgoing_request,
-    request_options,
+    ErrorCode, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+    future_incoming_response, future_trailers, http_error_code, incoming_body, incoming_response,
+    outgoing_body, outgoing_request, request_options,
 };
 use mini_wasm_wasi::io::poll;
 use mini_wasm_wasi::io::streams::{StreamError, input_stream, output_stream};
@@ -50,7 +50,12 @@ fn server(until: &'static str, answer: Vec<u8>) -> (SocketAddr, JoinHandle<Strin
     (address, thread)
 }
 
-fn request(wasi: &mut Wasi, to: &str, path: &str, headers: &[(&str, &str)]) -> Own<OutgoingRequest> {
+pub(crate) fn request(
+    wasi: &mut Wasi,
+    to: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Own<OutgoingRequest> {
     let list = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     let headers = fields::from_list(wasi, list).unwrap().unwrap();
     let request = outgoing_request::new(wasi, headers).unwrap();
@@ -61,7 +66,10 @@ fn request(wasi: &mut Wasi, to: &str, path: &str, headers: &[(&str, &str)]) -> O
 }
 
 /// Sends a request and waits for the answer.
-fn send(wasi: &mut Wasi, request: Own<OutgoingRequest>) -> Result<Own<IncomingResponse>, ErrorCode> {
+pub(crate) fn send(
+    wasi: &mut Wasi,
+    request: Own<OutgoingRequest>,
+) -> Result<Own<IncomingResponse>, ErrorCode> {
     let future = handle(wasi, request, None).unwrap()?;
     let pollable = future_incoming_response::subscribe(wasi, future.borrow()).unwrap();
     poll::block(wasi, pollable.borrow()).unwrap();
@@ -74,7 +82,10 @@ fn send(wasi: &mut Wasi, request: Own<OutgoingRequest>) -> Result<Own<IncomingRe
 type Entries = Vec<(String, Vec<u8>)>;
 
 /// Reads a body to its end: what it was, and its trailers.
-fn read(wasi: &mut Wasi, response: &Own<IncomingResponse>) -> Result<(Vec<u8>, Entries), ErrorCode> {
+pub(crate) fn read(
+    wasi: &mut Wasi,
+    response: &Own<IncomingResponse>,
+) -> Result<(Vec<u8>, Entries), ErrorCode> {
     let body = incoming_response::consume(wasi, response.borrow()).unwrap().unwrap();
     let stream = incoming_body::stream(wasi, body.borrow()).unwrap().unwrap();
     let mut all = Vec::new();
@@ -261,21 +272,146 @@ fn no_host_is_asked_but_those_that_are_granted() {
     assert!(matches!(handle(wasi, long, None).unwrap(), Err(ErrorCode::HttpRequestUriTooLong)));
 }
 
+/// The times that a request may take, in milliseconds: to connect, until the answer begins, between two pieces of it.
+fn ask_within(
+    wasi: &mut Wasi,
+    request: Own<OutgoingRequest>,
+    times: [Option<u64>; 3],
+) -> Own<FutureIncomingResponse> {
+    let [connect, first, between] = times.map(|time| time.map(|milliseconds| milliseconds * 1_000_000));
+    let options = request_options::new(wasi).unwrap();
+    request_options::set_connect_timeout(wasi, options.borrow(), connect).unwrap().unwrap();
+    request_options::set_first_byte_timeout(wasi, options.borrow(), first).unwrap().unwrap();
+    request_options::set_between_bytes_timeout(wasi, options.borrow(), between).unwrap().unwrap();
+    handle(wasi, request, Some(options)).unwrap().unwrap()
+}
+
+fn answer_of(
+    wasi: &mut Wasi,
+    future: &Own<FutureIncomingResponse>,
+) -> Result<Own<IncomingResponse>, ErrorCode> {
+    let pollable = future_incoming_response::subscribe(wasi, future.borrow()).unwrap();
+    poll::block(wasi, pollable.borrow()).unwrap();
+    future_incoming_response::get(wasi, future.borrow()).unwrap().expect("it is ready").unwrap()
+}
+
 // GHSA-w4qr-p94g-mjhv: times of nothing.
 #[test]
-fn times_that_are_over_end_a_request() {
+fn times_of_nothing_are_over() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut wasi = guest(&["127.0.0.1"]);
+    let request = request(&mut wasi, &address.to_string(), "/", &[]);
+    let future = ask_within(&mut wasi, request, [Some(0); 3]);
+    let answer = answer_of(&mut wasi, &future);
+    assert!(matches!(answer, Err(ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout)));
+}
+
+#[test]
+fn each_step_of_a_request_has_the_time_that_the_guest_gives_it() {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+    let mut wasi = guest(&["127.0.0.1"]);
     let wasi = &mut wasi;
-    let request = request(wasi, &address.to_string(), "/", &[]);
-    let options = request_options::new(wasi).unwrap();
-    request_options::set_connect_timeout(wasi, options.borrow(), Some(0)).unwrap().unwrap();
-    request_options::set_first_byte_timeout(wasi, options.borrow(), Some(0)).unwrap().unwrap();
-    request_options::set_between_bytes_timeout(wasi, options.borrow(), Some(0)).unwrap().unwrap();
-    let future = handle(wasi, request, Some(options)).unwrap().unwrap();
-    let pollable = future_incoming_response::subscribe(wasi, future.borrow()).unwrap();
-    poll::block(wasi, pollable.borrow()).unwrap();
-    let answer = future_incoming_response::get(wasi, future.borrow()).unwrap().unwrap().unwrap();
-    assert!(matches!(answer, Err(ErrorCode::HttpResponseTimeout)));
+    let began = Instant::now();
+    // To connect: nobody takes connections, and the few that wait for that fill the queue.
+    let full = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&full, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+    listen(&full, 0).unwrap();
+    let address = SocketAddr::try_from(getsockname(&full).unwrap()).unwrap();
+    let mut queue = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        queue.push(stream);
+    }
+    let one = request(wasi, &address.to_string(), "/", &[]);
+    let future = ask_within(wasi, one, [Some(300), None, None]);
+    assert_eq!(answer_of(wasi, &future).err(), Some(ErrorCode::ConnectionTimeout));
+    // Until the answer begins.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let two = request(wasi, &silent.local_addr().unwrap().to_string(), "/", &[]);
+    let future = ask_within(wasi, two, [None, Some(300), None]);
+    assert_eq!(answer_of(wasi, &future).err(), Some(ErrorCode::ConnectionReadTimeout));
+    // Between two pieces.
+    let halting = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = halting.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = halting.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
+        stream
+    });
+    let three = request(wasi, &address.to_string(), "/", &[]);
+    let future = ask_within(wasi, three, [None, None, Some(300)]);
+    let answer = answer_of(wasi, &future).unwrap();
+    assert_eq!(read(wasi, &answer).err(), Some(ErrorCode::ConnectionReadTimeout));
+    drop(server.join().unwrap());
+    assert!(began.elapsed() < Duration::from_secs(9), "none took its usual time");
+}
+
+#[test]
+fn a_request_that_goes_out_slowly_is_not_late() {
+    let (address, asked) =
+        server("end", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec());
+    let mut wasi = guest(&["127.0.0.1"]);
+    let wasi = &mut wasi;
+    let slow = request(wasi, &address.to_string(), "/", &[("content-length", "13")]);
+    outgoing_request::set_method(wasi, slow.borrow(), Method::Post).unwrap().unwrap();
+    let body = body_of(wasi, &slow);
+    let stream = outgoing_body::write(wasi, body.borrow()).unwrap().unwrap();
+    let future = ask_within(wasi, slow, [None, Some(1000), None]);
+    for piece in ["0123456789", "e", "n", "d"] {
+        std::thread::sleep(Duration::from_millis(500));
+        output_stream::blocking_write_and_flush(wasi, stream.borrow(), piece.into()).unwrap().unwrap();
+    }
+    wasi.resource_drop(stream).unwrap();
+    outgoing_body::finish(wasi, body, None).unwrap().unwrap();
+    let answer = answer_of(wasi, &future).unwrap();
+    assert_eq!(incoming_response::status(wasi, answer.borrow()).unwrap(), 200);
+    asked.join().unwrap();
+}
+
+// CVE-2026-27887.
+#[test]
+fn an_answer_that_is_larger_than_allowed_is_an_error_wherever_it_shows() {
+    let hosts = || {
+        let mut hosts = Network::nothing();
+        hosts.allow("127.0.0.1".parse().unwrap());
+        hosts
+    };
+    let said = "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n".to_owned();
+    let chunks = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+        "1\r\nx\r\n".repeat(1001)
+    );
+    let until_the_end = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(1001));
+    let fits = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000));
+    for (answer, is_error) in [(said, true), (chunks, true), (until_the_end, true), (fits, false)] {
+        let (address, server) = server("\r\n\r\n", answer.into());
+        let mut wasi = Wasi::builder().http(Outgoing::to(hosts()).max_body(1000)).build();
+        let request = request(&mut wasi, &address.to_string(), "/", &[]);
+        let end = send(&mut wasi, request).and_then(|response| read(&mut wasi, &response));
+        match is_error {
+            true => assert_eq!(end.err(), Some(ErrorCode::HttpResponseBodySize(Some(1001)))),
+            false => assert_eq!(end.unwrap().0.len(), 1000),
+        }
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn an_answer_that_is_cut_short_is_incomplete_and_one_that_would_speak_something_else_is_refused() {
+    for (answer, code) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", ErrorCode::HttpResponseIncomplete),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", ErrorCode::HttpResponseIncomplete),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: odd\r\n\r\n",
+            ErrorCode::HttpUpgradeFailed,
+        ),
+    ] {
+        let (address, server) = server("\r\n\r\n", answer.into());
+        let mut wasi = guest(&["127.0.0.1"]);
+        let request = request(&mut wasi, &address.to_string(), "/", &[]);
+        let end = send(&mut wasi, request).and_then(|response| read(&mut wasi, &response));
+        assert_eq!(end.err(), Some(code), "{answer:.40}");
+        server.join().unwrap();
+    }
 }
