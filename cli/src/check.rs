@@ -2,7 +2,7 @@
 //! listed comes from wac's comparison item by item.
 
 use crate::failure::Failure;
-use crate::flags::{Check, Language};
+use crate::flags::Check;
 use crate::input::{Content, Input};
 use crate::wit::{Unstable, Wit, wasi_world};
 use crate::{engine, output};
@@ -18,8 +18,8 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
         return Err(Failure::Usage(format!("{name} is no component, and only components have worlds")));
     };
     // What comes after relies on it.
-    Component::new(&engine::reader(&Language::default()), &*component).map_err(Failure::engine(&name))?;
-    let (wit, world) = match (&flags.wit, &flags.world) {
+    Component::new(&engine::reader(&flags.language), &*component).map_err(Failure::engine(&name))?;
+    let (mut wit, world) = match (&flags.wit, &flags.world) {
         (Some(path), wanted) => {
             let wit = Wit::read(path, Unstable::Counts)?;
             let world = wit.world(wanted.as_deref())?;
@@ -28,6 +28,9 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
         (None, Some(wanted)) => wasi_world(wanted)?,
         (None, None) => unreachable!("clap: one of both is required"),
     };
+    if flags.wasi {
+        wit.import_wasi(world)?;
+    }
     let world_name = wit.worlds().find(|(id, _)| *id == world).map_or_else(String::new, |(_, name)| name);
     let Err(error) = wit_component::targets(&wit.resolve, world, &component, true) else {
         return output::print(format!("{name} fits {world_name}\n")).map(|()| 0);

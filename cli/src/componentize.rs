@@ -19,8 +19,7 @@ const PREVIEW1: &str = adapters::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
     let (name, mut bytes) = module(&flags.file)?;
     let wrong = |doing: &str, error| Failure::Other(format!("{name}: {doing}: {error:#}"));
-    let module =
-        Module::new(&engine::reader(&flags::Language::default()), &*bytes).map_err(Failure::engine(&name))?;
+    let module = Module::new(&engine::reader(&flags.language), &*bytes).map_err(Failure::engine(&name))?;
     if let Some(path) = &flags.wit {
         let wit = Wit::read(path, Unstable::LeftOut)?;
         let world = wit.world(flags.world.as_deref())?;

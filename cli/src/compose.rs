@@ -35,11 +35,11 @@ pub(crate) fn compose(flags: &Compose) -> Result<u8, Failure> {
                 file.display()
             )));
         }
-        (false, [], Some(folder)) => plug(file, &components_in(folder)?)?,
-        (false, plugs, _) => plug(file, plugs)?,
+        (false, [], Some(folder)) => plug(file, &components_in(folder)?, &flags.language)?,
+        (false, plugs, _) => plug(file, plugs, &flags.language)?,
     };
     // Ours to run: so our own reader has the last word.
-    Component::new(&engine::reader(&Language::default()), composed.clone())
+    Component::new(&engine::reader(&flags.language), composed.clone())
         .map_err(Failure::engine("what was composed"))?;
     output::write_component(&composed, &flags.made).map(|()| 0)
 }
@@ -71,7 +71,7 @@ fn components_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// A file that has to be a valid component: what comes after relies on that.
-fn component(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+fn component(path: &Path, language: &Language) -> Result<(String, Vec<u8>), Failure> {
     let Input { name, content } = Input::read(path)?;
     let bytes = match content {
         Content::Component(bytes) => bytes,
@@ -84,7 +84,7 @@ fn component(path: &Path) -> Result<(String, Vec<u8>), Failure> {
             return Err(Failure::Usage(format!("{name} is an artifact, and a component is wanted")));
         }
     };
-    Component::new(&engine::reader(&Language::default()), &*bytes).map_err(Failure::engine(&name))?;
+    Component::new(&engine::reader(language), &*bytes).map_err(Failure::engine(&name))?;
     Ok((name, bytes))
 }
 
@@ -102,11 +102,11 @@ struct Joint {
     export: String,
 }
 
-fn plug(socket: &Path, plugs: &[PathBuf]) -> Result<Vec<u8>, Failure> {
+fn plug(socket: &Path, plugs: &[PathBuf], language: &Language) -> Result<Vec<u8>, Failure> {
     let mut graph = CompositionGraph::new();
     let mut parts = Vec::new();
     for (number, path) in std::iter::once(socket).chain(plugs.iter().map(PathBuf::as_path)).enumerate() {
-        let (name, bytes) = component(path)?;
+        let (name, bytes) = component(path, language)?;
         let wrong = |error: &dyn std::fmt::Display| Failure::Other(format!("{name}: {error}"));
         // Two plugs may be one file; the graph knows packages by name.
         let package = Package::from_bytes(&format!("part:part-{number}"), None, bytes, graph.types_mut())

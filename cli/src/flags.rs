@@ -394,6 +394,9 @@ pub(crate) struct Compose {
 
     #[command(flatten)]
     pub(crate) made: Made,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
 }
 
 #[cfg(feature = "tools")]
@@ -426,6 +429,9 @@ pub(crate) struct Componentize {
 
     #[command(flatten)]
     pub(crate) made: Made,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
 }
 
 /// The string encodings of the Canonical ABI.
@@ -444,8 +450,15 @@ pub(crate) enum StringEncoding {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A component fits a world if it imports nothing that the world does not import and exports
-everything that the world exports, in fitting types; versions count as by semantic versioning.
-Exit status 1 if it does not, with a list of what is missing.")]
+everything that the world exports, in fitting types: then it can stand wherever the world is asked
+for. Versions that semantic versioning calls compatible are one (0.2.6 and 0.2.12, not 0.2 and 0.3);
+beyond the name the types count, so an older or a newer interface fits if what is used of it is the
+same. `wac targets` and `wasm-tools component targets` judge so too.
+
+What a language's library imports counts like any other import: `std` of Rust, for one, always
+imports WASI. --wasi allows that for a world that says nothing of it.
+
+Exit status 1 if it does not fit, with a list of what is missing.")]
 pub(crate) struct Check {
     /// The component, binary or text
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -459,6 +472,13 @@ pub(crate) struct Check {
     /// mini-wasm]
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) wit: Option<PathBuf>,
+
+    /// Let the component import what WASI 0.2 has for commands and for HTTP, whether or not the world imports it
+    #[arg(long)]
+    pub(crate) wasi: bool,
+
+    #[command(flatten)]
+    pub(crate) language: Language,
 }
 
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use std::path::Path;
 use wit_component::DecodedWasm;
-use wit_parser::{PackageId, Resolve, WorldId};
+use wit_parser::{CloneMaps, PackageId, Resolve, WorldId};
 
 /// The packages of WASI 0.2, licensed as this is: what `inspect --wit` prints of the official ones, but for comments (a test
 /// compares).
@@ -72,6 +72,19 @@ impl Wit {
             let all = self.worlds().map(|(_, name)| format!("\n  {name}")).collect::<String>();
             Failure::Usage(format!("--world: {error:#}; the worlds are:{all}"))
         })
+    }
+
+    /// Lets a world import all that WASI 0.2 has for commands and for HTTP as well.
+    pub(crate) fn import_wasi(&mut self, world: WorldId) -> Result<(), Failure> {
+        for name in ["wasi:cli/imports", "wasi:http/imports"] {
+            let cannot = |error| Failure::Other(format!("cannot add {name} to the world: {error:#}"));
+            let (wasi, imports) = wasi_world(name)?;
+            let moved = self.resolve.merge(wasi.resolve).map_err(cannot)?;
+            let imports =
+                moved.map_world(imports, Default::default()).map_err(|error| cannot(error.into()))?;
+            self.resolve.merge_worlds(imports, world, &mut CloneMaps::default()).map_err(cannot)?;
+        }
+        Ok(())
     }
 
     /// All worlds with their whole names.

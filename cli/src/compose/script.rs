@@ -86,7 +86,7 @@ fn package(flags: &Compose, name: &str) -> Result<Vec<u8>, Failure> {
             Failure::Other(format!("the WIT in {} cannot be encoded: {error:#}", path.display()))
         });
     }
-    component(&path).map(|(_, bytes)| bytes)
+    component(&path, &flags.language).map(|(_, bytes)| bytes)
 }
 
 /// Where a package lies: `ns/name`, with its version as one more part, and an ending.

@@ -63,6 +63,48 @@ fn what_keeps_a_component_from_a_world_is_listed() {
 }
 
 #[test]
+fn what_a_languages_library_imports_of_wasi_may_be_allowed() {
+    let sandbox = Sandbox::new("check-wasi");
+    let program = guests().join("bin/rust-hello.wasm");
+    let wit = sandbox.file("app.wit", "package ns:app; world app { import log: func(); }");
+    let mut command = mini_wasm(&sandbox);
+    command.args(["check", "--world", "app", "--wit"]).arg(&wit).arg(&program);
+    let strict = end(&sandbox, &mut command);
+    assert_eq!(strict.status, 1, "{strict:?}");
+    assert!(strict.stderr.contains("it imports `wasi:cli/environment@0.2.6`"), "{strict:?}");
+    let allowed = end(&sandbox, command.arg("--wasi"));
+    assert_eq!((allowed.status, &*allowed.stderr), (0, ""), "{allowed:?}");
+    // Of another interface it allows nothing, and what the world exports is still wanted.
+    let component = sandbox.file("calc.wat", COMPONENT);
+    let wit = sandbox.file(
+        "app.wit",
+        "package ns:app; world app { export wasi:cli/run@0.2.6; }
+        package wasi:cli@0.2.6 { interface run { run: func() -> result; } }",
+    );
+    let mut command = mini_wasm(&sandbox);
+    command.args(["check", "--wasi", "--world", "ns:app/app", "--wit"]).arg(&wit);
+    let ended = end(&sandbox, command.arg(component));
+    assert_eq!(ended.status, 1, "{ended:?}");
+    for miss in ["it imports `ns:calc/log@0.1.3`", "it does not export `wasi:cli/run@0.2.6`"] {
+        assert!(ended.stderr.contains(miss), "no {miss} in {ended:?}");
+    }
+}
+
+#[test]
+fn a_feature_that_is_off_is_switched_on_for_a_check() {
+    let sandbox = Sandbox::new("check-features");
+    let component = sandbox.file("four.wat", r#"(component (import "f" (func (param "x" (list u8 4)))))"#);
+    let wit = sandbox.file("app.wit", "package ns:app; world app { import f: func(x: list<u8, 4>); }");
+    let mut command = mini_wasm(&sandbox);
+    command.args(["check", "--wit"]).arg(&wit).arg(&component);
+    let off = end(&sandbox, &mut command);
+    assert_eq!(off.status, 1, "{off:?}");
+    assert!(off.stderr.contains("fixed-length lists feature"), "{off:?}");
+    let on = end(&sandbox, command.args(["-W", "component-fixed-length-lists"]));
+    assert_eq!((on.status, &*on.stderr), (0, ""), "{on:?}");
+}
+
+#[test]
 fn the_worlds_of_wasi_come_with_us() {
     let sandbox = Sandbox::new("check-builtin");
     let program = guests().join("bin/rust-hello.wasm");

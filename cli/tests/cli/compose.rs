@@ -202,3 +202,29 @@ fn a_damaged_component_is_an_error_wherever_it_stops() {
         }
     }
 }
+
+#[test]
+fn a_feature_that_is_off_is_switched_on_for_a_composition() {
+    let sandbox = Sandbox::new("compose-features");
+    let module = r#"(core module $m (memory (export "memory") 1)
+        (func (export "f") (param i32 i32 i32) (result i32) (i32.add (local.get 0) (local.get 2))))
+        (core instance $i (instantiate $m))
+        (func $f (param "x" (list u8 3)) (result u32) (canon lift (core func $i "f")))"#;
+    let plug = format!(
+        r#"(component {module} (instance $e (export "f" (func $f))) (export "ns:pkg/three" (instance $e)))"#
+    );
+    sandbox.file("plug.wat", plug);
+    let socket = r#"(component
+        (import "ns:pkg/three" (instance $i (export "f" (func (param "x" (list u8 3)) (result u32)))))
+        (export "f" (func $i "f")))"#;
+    sandbox.file("socket.wat", socket);
+    let words: [&dyn AsRef<std::ffi::OsStr>; 5] = [&"socket.wat", &"--plug", &"plug.wat", &"-o", &"out.wasm"];
+    let off = compose(&sandbox, &words);
+    assert_eq!(off.status, 1, "{off:?}");
+    assert!(off.stderr.contains("fixed-length lists feature"), "{off:?}");
+    let on = compose(&sandbox, &[&words[..], &[&"-Wcomponent-fixed-length-lists"]].concat());
+    assert_eq!((on.status, &*on.stderr), (0, ""), "{on:?}");
+    let mut run = mini_wasm(&sandbox);
+    run.args(["run", "-Wcomponent-fixed-length-lists", "--invoke", "f([1, 2, 40])"]);
+    assert_eq!(end(&sandbox, run.arg(sandbox.path("out.wasm"))).stdout, "41\n");
+}
