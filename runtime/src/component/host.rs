@@ -7,10 +7,10 @@ use super::abi::handle::Subtask;
 use super::abi::typed::{LentList, LiftList, LowerOptional, func_type};
 use super::abi::types::TypeError;
 use super::abi::{
-    CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
+    self, CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
     lower_flat_values,
 };
-use super::canon::{out_param, spills_result};
+use super::canon::{Context, out_param, spills_result};
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Caller;
@@ -60,21 +60,18 @@ impl HostFunc {
             HostBody::Dynamic(body) => body,
             HostBody::Missing(name) => return Err(missing(name)),
         };
-        let mut subtask = Subtask::new();
-        let mut flat_args = CoreValueIter::new(slots);
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        let params = self.ty.param_types();
-        let args = lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args, params)
-            .map_err(|error| raise(error, false))?;
-        let out_param = out_param(self.spills_result, cx.ptr_type, &mut flat_args)?;
-        let result = body(store, &self.ty, &args)?;
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        let mut out = CoreValueSink::new(slots);
-        let (result, types) = (result.as_slice(), self.ty.result_types());
-        lower_flat_values(&mut caller.context(), MAX_FLAT_RESULTS, result, types, out_param, &mut out)
-            .map_err(|error| raise(error, false))?;
-        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
-        Ok(())
+        let (params, results) = (self.ty.param_types(), self.ty.result_types());
+        call_host(
+            store,
+            cx,
+            self.spills_result,
+            slots,
+            |cx, flat_args| lift_flat_values(cx, MAX_FLAT_PARAMS, flat_args, params),
+            |store, args| body(store, &self.ty, &args),
+            |cx, result, out_param, out| {
+                lower_flat_values(cx, MAX_FLAT_RESULTS, result.as_slice(), results, out_param, out)
+            },
+        )
     }
 
     /// Calls it from the host.
@@ -91,6 +88,30 @@ impl HostFunc {
 
 fn missing(name: &str) -> Error {
     Error::new(ErrorKind::Trap(Trap::MissingImport), format!("{}: `{name}`", Trap::MissingImport))
+}
+
+/// What all calls of host functions have in common (CanonicalABI.md "canon lower"): parameters out of core values, the call, its result
+/// into core values, and what was lent is given back.
+fn call_host<A, R>(
+    store: &mut StoreInner,
+    cx: &CanonContext,
+    spills_result: bool,
+    slots: &mut [u64],
+    lift_params: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<A>,
+    call: impl FnOnce(&mut StoreInner, A) -> Result<R>,
+    lower_result: impl FnOnce(&mut Context<'_, '_>, &R, Option<usize>, &mut CoreValueSink<'_>) -> abi::Result<()>,
+) -> Result<()> {
+    let mut subtask = Subtask::new();
+    let mut flat_args = CoreValueIter::new(slots);
+    let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+    let args = lift_params(&mut caller.context(), &mut flat_args).map_err(|error| raise(error, false))?;
+    let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
+    let result = call(store, args)?;
+    let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
+    lower_result(&mut caller.context(), &result, out_param, &mut CoreValueSink::new(slots))
+        .map_err(|error| raise(error, false))?;
+    subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
+    Ok(())
 }
 
 /// The type and body of a host function over Rust types.
@@ -114,19 +135,15 @@ where
     R: LowerOptional + 'static,
 {
     let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
-        let mut subtask = Subtask::new();
-        let mut flat_args = CoreValueIter::new(slots);
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        let params = P::lift_flat_values(&mut caller.context(), MAX_FLAT_PARAMS, &mut flat_args)
-            .map_err(|error| raise(error, false))?;
-        let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
-        let result = func(store, params)?;
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        result
-            .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))
-            .map_err(|error| raise(error, false))?;
-        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
-        Ok(())
+        call_host(
+            store,
+            cx,
+            spills_result,
+            slots,
+            |cx, flat_args| P::lift_flat_values(cx, MAX_FLAT_PARAMS, flat_args),
+            &func,
+            |cx, result: &R, out_param, out| result.lower_flat_result(cx, out_param, out),
+        )
     };
     (func_type::<P, R>, HostBody::Typed(Arc::new(body)))
 }
@@ -141,21 +158,20 @@ where
     R: LowerOptional + 'static,
 {
     let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
-        let mut subtask = Subtask::new();
-        let mut flat_args = CoreValueIter::new(slots);
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        let places = P::places(&mut caller.context(), &mut flat_args).map_err(|error| raise(error, false))?;
-        let out_param = out_param(spills_result, cx.ptr_type, &mut flat_args)?;
-        let result = store.lend_data(|store, data: &mut T| {
-            let memory = cx.memory.and_then(|memory| memory.data(store).ok()).unwrap_or(&[]);
-            func(data, P::views(places, memory).map_err(|error| raise(error, false))?)
-        })??;
-        let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));
-        result
-            .lower_flat_result(&mut caller.context(), out_param, &mut CoreValueSink::new(slots))
-            .map_err(|error| raise(error, false))?;
-        subtask.deliver_resolve(&mut store.component_instance(cx.instance)?.handles);
-        Ok(())
+        call_host(
+            store,
+            cx,
+            spills_result,
+            slots,
+            |cx, flat_args| P::places(cx, flat_args),
+            |store, places| {
+                store.lend_data(|store, data: &mut T| {
+                    let memory = cx.memory.and_then(|memory| memory.data(store).ok()).unwrap_or(&[]);
+                    func(data, P::views(places, memory).map_err(|error| raise(error, false))?)
+                })?
+            },
+            |cx, result: &R, out_param, out| result.lower_flat_result(cx, out_param, out),
+        )
     };
     (func_type::<P, R>, HostBody::Typed(Arc::new(body)))
 }
