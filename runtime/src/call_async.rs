@@ -235,9 +235,7 @@ fn typed<T: 'static, P: WasmTypes, R: WasmTypes>(
 ) -> (FuncType, Arc<HostCall>) {
     let ty = FuncType::new(P::types(), R::types());
     let call = move |store: &mut StoreInner, slots: &mut [RawVal]| {
-        let waiter = store.waiter()?;
-        let future = func(Caller::new(store)?, P::load(slots));
-        waiter.wait(Box::into_pin(future))??.store(slots);
+        wait_for(store, |caller| func(caller, P::load(slots)))?.store(slots);
         Ok(())
     };
     (ty, Arc::new(call))
@@ -289,4 +287,13 @@ impl Instance {
         let (module, imports) = (module.clone(), imports.to_vec());
         AsyncCall::new(store.as_store_mut(), move |store| Instance::new_here(store, &module, &imports))
     }
+}
+
+/// Calls a function of the host and waits for its future, while the guest's stack stands still.
+pub(crate) fn wait_for<'a, T: 'static, R>(
+    store: &'a mut StoreInner,
+    func: impl FnOnce(Caller<'a, T>) -> HostFuture<'a, R>,
+) -> Result<R> {
+    let waiter = store.waiter()?;
+    waiter.wait(Box::into_pin(func(Caller::new(store)?)))?
 }

@@ -48,11 +48,10 @@ use super::check::Definition;
 use super::instance::Item;
 use super::resource::{HostDestructor, ResourceItem};
 use super::{Component, Func, Instance, InstancePre, Linker, LinkerInstance, TypedFunc, host};
-use crate::call_async::{AsyncCall, HostFuture};
+use crate::call_async::{AsyncCall, HostFuture, wait_for};
 use crate::error::Result;
 use crate::host::Caller;
 use crate::store::{AsStoreMut, StoreInner};
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 impl Func {
@@ -136,9 +135,7 @@ impl<T: 'static> LinkerInstance<'_, T> {
         R: LowerOptional + 'static,
     {
         let (ty, body) = host::typed_raw(move |store: &mut StoreInner, params: P| {
-            let waiter = store.waiter()?;
-            let future = func(Caller::new(store)?, params);
-            waiter.wait(Box::into_pin(future))?
+            wait_for(store, |caller| func(caller, params))
         });
         self.insert(name, Definition::Func { ty: Some(ty), body })
     }
@@ -156,9 +153,7 @@ impl<T: 'static> LinkerInstance<'_, T> {
         + 'static,
     ) -> Result<&mut Self> {
         let body = move |store: &mut StoreInner, ty: &FuncType, args: &[Val]| {
-            let waiter = store.waiter()?;
-            let future = func(Caller::new(store)?, ty, args);
-            waiter.wait(Box::into_pin(future))?
+            wait_for(store, |caller| func(caller, ty, args))
         };
         self.insert(name, Definition::Func { ty: None, body: host::HostBody::Dynamic(Arc::new(body)) })
     }
@@ -173,9 +168,7 @@ impl<T: 'static> LinkerInstance<'_, T> {
         destructor: impl for<'a> Fn(Caller<'a, T>, u32) -> HostFuture<'a, ()> + Send + Sync + 'static,
     ) -> Result<&mut Self> {
         let destructor: Arc<HostDestructor> = Arc::new(move |store: &mut StoreInner, rep: u32| {
-            let waiter = store.waiter()?;
-            let future = destructor(Caller::new(store)?, rep);
-            waiter.wait(Box::into_pin(future))?
+            wait_for(store, |caller| destructor(caller, rep))
         });
         let resource = ResourceItem { rt: ResourceType::host::<R>(), destructor: Some(destructor) };
         self.insert(name, Definition::Item(Item::Resource(resource)))
