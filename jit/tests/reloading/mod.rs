@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Reloading;
+pub(crate) struct Reloading;
 
 impl Backend for Reloading {
     fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>> {
