@@ -13,7 +13,7 @@ use crate::val::Resource;
 use alloc::vec::Vec;
 
 /// How strings lie in the memory of a component (`string-encoding`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum StringEncoding {
     /// `utf8`
     #[default]
@@ -68,8 +68,11 @@ pub(crate) fn check_range(
 
 /// Checks what `realloc` returned for `new_size` bytes: alignment first, then bounds, as the specification does after each call
 /// (also for a length of 0).
+///
+/// # Errors
+/// The trap.
 #[inline]
-pub(crate) fn check_reallocated(
+pub fn check_reallocated(
     ptr: usize,
     alignment: usize,
     new_size: usize,

@@ -9,7 +9,7 @@
 use crate::flatten::MAX_FLAT_PARAMS;
 
 /// The address type of a linear memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum PtrType {
     /// 32-bit addresses.
     #[default]

@@ -90,7 +90,7 @@ pub mod typed;
 pub mod types;
 pub mod val;
 
-pub use context::{Guest, LiftLowerContext, Options, StringEncoding};
+pub use context::{Guest, LiftLowerContext, Options, StringEncoding, check_reallocated};
 pub use error::{Error, Result, Trap, TypeMismatch};
 pub use flatten::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
 pub use layout::PtrType;

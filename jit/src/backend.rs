@@ -1,6 +1,8 @@
 //! What this crate is to the engine: a [`Backend`] that compiles in the process, and one that only runs what an artifact brings.
 
 use crate::load::raise::raise;
+#[cfg(feature = "compile")]
+use mini_wasm_runtime::backend::{AdapterInfo, NativeAdapter};
 use mini_wasm_runtime::backend::{Backend, NativeCode, NativeFunc};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::ModuleInfo;
@@ -14,13 +16,23 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Jit {
     options: crate::compile::CompileOptions,
+    adapters: Adapters,
 }
+
+/// Code between components, for as long as the compiler is there: components that are linked anew find theirs again. `None` stands for what
+/// is left to its plan.
+#[cfg(feature = "compile")]
+type Adapters = Arc<std::sync::Mutex<std::collections::HashMap<AdapterInfo, Option<Arc<dyn NativeAdapter>>>>>;
+
+/// So many are kept; then new ones are left to their plans.
+#[cfg(feature = "compile")]
+const MOST_ADAPTERS: usize = 1024;
 
 #[cfg(feature = "compile")]
 impl Jit {
     /// A compiler with options.
     pub fn new(options: crate::compile::CompileOptions) -> Jit {
-        Jit { options }
+        Jit { options, adapters: Adapters::default() }
     }
 }
 
@@ -34,7 +46,22 @@ impl Backend for Jit {
             return Ok(Arc::new(Interpreted));
         }
         let compiled = crate::compile::compile(module, config, arch, cpu, &self.options)?;
-        publish(&compiled)
+        Ok(Arc::new(publish(&compiled)?))
+    }
+
+    fn adapter(&self, adapter: &AdapterInfo) -> Option<Arc<dyn NativeAdapter>> {
+        let mut adapters = self.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = adapters.get(adapter) {
+            return known.clone();
+        }
+        if adapters.len() >= MOST_ADAPTERS {
+            return None;
+        }
+        let code = crate::compile::adapter::compile(adapter, self.options.verifier)
+            .and_then(|compiled| publish(&compiled).ok())
+            .map(|code| Arc::new(code) as Arc<dyn NativeAdapter>);
+        adapters.insert(adapter.clone(), code.clone());
+        code
     }
 
     fn builtins(&self, builtins: &mut VmBuiltins) {
@@ -44,7 +71,7 @@ impl Backend for Jit {
 
 /// Maps compiled code and takes it into use.
 #[cfg(feature = "compile")]
-fn publish(compiled: &crate::compile::CompiledModule) -> Result<Arc<dyn NativeCode>> {
+fn publish(compiled: &crate::compile::CompiledModule) -> Result<crate::load::native::NativeModule> {
     use crate::load::{code::CodeMap, native::NativeModule};
     // Tables first, then text on pages of its own.
     let text_at = compiled.tables.len().next_multiple_of(region::page::size());
@@ -54,7 +81,7 @@ fn publish(compiled: &crate::compile::CompiledModule) -> Result<Arc<dyn NativeCo
     map.bytes_mut()[text.clone()].copy_from_slice(&compiled.text);
     map.publish(text.clone())?;
     // SAFETY: compiled just now, for this machine and this engine's configuration.
-    Ok(Arc::new(unsafe { NativeModule::new(Arc::new(map), text, 0..compiled.tables.len())? }))
+    unsafe { NativeModule::new(Arc::new(map), text, 0..compiled.tables.len()) }
 }
 
 /// Does not compile: modules run interpreted, and artifacts run natively. For builds and processes without the compiler.

@@ -88,7 +88,7 @@ fn layout() -> Vec<(&'static str, u64)> {
         VmMemory { base len }
         VmTable { base len }
         VmGlobal { slots }
-        VmStore { stack_limit fuel epoch_deadline epoch inner builtins }
+        VmStore { stack_limit fuel epoch_deadline epoch inner builtins copy_bytes_per_call }
         VmContext { store builtins memory0 instance }
     };
     all.extend(for_each_builtin!(builtins));

@@ -1,9 +1,20 @@
-//! Calls between components in native code: what goes straight on to the callee's code, and what still forbids it.
+//! Calls between components in native code: what goes straight on to the callee's code, by way of a stub that looks at a guard or of code
+//! made for the pair, and what still forbids it.
+
+mod reloading;
 
 use mini_wasm_jit::Jit;
+use mini_wasm_runtime::backend::Backend;
 use mini_wasm_runtime::component::{Component, Instance, Linker};
 use mini_wasm_runtime::{Config, Engine, Store};
+use reloading::Reloading;
 use std::sync::Arc;
+
+/// One that makes code between components, and one that has the code of an artifact, with nothing between components.
+fn engines() -> [Engine; 2] {
+    let backends: [Arc<dyn Backend>; 2] = [Arc::new(Jit::default()), Arc::new(Reloading)];
+    backends.map(|backend| Engine::with_backend(Config::default(), backend))
+}
 
 /// Component A, whose `f` calls `add` of component B with numbers that go over as they are, and whose `realloc` does the same when it
 /// is told to.
@@ -33,29 +44,34 @@ const GUARDED: &str = r#"(component
     (instance $a (instantiate $A (with "add" (func $b "add"))))
     (export "f" (func $a "f")))"#;
 
-fn instantiate() -> (Store<()>, Instance) {
-    let engine = Engine::with_backend(Config::default(), Arc::new(Jit::default()));
-    let component = Component::new(&engine, wat::parse_str(GUARDED).unwrap()).unwrap();
-    let mut store = Store::new(&engine, ());
-    let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).unwrap();
+fn instantiate(engine: &Engine, wat: &str) -> (Store<()>, Instance) {
+    let component = Component::new(engine, wat::parse_str(wat).unwrap()).unwrap();
+    let mut store = Store::new(engine, ());
+    let instance = Linker::<()>::new(engine).instantiate(&mut store, &component).unwrap();
     (store, instance)
 }
 
 #[test]
 fn numbers_go_straight_on_to_the_callee_while_the_caller_may_leave() {
-    let (mut store, instance) = instantiate();
-    let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
-    for text in ["", "a", "abc"] {
-        assert_eq!(f.call(&mut store, (text.to_string(),)).unwrap(), 4321 + text.len() as u32);
+    for (engine, planned) in engines().into_iter().zip([0, 0]).chain([(Engine::default(), 3)]) {
+        let (mut store, instance) = instantiate(&engine, GUARDED);
+        let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
+        for text in ["", "a", "abc"] {
+            assert_eq!(f.call(&mut store, (text.to_string(),)).unwrap(), 4321 + text.len() as u32);
+        }
+        assert_eq!(store.planned_calls(), planned, "{engine:?}");
     }
 }
 
 #[test]
 fn a_realloc_that_calls_out_traps_before_the_callee_is_reached() {
-    let (mut store, instance) = instantiate();
-    let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
-    let error = f.call(&mut store, ("abcd".to_string(),)).unwrap_err();
-    assert!(error.to_string().contains("cannot leave component instance"), "{error}");
-    let error = f.call(&mut store, (String::new(),)).unwrap_err();
-    assert!(error.to_string().contains("cannot enter component instance"), "{error}");
+    for engine in engines() {
+        let (mut store, instance) = instantiate(&engine, GUARDED);
+        let f = instance.typed::<(String,), u32>(&mut store, "f").unwrap();
+        let error = f.call(&mut store, ("abcd".to_string(),)).unwrap_err();
+        assert!(error.to_string().contains("cannot leave component instance"), "{error}");
+        let error = f.call(&mut store, (String::new(),)).unwrap_err();
+        assert!(error.to_string().contains("cannot enter component instance"), "{error}");
+        assert_eq!(store.planned_calls(), 1, "the plan tells why");
+    }
 }

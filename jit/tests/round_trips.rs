@@ -4,112 +4,26 @@
 //!
 //! `CASES` is how many types there are (40), `VALUES` how many values of each in each engine (25).
 
+mod component_text;
 #[path = "../../canonical-abi/tests/random/mod.rs"]
 mod random;
 mod reloading;
 
+use component_text::{Types, core};
 use mini_wasm_jit::Jit;
-use mini_wasm_runtime::component::abi::flatten::{CoreType, FlattenContext, flatten_functype};
+use mini_wasm_runtime::component::abi::flatten::{FlattenContext, flatten_functype};
 use mini_wasm_runtime::component::abi::{FuncType, PtrType, Val, ValType};
 use mini_wasm_runtime::component::{Component, Func, Linker};
 use mini_wasm_runtime::{Config, Engine, Store};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use reloading::Reloading;
-use std::fmt::Write;
 use std::sync::Arc;
 
 const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-/// Types as text; those that need names are imported, so that functions may name them.
-#[derive(Default)]
-struct Types {
-    /// Definition and import of each named type, in order.
-    rows: Vec<String>,
-}
-
-impl Types {
-    fn text(&mut self, ty: &ValType) -> String {
-        let named = match ty {
-            ValType::Bool => return "bool".into(),
-            ValType::S8 => return "s8".into(),
-            ValType::U8 => return "u8".into(),
-            ValType::S16 => return "s16".into(),
-            ValType::U16 => return "u16".into(),
-            ValType::S32 => return "s32".into(),
-            ValType::U32 => return "u32".into(),
-            ValType::S64 => return "s64".into(),
-            ValType::U64 => return "u64".into(),
-            ValType::F32 => return "f32".into(),
-            ValType::F64 => return "f64".into(),
-            ValType::Char => return "char".into(),
-            ValType::String => return "string".into(),
-            ValType::List(list) => {
-                let element = self.text(list.element());
-                return match list.length() {
-                    Some(length) => format!("(list {element} {length})"),
-                    None => format!("(list {element})"),
-                };
-            }
-            ValType::Map(map) => {
-                let (key, value) = (self.text(map.key()), self.text(map.value()));
-                return format!("(map {key} {value})");
-            }
-            ValType::Tuple(tuple) => {
-                let types: Vec<String> = tuple.types().iter().map(|ty| self.text(ty)).collect();
-                return format!("(tuple {})", types.join(" "));
-            }
-            ValType::Option(option) => return format!("(option {})", self.text(option.some())),
-            ValType::Result(result) => {
-                let ok = result.ok().map(|ty| self.text(ty)).unwrap_or_default();
-                let error = result.error().map(|ty| format!("(error {})", self.text(ty)));
-                return format!("(result {ok} {})", error.unwrap_or_default());
-            }
-            ValType::Record(record) => {
-                let mut text = String::from("(record");
-                for field in record.fields() {
-                    let ty = self.text(&field.t);
-                    let _ = write!(text, " (field \"{}\" {ty})", field.label);
-                }
-                text + ")"
-            }
-            ValType::Variant(variant) => {
-                let mut text = String::from("(variant");
-                for case in variant.cases() {
-                    let ty = case.t.as_ref().map(|ty| self.text(ty)).unwrap_or_default();
-                    let _ = write!(text, " (case \"{}\" {ty})", case.label);
-                }
-                text + ")"
-            }
-            ValType::Enum(labels) => {
-                let labels: Vec<String> =
-                    labels.labels().iter().map(|label| format!("\"{label}\"")).collect();
-                format!("(enum {})", labels.join(" "))
-            }
-            ValType::Flags(flags) => {
-                let labels: Vec<String> = flags.labels().iter().map(|label| format!("\"{label}\"")).collect();
-                format!("(flags {})", labels.join(" "))
-            }
-            ValType::Own(_) | ValType::Borrow(_) => unreachable!("there are no handles among these types"),
-        };
-        let n = self.rows.len();
-        self.rows.push(format!("(type $n{n}' {named}) (import \"n{n}\" (type $n{n} (eq $n{n}')))\n"));
-        format!("$n{n}")
-    }
-}
-
-fn core(types: &[CoreType]) -> Vec<&'static str> {
-    let name = |ty: &CoreType| match ty {
-        CoreType::I32 => "i32",
-        CoreType::I64 => "i64",
-        CoreType::F32 => "f32",
-        CoreType::F64 => "f64",
-    };
-    types.iter().map(name).collect()
 }
 
 /// A component that hands what it gets to `next`, and gives back what that gives.

@@ -6,9 +6,11 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::module::ModuleInfo;
+use crate::types::FuncType;
 use crate::vm::{ArrayCall, VmBuiltins};
 use alloc::sync::Arc;
 use core::ffi::c_void;
+use mini_wasm_canonical_abi::plan::Plan;
 
 /// A compiler to native code.
 pub trait Backend: Send + Sync + core::fmt::Debug {
@@ -16,8 +18,37 @@ pub trait Backend: Send + Sync + core::fmt::Debug {
     /// failure that concerns the whole module is an error.
     fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>>;
 
+    /// Compiles what stands between two components, for this machine. `None` when it is left to its plan.
+    fn adapter(&self, _adapter: &AdapterInfo) -> Option<Arc<dyn NativeAdapter>> {
+        None
+    }
+
     /// The builtins that only a backend can provide, filled in over the engine's own (`raise`).
     fn builtins(&self, builtins: &mut VmBuiltins);
+}
+
+/// A call from one component into another, as a compiler sees it: all that its code depends on. What else differs between two calls
+/// the code finds in a [`crate::vm::VmAdapter`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AdapterInfo {
+    /// The core function that the caller imports.
+    pub caller: FuncType,
+    /// The core function behind the callee's `canon lift`.
+    pub callee: FuncType,
+    /// What happens to the parameters. It needs no handle tables.
+    pub params: Plan,
+    /// What happens to the results.
+    pub results: Plan,
+    /// Whether there are times at which the caller may not leave, so that it has to be asked.
+    pub asks_caller: bool,
+    /// Whether the callee has a `post-return`.
+    pub has_post_return: bool,
+}
+
+/// Native code of an [`AdapterInfo`].
+pub trait NativeAdapter: Send + Sync + core::fmt::Debug {
+    /// `tail` convention: the [`crate::vm::VmAdapter`], then the parameters of the caller's import.
+    fn entry(&self) -> *const c_void;
 }
 
 /// Native code of one module, ready to run.

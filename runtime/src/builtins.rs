@@ -4,6 +4,7 @@
 pub(crate) mod gc;
 
 use crate::error::Error;
+use crate::host::crossing;
 use crate::instance::InstanceData;
 use crate::interp;
 use crate::memory::{MemoryData, effective};
@@ -49,6 +50,10 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     resume_throw: switching::resume_throw,
     resume_throw_ref: switching::resume_throw_ref,
     suspend: switching::suspend,
+    adapter_string: crossing::string,
+    adapter_list: crossing::list,
+    adapter_refuse: crossing::refuse,
+    adapter_finish: crossing::finish,
     switch_to: switching::switch_to,
     raise,
 };

@@ -10,6 +10,7 @@ use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::FuncType;
 use crate::val::RawVal;
 use crate::vm::{ArrayCall, Status, VmFunc, VmStore, VmType};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
@@ -25,6 +26,8 @@ pub(crate) struct HostFunc {
     slots: usize,
     /// Held for as long as [`VmFunc::guard`] points into it.
     guard: Option<Arc<AtomicU32>>,
+    /// Held for as long as [`VmFunc::native`] points into it.
+    native: Option<crossing::Native>,
     /// The instance whose import this was made for.
     caller: Option<Instance>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct HostFunc {
 /// What is behind a function that is not a module's.
 enum Body {
     Host(Arc<HostCall>),
-    Crossing(Arc<crossing::Crossing>),
+    Crossing(Box<dyn crossing::Crossing>),
 }
 
 impl HostFunc {
@@ -53,7 +56,7 @@ impl HostFunc {
             ty: vm_type,
             index: 0,
         };
-        HostFunc { vm, body, slots: ty.call_slots(), guard: None, caller: None }
+        HostFunc { vm, body, slots: ty.call_slots(), guard: None, native: None, caller: None }
     }
 
     /// Called once at its final address.
@@ -62,6 +65,9 @@ impl HostFunc {
         let this = ptr::from_mut(self);
         self.vm.host = this.cast();
         self.vm.context = (&raw mut self.vm).cast();
+        if let Some(native) = &mut self.native {
+            (self.vm.native, self.vm.context) = native.seal(&raw const self.vm, store);
+        }
     }
 
     /// Made for an import of this instance, whose exports its [`Caller`] then shows.

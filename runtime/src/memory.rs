@@ -320,6 +320,15 @@ impl TwoMemories {
         Ok(TwoMemories { from, to, store: store.id() })
     }
 
+    /// Where native code finds them; `None` where there is none, and where other threads may touch the bytes.
+    pub(crate) fn vms(&self) -> (Option<*const VmMemory>, Option<*const VmMemory>) {
+        // SAFETY: V1.
+        let vm = |memory: NonNull<MemoryData>| unsafe {
+            (!memory.as_ref().is_shared()).then(|| MemoryData::vm(memory).cast_const())
+        };
+        (self.from.and_then(vm), self.to.and_then(vm))
+    }
+
     /// Their bytes. Empty where there is no memory, and where other threads may touch the bytes.
     pub(crate) fn bytes<'s>(&self, store: &'s mut StoreInner) -> (&'s [u8], &'s mut [u8]) {
         if store.id() != self.store {

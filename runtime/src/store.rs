@@ -106,7 +106,13 @@ impl<T: Send + 'static> Store<T> {
 
     /// Sets the ceilings. What exists already stays.
     pub fn set_limits(&mut self, limits: StoreLimits) {
-        self.as_store_mut().limits = limits;
+        self.as_store_mut().set_limits(limits);
+    }
+
+    /// Calls between components that went by a plan, step by step: for tests of the ways around it.
+    #[doc(hidden)]
+    pub fn planned_calls(&mut self) -> u64 {
+        self.as_store_mut().planned_calls
     }
 
     /// Collects the heap: what neither guests nor handles of the host reach becomes free.
@@ -245,7 +251,9 @@ pub struct StoreInner {
     id: StoreId,
     engine: Engine,
     vm: NonNull<VmStore>,
-    pub(crate) limits: StoreLimits,
+    limits: StoreLimits,
+    /// Calls between components that went by a plan, step by step.
+    pub(crate) planned_calls: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     instance_bytes: u64,
@@ -302,6 +310,7 @@ impl StoreInner {
             value_stack_limit: value_stack.limit(),
             inner: ptr::null_mut(),
             builtins: engine.builtins(),
+            copy_bytes_per_call: StoreLimits::default().copy_bytes_per_call,
             exception: 0,
         };
         Box::new(StoreInner {
@@ -309,6 +318,7 @@ impl StoreInner {
             engine: engine.clone(),
             vm: NonNull::from(Box::leak(Box::new(vm))),
             limits: StoreLimits::default(),
+            planned_calls: 0,
             memory_bytes: 0,
             table_elements: 0,
             instance_bytes: 0,
@@ -478,6 +488,12 @@ impl StoreInner {
             self.funcs.len() as u32 - 1
         });
         Func { store: self.id, index }
+    }
+
+    fn set_limits(&mut self, limits: StoreLimits) {
+        // SAFETY: V1, V5.
+        unsafe { (*self.vm()).copy_bytes_per_call = limits.copy_bytes_per_call };
+        self.limits = limits;
     }
 
     /// The function behind a handle.

@@ -139,6 +139,34 @@ pub struct VmImport {
     pub func: *const VmFunc,
 }
 
+/// What stands between two components, where native code of a [`crate::backend::NativeAdapter`] looks at it: all that differs between
+/// two adapters of the same code. Filled in where caller and callee are linked; it changes no more.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmAdapter {
+    /// The `may_leave` of the caller's component instance, when the code asks for it.
+    pub caller_may_leave: *const AtomicU32,
+    /// The core function behind `canon lift`; it has a native entry.
+    pub callee: VmImport,
+    /// The function that this is the native entry of. Its `array_call` makes the whole call by the plan: the code hands over to it
+    /// what it does not do itself, before anything has happened.
+    pub func: *const VmFunc,
+    /// The `may_leave` of the callee's component instance.
+    pub callee_may_leave: *const AtomicU32,
+    /// The callee's `realloc`, where the parameters need one; it has a native entry.
+    pub realloc: VmImport,
+    /// The callee's `post-return`, if it has one; it has a native entry.
+    pub post_return: VmImport,
+    /// The caller's memory, where the parameters need one. No other thread touches it.
+    pub from: *const VmMemory,
+    /// The callee's memory, another one.
+    pub to: *const VmMemory,
+    /// Limits of the store.
+    pub store: *mut VmStore,
+    /// The same as [`VmStore::builtins`].
+    pub builtins: *const VmBuiltins,
+}
+
 /// A memory, where guest code looks at it. Always the head of a `MemoryData`.
 #[repr(C)]
 #[derive(Debug)]
@@ -199,6 +227,8 @@ pub struct VmStore {
     pub inner: *mut c_void,
     /// Functions of the engine that guest code calls.
     pub builtins: *const VmBuiltins,
+    /// How many bytes one call between components may move, parameters and results each.
+    pub copy_bytes_per_call: u64,
     /// The exception that travels while the status is that of one: a reference, 0 for none. A root.
     pub exception: RawVal,
 }
@@ -220,7 +250,7 @@ pub struct VmContext {
 }
 
 /// Hands the table of builtins to the macro `$m`: name(parameters) -> result, documentation. Parameter types: `ctx` the calling
-/// instance, `u32`, `u64`, `slots` a pointer to slots. Results: `status`, `u64`, `never`.
+/// instance (null where a [`VmAdapter`] calls), `u32`, `u64`, `slots` a pointer to slots. Results: `status`, `u64`, `never`.
 #[macro_export]
 macro_rules! for_each_builtin {
     ($m:ident) => { $m! {
@@ -255,6 +285,10 @@ macro_rules! for_each_builtin {
         resume_throw(ctx, tag: u32, params: u32, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw`: what the exception carries, then the continuation. As `resume`.";
         resume_throw_ref(ctx, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw_ref`: an exception, then the continuation. As `resume`.";
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
+        adapter_string(ctx, adapter: u64, transcode: u32, from: u64, to: u64, units: u64) -> status "Moves a string that fits (`Transcode` by number) from one address to another, and judges it.";
+        adapter_list(ctx, from: u64, to: u64, bytes: u64) -> status "Moves bytes from one address to another in a different memory.";
+        adapter_refuse(ctx, adapter: u64, string: u32, ptr: u64, alignment: u64, bytes: u64) -> status "What `realloc` returned is unaligned or out of bounds: the trap. For a string, else for a list.";
+        adapter_finish(ctx, adapter: u64, values: slots, results: slots) -> status "Lowers the results of a call, whose parameters are the values, into the values, and calls `post-return`.";
         switch_to(ctx, tag: u32, given: u32, results: u32, values: slots) -> status "`switch`: values, then the continuation.";
     } };
 }

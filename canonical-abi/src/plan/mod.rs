@@ -18,6 +18,7 @@ mod run;
 mod string;
 
 pub use compile::{MAX_STEPS, TooLarge};
+pub use string::{Transcode, transcode};
 
 use crate::context::StringEncoding;
 use crate::error::Result;
@@ -26,7 +27,7 @@ use crate::types::ResourceType;
 use alloc::vec::Vec;
 
 /// What a plan must know of one side's canonical options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Side {
     /// How strings lie in memory.
     pub string_encoding: StringEncoding,
@@ -61,7 +62,7 @@ pub trait Sides {
 }
 
 /// Parameters or results of one pair of functions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Plan {
     steps: Vec<Step>,
     /// Where the cases of variants begin among the steps.
@@ -75,7 +76,7 @@ pub struct Plan {
 }
 
 /// What running a plan can ask of its sides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Needs {
     /// Memories.
     pub memory: bool,
@@ -88,90 +89,125 @@ pub struct Needs {
 }
 
 /// What a place in the program works on. Slots have the same number on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// A core value: of 17 at most.
     Slot(u8),
-    /// Offsets from where the source's and the destination's current region begin.
+    /// Memory.
     Memory {
+        /// Bytes from where the source's current region begins.
         from: u32,
+        /// Bytes from where the destination's current region begins.
         to: u32,
     },
 }
 
 /// One step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
     /// A value without parts.
     Scalar {
+        /// What happens to it.
         kind: Scalar,
+        /// Where.
         at: At,
     },
-    /// Bytes of memory that need no look.
+    /// `len` bytes of memory that need no look; offsets as in [`At::Memory`].
     Bytes {
+        /// In the source.
         from: u32,
+        /// In the destination.
         to: u32,
+        /// How many.
         len: u32,
     },
     /// Pointer and length, and what they point at.
     String {
+        /// Where the pointer is; the length follows.
         at: At,
     },
     /// A discriminant of `size` bytes below `cases`; goes on at `targets[first + discriminant]`.
     Case {
+        /// Where.
         at: At,
+        /// Bytes in memory.
         size: u8,
+        /// How many cases there are.
         cases: u32,
+        /// The first case's place in [`Plan::targets`].
         first: u32,
     },
     /// Goes on there.
     Jump(u32),
-    /// Slots that a shorter case leaves unused.
+    /// Slots that a shorter case leaves unused, from `first` up to `end`.
     Zero {
+        /// The first.
         first: u8,
+        /// The first that is not.
         end: u8,
     },
-    /// Pointer and length; the elements, all at once, of `size` bytes each.
+    /// Pointer and length; the elements, all at once.
     Whole {
+        /// Where the pointer is; the length follows.
         at: At,
+        /// Bytes of an element, on both sides.
         size: u32,
+        /// Of an element, on both sides.
         alignment: u8,
+        /// What the elements are checked for.
         check: Check,
     },
     /// Pointer and length; the steps up to `end` for each element.
     List {
+        /// Where the pointer is; the length follows.
         at: At,
+        /// An element.
         elements: Elements,
+        /// Where the program goes on after the last.
         end: u32,
     },
-    /// Elements in place, without a pointer; the steps up to `end` for each.
+    /// Elements in place, without a pointer; the steps up to `end` for each. Offsets as in [`At::Memory`].
     Repeat {
+        /// In the source.
         from: u32,
+        /// In the destination.
         to: u32,
+        /// How many.
         count: u32,
+        /// An element.
         elements: Elements,
+        /// Where the program goes on after the last.
         end: u32,
     },
     /// The end of an element of the `List` or `Repeat` at `begin`.
     Next {
+        /// The step.
         begin: u32,
     },
     /// Values that are too many to go flat: slot 0 points at them, and will.
     Spilled {
+        /// The region that holds them.
         elements: Elements,
     },
+    /// A handle of its own.
     Own {
+        /// Where its index is.
         at: At,
+        /// Which resource, in the plan's list.
         resource: u32,
     },
+    /// A handle for the time of the call.
     Borrow {
+        /// Where its index is.
         at: At,
+        /// Which resource, in the plan's list.
         resource: u32,
     },
 }
 
 /// Size and alignment on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Elements {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Elements {
     from_size: u32,
     to_size: u32,
     from_alignment: u8,
@@ -179,12 +215,17 @@ struct Elements {
 }
 
 /// What happens to a value without parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scalar {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scalar {
+    /// 0 stays, all else becomes 1.
     Bool,
+    /// The low 8 bits.
     U8,
+    /// The low 8 bits, with their sign.
     S8,
+    /// The low 16 bits.
     U16,
+    /// The low 16 bits, with their sign.
     S16,
     /// u32, s32, f32
     Word32,
@@ -194,22 +235,27 @@ enum Scalar {
     F32,
     /// With the canonical NaN.
     F64,
+    /// A Unicode scalar value, or a trap.
     Char,
     /// Only the bits of `mask`.
     Flags {
+        /// Bytes in memory.
         size: u8,
+        /// The flags that there are.
         mask: u32,
     },
-    /// Below `cases`.
+    /// Below `cases`, or a trap.
     Enum {
+        /// Bytes in memory.
         size: u8,
+        /// How many cases there are.
         cases: u32,
     },
 }
 
 /// What the elements of a list that moves as a whole are checked for, or made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Check {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
     /// Every bit pattern is a value.
     None,
     /// As the scalar says, element by element.
@@ -227,6 +273,21 @@ impl Plan {
         self.steps.iter().all(|step| {
             matches!(step, Step::Scalar { kind: Scalar::Word32 | Scalar::Word64, at: At::Slot(_) })
         })
+    }
+
+    /// The steps, for a compiler. Jumps lead forward; only `Next` leads back.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Where the cases of variants begin among the steps.
+    pub fn targets(&self) -> &[u32] {
+        &self.targets
+    }
+
+    /// What it knows of the source and of the destination.
+    pub fn sides(&self) -> (Side, Side) {
+        (self.from, self.to)
     }
 
     /// How many steps there are.

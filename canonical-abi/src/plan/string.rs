@@ -11,6 +11,68 @@ use crate::error::{Content, Error, Result, Trap};
 use crate::string::between::*;
 use crate::string::{MAX_STRING_BYTE_LENGTH, SourceEncoding, utf16_tag};
 
+/// What happens to a string of which is known from the start how many bytes it will have: one call of `realloc`, and one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transcode {
+    /// UTF-8 stays, and is judged.
+    Utf8,
+    /// UTF-16 stays, and is judged.
+    Utf16,
+    /// Latin-1 stays.
+    Latin1,
+    /// Latin-1 to UTF-16.
+    Widen,
+}
+
+/// What happens between two encodings of which a string goes over in one pass; the source is not tagged.
+pub fn transcode(from: StringEncoding, to: StringEncoding) -> Option<Transcode> {
+    match (from, to) {
+        (StringEncoding::Utf8, StringEncoding::Utf8) => Some(Transcode::Utf8),
+        (StringEncoding::Utf16, StringEncoding::Utf16) => Some(Transcode::Utf16),
+        (StringEncoding::Latin1OrUtf16, StringEncoding::Utf16) => Some(Transcode::Widen),
+        (StringEncoding::Latin1OrUtf16, StringEncoding::Latin1OrUtf16) => Some(Transcode::Latin1),
+        _ => None,
+    }
+}
+
+impl Transcode {
+    /// All of them, by number (`as u32`).
+    pub const ALL: [Transcode; 4] = [Transcode::Utf8, Transcode::Utf16, Transcode::Latin1, Transcode::Widen];
+
+    /// Bytes of a code unit of the source, and of the destination. There are as many units on both sides.
+    pub const fn units(self) -> (usize, usize) {
+        match self {
+            Transcode::Utf8 | Transcode::Latin1 => (1, 1),
+            Transcode::Utf16 => (2, 2),
+            Transcode::Widen => (1, 2),
+        }
+    }
+
+    /// How a pointer of the source is aligned, and what `realloc` is asked for.
+    pub const fn alignments(self) -> (usize, usize) {
+        match self {
+            Transcode::Utf8 => (1, 1),
+            Transcode::Utf16 | Transcode::Latin1 | Transcode::Widen => (2, 2),
+        }
+    }
+
+    /// Moves the string: `src` and `dst` are as long as [`Transcode::units`] says.
+    ///
+    /// # Errors
+    /// The trap of a source that is no text.
+    pub fn run(self, src: &[u8], dst: &mut [u8]) -> Result<(), Trap> {
+        match self {
+            Transcode::Utf8 => utf8_to_utf8(src, dst)?,
+            Transcode::Utf16 => {
+                utf16_to_utf16(src, dst)?;
+            }
+            Transcode::Latin1 => dst.copy_from_slice(src),
+            Transcode::Widen => latin1_to_utf16(src, dst),
+        }
+        Ok(())
+    }
+}
+
 /// A string of the source that was checked.
 #[derive(Clone, Copy)]
 struct Source {
@@ -46,7 +108,7 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         let source = Source { ptr, len, units: units as usize };
         use SourceEncoding::{Latin1, TaggedUtf16, Utf8, Utf16};
         let (ptr, units) = match (self.plan.to.string_encoding, encoding) {
-            (StringEncoding::Utf8, Utf8) => self.copy_utf8(source)?,
+            (StringEncoding::Utf8, Utf8) => self.store_copy(source, Transcode::Utf8)?,
             (StringEncoding::Utf8, Utf16 | TaggedUtf16) => {
                 self.store_to_utf8(source, 3, utf16_to_ascii, |ascii| 2 * ascii, utf16_to_utf8)?
             }
@@ -58,17 +120,9 @@ impl<S: Sides + ?Sized> Run<'_, S> {
                 |src, dst| Ok(latin1_to_utf8(src, dst)),
             )?,
             (StringEncoding::Utf16, Utf8) => self.store_utf8_to_utf16(source)?,
-            (StringEncoding::Utf16, Utf16 | TaggedUtf16) => {
-                self.store_to_units(source, 2, |src, dst| utf16_to_utf16(src, dst).map(|_| ()))?
-            }
-            (StringEncoding::Utf16, Latin1) => self.store_to_units(source, 2, |src, dst| {
-                latin1_to_utf16(src, dst);
-                Ok(())
-            })?,
-            (StringEncoding::Latin1OrUtf16, Latin1) => self.store_to_units(source, 1, |src, dst| {
-                dst.copy_from_slice(src);
-                Ok(())
-            })?,
+            (StringEncoding::Utf16, Utf16 | TaggedUtf16) => self.store_copy(source, Transcode::Utf16)?,
+            (StringEncoding::Utf16, Latin1) => self.store_copy(source, Transcode::Widen)?,
+            (StringEncoding::Latin1OrUtf16, Latin1) => self.store_copy(source, Transcode::Latin1)?,
             (StringEncoding::Latin1OrUtf16, Utf8) => {
                 return self.store_to_latin1_or_utf16(source, utf8_to_latin1, utf8_to_utf16);
             }
@@ -100,24 +154,12 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         }
     }
 
-    fn copy_utf8(&mut self, source: Source) -> Result<(usize, usize)> {
-        let ptr = self.reallocate(0, 0, 1, source.len, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, source.len)?;
-        utf8_to_utf8(src, dst)?;
-        Ok((ptr, source.len))
-    }
-
-    /// One region of `unit` bytes for each code unit of the source is enough.
-    fn store_to_units(
-        &mut self,
-        source: Source,
-        unit: usize,
-        transcode: impl Fn(&[u8], &mut [u8]) -> Result<(), Trap>,
-    ) -> Result<(usize, usize)> {
-        let len = unit * source.units;
-        let ptr = self.reallocate(0, 0, 2, len, Content::String)?;
+    /// One region is enough.
+    fn store_copy(&mut self, source: Source, transcode: Transcode) -> Result<(usize, usize)> {
+        let len = transcode.units().1 * source.units;
+        let ptr = self.reallocate(0, 0, transcode.alignments().1, len, Content::String)?;
         let (src, dst) = self.slices(source, 0, ptr, len)?;
-        transcode(src, dst)?;
+        transcode.run(src, dst)?;
         Ok((ptr, source.units))
     }
 

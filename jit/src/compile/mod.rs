@@ -7,6 +7,7 @@
 //!
 //! Must not know: stores, files, how code is mapped.
 
+pub(crate) mod adapter;
 mod atomic;
 mod blame;
 mod call;

@@ -30,7 +30,7 @@ fn word(b: &mut FunctionBuilder<'_>, base: Value, offset: usize) -> Value {
 }
 
 /// Begins a function: its builder and parameters.
-fn begin<'a>(
+pub(super) fn begin<'a>(
     ctx: &'a mut Context,
     frontend: &'a mut FunctionBuilderContext,
 ) -> (FunctionBuilder<'a>, Vec<Value>) {
@@ -169,12 +169,27 @@ fn through_slots(
 
 /// The stub by which this module calls a function of a signature that has no native code. Its context is the `VmFunc`.
 pub(super) fn stub(target: &Target, ty: &FuncType, ctx: &mut Context, frontend: &mut FunctionBuilderContext) {
+    by_array_call(target, ty, ctx, frontend, |b, params| past_guard(target, ty, b, params));
+}
+
+/// The same for an adapter, which is the way past the function's plan itself.
+pub(super) fn plan(target: &Target, ty: &FuncType, ctx: &mut Context, frontend: &mut FunctionBuilderContext) {
+    by_array_call(target, ty, ctx, frontend, |_, _| {});
+}
+
+fn by_array_call(
+    target: &Target,
+    ty: &FuncType,
+    ctx: &mut Context,
+    frontend: &mut FunctionBuilderContext,
+    first: impl FnOnce(&mut FunctionBuilder<'_>, &[Value]),
+) {
     through_slots(
         target,
         ty,
         ctx,
         frontend,
-        |b, params| past_guard(target, ty, b, params),
+        first,
         |b, func, slots| {
             let sig = b.import_signature(target.array_signature());
             let callee = word(b, func, offset_of!(VmFunc, array_call));

@@ -3,7 +3,7 @@
 use super::code::CodeMap;
 use super::registry::{self, CodeInfo};
 use crate::tables::{NONE, Tables};
-use mini_wasm_runtime::backend::{NativeCode, NativeFunc};
+use mini_wasm_runtime::backend::{NativeAdapter, NativeCode, NativeFunc};
 use mini_wasm_runtime::vm::ArrayCall;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
 use std::ffi::c_void;
@@ -58,6 +58,13 @@ impl Drop for NativeModule {
         if self.info.tables.text_len > 0 {
             registry::unregister(self.info.text);
         }
+    }
+}
+
+/// An adapter's tables have no functions, and its entry after the way back to its plan.
+impl NativeAdapter for NativeModule {
+    fn entry(&self) -> *const c_void {
+        self.stub(1)
     }
 }
 

@@ -4,21 +4,32 @@
 //! What a status says stays a status on the way through: an error that waits in the store goes on waiting, frames are noted as if
 //! the guests had called each other. An exception ends here: none passes between components.
 //!
-//! Must not know: components.
+//! Native callers may have a way past it ([`Shortcut`]): the callee itself behind a word that is looked at, or code made for the pair, which reads
+//! a [`VmAdapter`] and comes back to here with what it leaves to the plan.
+//!
+//! Must not know: component instances.
 
 use super::{Body, HostFunc};
+use crate::backend::NativeAdapter;
 use crate::error::{Error, Result};
 use crate::handle::{Func, StoreId};
+use crate::memory::TwoMemories;
 #[cfg(feature = "std")]
 use crate::store::Parked;
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType, TypeId};
 use crate::val::RawVal;
-use crate::vm::{Status, VmFunc};
+use crate::vm::{Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicU32;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use mini_wasm_canonical_abi::error::Content;
+use mini_wasm_canonical_abi::plan::Transcode;
+use mini_wasm_canonical_abi::{Error as AbiError, Trap as AbiTrap, check_reallocated};
 
 /// Slots of a call between guests: parameters of the Canonical ABI and a pointer for the result.
 pub(crate) const CROSSING_SLOTS: usize = 17;
@@ -44,9 +55,32 @@ impl From<Trap> for Stopped {
     }
 }
 
-/// What stands between: parameters in the slots, results into the same place.
-pub(crate) type Crossing =
-    dyn Fn(&mut StoreInner, &mut [RawVal]) -> core::result::Result<(), Stopped> + Send + Sync;
+/// What stands between two guests.
+pub(crate) trait Crossing: Send + Sync {
+    /// The whole call: parameters in the slots, results into the same place.
+    fn call(&self, store: &mut StoreInner, slots: &mut [RawVal]) -> core::result::Result<(), Stopped>;
+
+    /// The rest of a call, where the callee has returned `results`.
+    fn finish(
+        &self,
+        store: &mut StoreInner,
+        slots: &mut [RawVal],
+        results: &mut [RawVal],
+    ) -> core::result::Result<(), Stopped>;
+
+    /// The end of a call in which native code has found this.
+    fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped;
+}
+
+/// A way past a [`Crossing`] for callers in native code.
+pub(crate) enum Shortcut {
+    /// None.
+    No,
+    /// Where this word of the store's is not 0, calling that function instead comes to the same.
+    Guarded(Arc<AtomicU32>, Func),
+    /// Code that does the same, or as much as it can.
+    Native(Native),
+}
 
 /// A function of a store whose slots are known to be no more than [`CROSSING_SLOTS`].
 #[derive(Clone, Copy, Debug)]
@@ -80,34 +114,119 @@ impl Callee {
 }
 
 impl Func {
-    /// A function that stands between two guests. `guarded`: where this word of the store's is not 0, calling that function instead
-    /// comes to the same.
+    /// A function that stands between two guests.
     ///
     /// # Errors
-    /// `Usage` when that function is not the store's or has another type.
+    /// `Usage` when the function behind a guard is not the store's or has another type.
     pub(crate) fn new_crossing(
         store: &mut StoreInner,
         ty: FuncType,
-        crossing: Arc<Crossing>,
-        guarded: Option<(Arc<AtomicU32>, Func)>,
+        crossing: Box<dyn Crossing>,
+        shortcut: Shortcut,
     ) -> Result<Func> {
         let types = store.engine().types();
         let vm_type = types.vm(types.intern(&ty));
         let mut func = HostFunc::with_body(&ty, vm_type, cross, Body::Crossing(crossing));
-        if let Some((guard, behind)) = guarded {
-            let behind = store.func_ptr(behind)?;
-            // SAFETY: V1.
-            let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
-            if behind_ty != vm_type {
-                return Err(Error::usage("the function behind a guard has another type"));
+        match shortcut {
+            Shortcut::No => {}
+            Shortcut::Guarded(guard, behind) => {
+                let behind = store.func_ptr(behind)?;
+                // SAFETY: V1.
+                let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
+                if behind_ty != vm_type {
+                    return Err(Error::usage("the function behind a guard has another type"));
+                }
+                if !native.is_null() {
+                    (func.vm.guard, func.vm.behind) = (Arc::as_ptr(&guard), behind);
+                    func.guard = Some(guard);
+                }
             }
-            if !native.is_null() {
-                (func.vm.guard, func.vm.behind) = (Arc::as_ptr(&guard), behind);
-                func.guard = Some(guard);
-            }
+            Shortcut::Native(native) => func.native = Some(native),
         }
         let func = store.add_host_func(func);
         Ok(store.func_handle(func))
+    }
+}
+
+/// Native code between two guests, and what it reads.
+pub(crate) struct Native {
+    vm: VmAdapter,
+    code: Arc<dyn NativeAdapter>,
+    /// Held for as long as `vm` points there.
+    _may_leave: [Arc<AtomicU32>; 2],
+}
+
+/// What native code between two guests reaches.
+pub(crate) struct Between<'a> {
+    pub(crate) callee: Callee,
+    pub(crate) realloc: Option<Callee>,
+    pub(crate) post_return: Option<Callee>,
+    /// In the direction of the parameters.
+    pub(crate) memories: &'a TwoMemories,
+    /// Of the caller and of the callee.
+    pub(crate) may_leave: [&'a Arc<AtomicU32>; 2],
+}
+
+impl Between<'_> {
+    /// What `compile` makes of an adapter, linked; it is told the types of callee, `realloc` and `post-return`. `None` where it makes
+    /// nothing, and where a function has no native code or other threads touch a memory.
+    pub(crate) fn link(
+        &self,
+        store: &StoreInner,
+        compile: impl FnOnce(Types) -> Option<Arc<dyn NativeAdapter>>,
+    ) -> Option<Native> {
+        let entry = |callee: Option<Callee>| {
+            let Some(callee) = callee else {
+                return Some(VmImport { native: ptr::null(), context: ptr::null_mut(), func: ptr::null() });
+            };
+            store.check(callee.store).ok()?;
+            // SAFETY: V1.
+            let (native, context) = unsafe { ((*callee.func).native, (*callee.func).context) };
+            (!native.is_null()).then_some(VmImport { native, context, func: callee.func })
+        };
+        let (callee, realloc, post_return) =
+            (entry(Some(self.callee))?, entry(self.realloc)?, entry(self.post_return)?);
+        let memories = self.memories.vms();
+        let ty = |callee: Callee| {
+            // SAFETY: V1, V6.
+            store.engine().func_type(TypeId(unsafe { (*(*callee.func).ty).id }))
+        };
+        let code = compile(Types {
+            callee: ty(self.callee)?,
+            realloc: self.realloc.and_then(ty),
+            post_return: self.post_return.and_then(ty),
+            memories: memories.0.is_some() && memories.1.is_some(),
+        })?;
+        let vm = VmAdapter {
+            caller_may_leave: Arc::as_ptr(self.may_leave[0]),
+            callee,
+            func: ptr::null(),
+            callee_may_leave: Arc::as_ptr(self.may_leave[1]),
+            realloc,
+            post_return,
+            from: memories.0.unwrap_or(ptr::null()),
+            to: memories.1.unwrap_or(ptr::null()),
+            store: ptr::null_mut(),
+            builtins: store.engine().builtins(),
+        };
+        Some(Native { vm, code, _may_leave: self.may_leave.map(Arc::clone) })
+    }
+}
+
+/// What a compiler is told of the functions that an adapter calls.
+pub(crate) struct Types {
+    pub(crate) callee: FuncType,
+    pub(crate) realloc: Option<FuncType>,
+    pub(crate) post_return: Option<FuncType>,
+    /// Both sides have a memory that no other thread touches.
+    pub(crate) memories: bool,
+}
+
+impl Native {
+    /// Called once at its final address: entry and context of the function that it is the code of.
+    pub(super) fn seal(&mut self, func: *const VmFunc, store: *mut VmStore) -> (*const c_void, *mut c_void) {
+        (self.vm.func, self.vm.store) = (func, store);
+        (self.code.entry(), (&raw mut self.vm).cast())
     }
 }
 
@@ -169,15 +288,21 @@ unsafe extern "C" fn cross(func: *const VmFunc, slots: *mut RawVal) -> Status {
         let func = &*(*func).host.cast::<HostFunc>();
         (func, &mut *(*func.vm.store).inner.cast::<StoreInner>())
     };
-    let Body::Crossing(crossing) = &func.body else {
-        unreachable!("crash: the entry of another kind of function")
-    };
+    store.planned_calls = store.planned_calls.wrapping_add(1);
     // SAFETY: V4.
     let slots = unsafe { core::slice::from_raw_parts_mut(slots, func.slots) };
+    status(store, |store| func.crossing().call(store, slots))
+}
+
+/// Runs what may stop; how it ended.
+fn status(
+    store: &mut StoreInner,
+    run: impl FnOnce(&mut StoreInner) -> core::result::Result<(), Stopped>,
+) -> Status {
     #[cfg(feature = "std")]
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| crossing(store, slots)));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(store)));
     #[cfg(not(feature = "std"))]
-    let result: core::result::Result<_, core::convert::Infallible> = Ok(crossing(store, slots));
+    let result: core::result::Result<_, core::convert::Infallible> = Ok(run(store));
     match result {
         Ok(Ok(())) => Status::OK,
         Ok(Err(Stopped::Guest(status))) => status,
@@ -187,4 +312,109 @@ unsafe extern "C" fn cross(func: *const VmFunc, slots: *mut RawVal) -> Status {
         #[cfg(not(feature = "std"))]
         Err(never) => match never {},
     }
+}
+
+impl HostFunc {
+    fn crossing(&self) -> &dyn Crossing {
+        match &self.body {
+            Body::Crossing(crossing) => &**crossing,
+            Body::Host(_) => unreachable!("crash: the entry of another kind of function"),
+        }
+    }
+}
+
+// What native code between two guests calls.
+
+/// The function that an adapter is the code of, its store, and what the adapter reads.
+///
+/// # Safety
+/// `adapter` is the address of a [`VmAdapter`] whose code runs (V1, V5), and whoever holds the store's borrow waits for this call.
+unsafe fn parts<'a>(adapter: u64) -> (&'a HostFunc, &'a mut StoreInner, &'a VmAdapter) {
+    // SAFETY: the caller vouches; the record was sealed at its final address.
+    unsafe {
+        let vm = &*(adapter as usize as *const VmAdapter);
+        (&*(*vm.func).host.cast::<HostFunc>(), &mut *(*vm.store).inner.cast::<StoreInner>(), vm)
+    }
+}
+
+/// [`crate::vm::VmBuiltins::adapter_string`]
+pub(crate) unsafe extern "C" fn string(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    transcode: u32,
+    from: u64,
+    to: u64,
+    units: u64,
+) -> Status {
+    let Some(transcode) = Transcode::ALL.get(transcode as usize) else {
+        unreachable!("crash: native code asks for an unknown pair of encodings")
+    };
+    let (from_unit, to_unit) = transcode.units();
+    let units = units as usize;
+    // SAFETY: V2: native code has checked that both ranges lie in memories that are two and that no other thread touches; no borrow of
+    // their bytes lasts over a call of a guest.
+    let (src, dst) = unsafe {
+        (
+            core::slice::from_raw_parts(from as usize as *const u8, units * from_unit),
+            core::slice::from_raw_parts_mut(to as usize as *mut u8, units * to_unit),
+        )
+    };
+    match transcode.run(src, dst) {
+        Ok(()) => Status::OK,
+        Err(trap) => {
+            // SAFETY: native code calls with its own context.
+            let (func, store, _) = unsafe { parts(adapter) };
+            status(store, |store| Err(func.crossing().refuse(store, trap)))
+        }
+    }
+}
+
+/// [`crate::vm::VmBuiltins::adapter_list`]
+pub(crate) unsafe extern "C" fn list(_ctx: *mut VmContext, from: u64, to: u64, bytes: u64) -> Status {
+    // SAFETY: as in `string`.
+    unsafe {
+        ptr::copy_nonoverlapping(from as usize as *const u8, to as usize as *mut u8, bytes as usize);
+    }
+    Status::OK
+}
+
+/// [`crate::vm::VmBuiltins::adapter_refuse`]
+pub(crate) unsafe extern "C" fn refuse(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    string: u32,
+    ptr: u64,
+    alignment: u64,
+    bytes: u64,
+) -> Status {
+    let content = if string != 0 { Content::String } else { Content::List };
+    // SAFETY: native code calls with its own context; there is a memory where there is a `realloc`.
+    let (func, store, length) = unsafe {
+        let (func, store, vm) = parts(adapter);
+        (func, store, (*vm.to).len.load(Ordering::Relaxed))
+    };
+    match check_reallocated(ptr as usize, alignment as usize, bytes as usize, length, content) {
+        Err(AbiError::Trap(trap)) => status(store, |store| Err(func.crossing().refuse(store, trap))),
+        _ => unreachable!("crash: native code refuses what is right"),
+    }
+}
+
+/// [`crate::vm::VmBuiltins::adapter_finish`]
+pub(crate) unsafe extern "C" fn finish(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    values: *mut RawVal,
+    results: *mut RawVal,
+) -> Status {
+    // SAFETY: native code calls with its own context, and with slots for its own type (V4) and for the callee's results.
+    let (func, store, values, results) = unsafe {
+        let (func, store, _) = parts(adapter);
+        (
+            func,
+            store,
+            core::slice::from_raw_parts_mut(values, func.slots),
+            core::slice::from_raw_parts_mut(results, CROSSING_SLOTS),
+        )
+    };
+    status(store, |store| func.crossing().finish(store, values, results))
 }

@@ -11,12 +11,14 @@ use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
 use super::super::instance::ComponentStore;
+use crate::backend::AdapterInfo;
 use crate::error::Error;
-use crate::host::crossing::{Callee, Stopped};
+use crate::host::crossing::{Between, Callee, Crossing, Native, Stopped};
 use crate::memory::TwoMemories;
 use crate::ops::BULK_BYTES_PER_FUEL;
 use crate::store::StoreInner;
 use crate::trap::Trap;
+use crate::types::{FuncType, ValType};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -68,8 +70,92 @@ impl Fused {
         })
     }
 
-    /// The call; `slots` are the core values of the caller's import.
-    pub(super) fn call(&self, store: &mut StoreInner, slots: &mut [u64]) -> Result<()> {
+    /// Native code for it, where the backend makes some. `asks_caller`: the caller may be kept from leaving.
+    pub(super) fn native(&self, store: &StoreInner, caller: &FuncType, asks_caller: bool) -> Option<Native> {
+        let engine = store.engine();
+        let (backend, needs) = (engine.backend()?, self.params.needs());
+        // The caller runs, so the callee can, and no exception comes by; of handles and fuel native code knows nothing.
+        let has_handles = needs.own || needs.borrow;
+        let is_metered = needs.memory && engine.config().fuel;
+        if !self.one_root || self.lifted.may_throw || has_handles || is_metered {
+            return None;
+        }
+        let between = Between {
+            callee: self.lifted.callee,
+            realloc: if needs.realloc { self.lifted.cx.realloc } else { None },
+            post_return: self.lifted.post_return,
+            memories: &self.memories.0,
+            may_leave: [&self.caller_may_leave, &self.callee_may_leave],
+        };
+        between.link(store, |types| {
+            let i32s = |n: usize| core::iter::repeat_n(ValType::I32, n);
+            let as_expected = (!needs.memory || types.memories)
+                && (!needs.realloc || types.realloc == Some(FuncType::new(i32s(4), i32s(1))))
+                && types
+                    .post_return
+                    .as_ref()
+                    .is_none_or(|ty| ty.params() == types.callee.results() && ty.results().is_empty());
+            if !as_expected {
+                return None;
+            }
+            backend.adapter(&AdapterInfo {
+                caller: caller.clone(),
+                callee: types.callee,
+                params: self.params.clone(),
+                results: self.results.clone(),
+                asks_caller,
+                has_post_return: types.post_return.is_some(),
+            })
+        })
+    }
+
+    fn values(
+        &self,
+        store: &mut StoreInner,
+        slots: &mut [u64],
+        scope: BorrowScope,
+        lent: &mut Subtask,
+    ) -> Result<()> {
+        let (caller, callee) = (&self.caller, &self.lifted.cx);
+        let mut inner = [0; CALL_SLOTS];
+        let scopes = Some((scope, lent));
+        Travel::new(store, (caller, callee), &self.memories.0, &self.callee_may_leave, scopes).run(
+            &self.params,
+            slots,
+            &mut inner,
+            None,
+        )?;
+        store.call_inside(self.lifted.callee, &mut inner)?;
+        if self.borrows
+            && let Some(task) = store.task(scope)
+        {
+            task.check_return().map_err(|trap| Stopped::Error(raise(trap.into(), true)))?;
+        }
+        self.rest(store, slots, &mut inner)
+    }
+
+    /// The result goes back, then `post-return` runs.
+    fn rest(&self, store: &mut StoreInner, slots: &mut [u64], inner: &mut [u64]) -> Result<()> {
+        let (caller, callee) = (&self.caller, &self.lifted.cx);
+        if !self.results.is_empty() {
+            let out_param =
+                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| caller.ptr_type.address(*slot));
+            Travel::new(store, (callee, caller), &self.memories.1, &self.caller_may_leave, None).run(
+                &self.results,
+                inner,
+                slots,
+                out_param,
+            )?;
+        }
+        if let Some(post_return) = self.lifted.post_return {
+            call_own(store, &self.callee_may_leave, post_return, inner)?;
+        }
+        Ok(())
+    }
+}
+
+impl Crossing for Fused {
+    fn call(&self, store: &mut StoreInner, slots: &mut [u64]) -> Result<()> {
         let callee = self.lifted.cx.instance;
         if self.caller_may_leave.load(Ordering::Relaxed) == 0 {
             return Err(Trap::CannotLeaveComponent.into());
@@ -94,42 +180,17 @@ impl Fused {
         result
     }
 
-    fn values(
-        &self,
-        store: &mut StoreInner,
-        slots: &mut [u64],
-        scope: BorrowScope,
-        lent: &mut Subtask,
-    ) -> Result<()> {
-        let (caller, callee) = (&self.caller, &self.lifted.cx);
-        let mut inner = [0; CALL_SLOTS];
-        let scopes = Some((scope, lent));
-        Between::new(store, (caller, callee), &self.memories.0, &self.callee_may_leave, scopes).run(
-            &self.params,
-            slots,
-            &mut inner,
-            None,
-        )?;
-        store.call_inside(self.lifted.callee, &mut inner)?;
-        if self.borrows
-            && let Some(task) = store.task(scope)
-        {
-            task.check_return().map_err(|trap| Stopped::Error(raise(trap.into(), true)))?;
+    fn finish(&self, store: &mut StoreInner, slots: &mut [u64], results: &mut [u64]) -> Result<()> {
+        let result = self.rest(store, slots, results);
+        if result.is_err() {
+            poison(store, self.lifted.cx.instance);
         }
-        if !self.results.is_empty() {
-            let out_param =
-                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| caller.ptr_type.address(*slot));
-            Between::new(store, (callee, caller), &self.memories.1, &self.caller_may_leave, None).run(
-                &self.results,
-                &inner,
-                slots,
-                out_param,
-            )?;
-        }
-        if let Some(post_return) = self.lifted.post_return {
-            call_own(store, &self.callee_may_leave, post_return, &mut inner)?;
-        }
-        Ok(())
+        result
+    }
+
+    fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped {
+        poison(store, self.lifted.cx.instance);
+        Stopped::Error(raise(trap.into(), true))
     }
 }
 
@@ -151,7 +212,7 @@ fn call_own(store: &mut StoreInner, may_leave: &AtomicU32, callee: Callee, slots
 }
 
 /// Values on their way from one instance to another.
-struct Between<'a> {
+struct Travel<'a> {
     store: &'a mut StoreInner,
     from: &'a CanonContext,
     to: &'a CanonContext,
@@ -166,16 +227,16 @@ struct Between<'a> {
     stopped: Option<Stopped>,
 }
 
-impl<'a> Between<'a> {
+impl<'a> Travel<'a> {
     fn new(
         store: &'a mut StoreInner,
         (from, to): (&'a CanonContext, &'a CanonContext),
         memories: &'a TwoMemories,
         may_leave: &'a AtomicU32,
         scopes: Option<(BorrowScope, &'a mut Subtask)>,
-    ) -> Between<'a> {
+    ) -> Travel<'a> {
         let budget = store.limits().copy_bytes_per_call;
-        Between { store, from, to, memories, may_leave, scopes, budget, stopped: None }
+        Travel { store, from, to, memories, may_leave, scopes, budget, stopped: None }
     }
 
     fn run(mut self, plan: &Plan, from: &[u64], to: &mut [u64], out_param: Option<usize>) -> Result<()> {
@@ -196,7 +257,7 @@ impl<'a> Between<'a> {
     }
 }
 
-impl Sides for Between<'_> {
+impl Sides for Travel<'_> {
     fn memories(&mut self) -> (&[u8], &mut [u8]) {
         self.memories.bytes(self.store)
     }

@@ -6,7 +6,9 @@
 //!   state that forbids the call. The caller's import is the callee's core function;
 //! * a look at the caller's `may_leave`, where that is all that could be missing: native stubs look themselves and go on to the
 //!   callee's code (`VmFunc::guard`), the interpreter takes the plan;
-//! * [`fused`], a plan (canonical-abi/src/plan) that moves values from slots to slots and from memory to memory;
+//! * [`fused`], a plan (canonical-abi/src/plan) that moves values from slots to slots and from memory to memory. Where the backend
+//!   makes native code of it ([`crate::backend::Backend::adapter`]), native callers are linked to that, and the plan is what the code
+//!   falls back on;
 //! * [`plain`], through values of the host's own: where the callee looks at what its task keeps; where both sides are one instance, whose memory and handles would change while
 //!   they are read; where a type unfolds into too large a plan; and for tests, as the oracle of the other two.
 //!
@@ -24,7 +26,9 @@ use super::canon::{Lifted, core_func_type, leave};
 use super::guest::CanonContext;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
+use crate::host::crossing::Shortcut;
 use crate::store::StoreInner;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use fused::Fused;
 
@@ -61,8 +65,12 @@ pub(super) fn link(
         let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
         let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
         let fused = Fused::new(store, cx, lifted, (params, results), out_param)?;
-        let crossing = Arc::new(move |store: &mut StoreInner, slots: &mut [u64]| fused.call(store, slots));
-        return CoreFunc::new_crossing(store, ty, crossing, guarded);
+        let shortcut = match (fused.native(store, &ty, !always_leaves), guarded) {
+            (Some(native), _) => Shortcut::Native(native),
+            (None, Some((may_leave, callee))) => Shortcut::Guarded(may_leave, callee),
+            (None, None) => Shortcut::No,
+        };
+        return CoreFunc::new_crossing(store, ty, Box::new(fused), shortcut);
     }
     Ok(CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;
