@@ -14,6 +14,7 @@ mod modules;
 mod reading;
 mod readme;
 mod repl;
+mod runner;
 mod sandbox;
 mod serve;
 mod usage;

@@ -16,7 +16,13 @@ struct Server {
 
 impl Server {
     fn begin(sandbox: &Sandbox, mode: Mode, flags: &[&str]) -> Server {
+        Self::begin_in(sandbox, mode, flags, &[])
+    }
+
+    /// With these variables in its own environment.
+    fn begin_in(sandbox: &Sandbox, mode: Mode, flags: &[&str], env: &[(&str, &str)]) -> Server {
         let mut command = mini_wasm(sandbox);
+        command.envs(env.iter().copied());
         command
             .args(["serve", mode.engine(), "--addr", "127.0.0.1:0"])
             .args(flags)
@@ -163,5 +169,90 @@ fn a_request_that_has_begun_is_answered_after_the_signal_and_no_other() {
         let one = finished(one);
         assert!(status(&one) == "200" && one.contains("last"), "{one}");
         assert_eq!(server.ended().0, Some(0));
+    }
+}
+
+/// A server of TLS with a certificate for `localhost` that nobody knows; the file with that certificate, and its port.
+fn secure_peer(sandbox: &Sandbox) -> (String, u16) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let file = sandbox.file("certificate.pem", made.cert.pem());
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("they belong together");
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it has one").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(config.clone()).expect("a session");
+            let mut stream = rustls::StreamOwned::new(session, stream);
+            // Who does not believe the certificate goes.
+            if stream.read(&mut [0; 4096]).is_ok() {
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nsecret\n");
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        }
+    });
+    (file.to_str().expect("UTF-8").to_owned(), port)
+}
+
+#[test]
+fn a_guest_asks_over_tls_whom_the_flags_allow_and_the_given_authorities_vouch_for() {
+    let sandbox = Sandbox::new("serve-tls");
+    let (file, port) = secure_peer(&sandbox);
+    let allowed = format!("--allow-http=localhost:{port}");
+    let ask = |server: &Server| server.get(&format!("/fetch?https://localhost:{port}/"));
+    for (flags, env, expected) in [
+        (vec!["--ca-file", &file, &allowed], vec![], "secret\n"),
+        (vec![&*allowed], vec![("SSL_CERT_FILE", &*file)], "secret\n"),
+        (vec![&*allowed], vec![], "TlsCertificateError"),
+        (vec!["--ca-file", &file], vec![], "HttpRequestDenied"),
+        (vec!["--ca-file", &file, "--allow-http=localhost:1"], vec![], "DestinationIpProhibited"),
+        (vec!["--ca-file", &file, &allowed, "--max-response", "6"], vec![], "HttpResponseBodySize"),
+    ] {
+        let server = Server::begin_in(&sandbox, Mode::Interp, &flags, &env);
+        let answer = ask(&server);
+        assert!(answer.contains(expected), "{flags:?} {env:?}: {answer}");
+    }
+}
+
+#[test]
+fn curl_is_served_over_both_versions_if_it_is_there() {
+    let sandbox = Sandbox::new("serve-curl");
+    let server = Server::begin(&sandbox, Mode::Interp, &[]);
+    let body = sandbox.file("body", vec![b'x'; 300_000]);
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            version,
+            "--write-out",
+            "%{http_version}",
+            "--data-binary",
+        ]);
+        curl.arg(format!("@{}", body.display())).arg(format!("http://{}/echo", server.address));
+        let Ok(output) = curl.output() else {
+            println!("skipped: there is no `curl`");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        if String::from_utf8_lossy(&output.stderr).contains("does not support") {
+            println!("skipped: this `curl` does not know {version}");
+            continue;
+        }
+        let said = text.trim_start_matches('x');
+        assert_eq!(
+            (text.len() - said.len(), said),
+            (300_000, if version == "--http1.1" { "1.1" } else { "2" })
+        );
     }
 }
