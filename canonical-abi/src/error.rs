@@ -124,6 +124,8 @@ pub enum Trap {
     HandleLent,
     /// An `own` was asked for and the handle is a `borrow`.
     NotOwned(u32),
+    /// A representation of more than 32 bits where an i32 is passed.
+    WideRepresentation,
     /// A call returned before it dropped the borrows it was given.
     BorrowsRemain,
     /// The handle table is full.
@@ -201,6 +203,9 @@ impl fmt::Display for Trap {
                 }
             }
             Trap::HandleLent => f.write_str("cannot remove owned resource while borrowed"),
+            Trap::WideRepresentation => {
+                f.write_str("the representation of a borrowed resource does not fit in an i32")
+            }
             Trap::NotOwned(index) => {
                 write!(f, "cannot lift own resource from a borrow: handle index {index}")
             }

@@ -123,7 +123,7 @@ pub struct ResourceHandle {
     /// Of which resource.
     pub rt: ResourceType,
     /// The number by which the definer of the resource knows this one.
-    pub rep: u32,
+    pub rep: u64,
     /// Whether this is an `own`; else it is a `borrow`.
     pub own: bool,
     /// The call that must drop this handle before it returns; borrows only.
@@ -268,7 +268,7 @@ impl HandleTable {
     }
 
     /// `canon resource.new`: a handle for a new resource of this instance.
-    pub fn resource_new(&mut self, rt: ResourceType, rep: u32) -> Result<u32> {
+    pub fn resource_new(&mut self, rt: ResourceType, rep: u64) -> Result<u32> {
         self.lower_own(Resource { rt, rep }, rt)
     }
 
@@ -282,7 +282,7 @@ impl HandleTable {
     }
 
     /// `canon resource.rep`: the representation behind a handle.
-    pub fn resource_rep(&mut self, rt: ResourceType, i: u32) -> Result<u32> {
+    pub fn resource_rep(&mut self, rt: ResourceType, i: u32) -> Result<u64> {
         Ok(self.typed(i, rt)?.rep)
     }
 }
@@ -306,7 +306,7 @@ mod tests {
     fn the_first_handle_is_1_and_the_last_freed_index_is_the_next() {
         let mut handles = HandleTable::new(100);
         for expected in 1..=4 {
-            assert_eq!(handles.resource_new(R1, 10 + expected).unwrap(), expected);
+            assert_eq!(handles.resource_new(R1, u64::from(10 + expected)).unwrap(), expected);
         }
         handles.resource_drop(R1, 2).unwrap();
         handles.resource_drop(R1, 4).unwrap();
@@ -385,7 +385,7 @@ mod tests {
         handles.resource_drop(R1, 1).unwrap();
         assert_eq!(handles.resource_new(R1, 3).unwrap(), 1);
         assert_eq!(handles.table().len(), 2);
-        let reps: Vec<(u32, u32)> = handles.table().iter().map(|(i, handle)| (i, handle.rep)).collect();
+        let reps: Vec<(u32, u64)> = handles.table().iter().map(|(i, handle)| (i, handle.rep)).collect();
         assert_eq!(reps, [(1, 3), (2, 2)]);
     }
 

@@ -8,7 +8,7 @@
 //!
 //! Must not know: memories, flat values.
 
-use crate::error::TypeMismatch;
+use crate::error::{Trap, TypeMismatch};
 use crate::string::SourceEncoding;
 use crate::types::{Cases, ResourceType, ValType};
 use alloc::boxed::Box;
@@ -59,8 +59,19 @@ pub enum Val {
 pub struct Resource {
     /// Of which resource.
     pub rt: ResourceType,
-    /// The number by which the definer of the resource knows this one.
-    pub rep: u32,
+    /// The number by which the definer of the resource knows this one: an i32, or an i64 if it said so (`rep i64`).
+    pub rep: u64,
+}
+
+impl Resource {
+    /// The representation where it has to be an i32: what the definer is lent (`lower_borrow`), and how the host knows its own.
+    ///
+    /// # Errors
+    /// The specification does not say what becomes of one that does not fit; it is a trap rather than another resource.
+    #[inline]
+    pub fn rep_i32(self) -> Result<u32, Trap> {
+        u32::try_from(self.rep).map_err(|_| Trap::WideRepresentation)
+    }
 }
 
 /// A string value: its text, and how the component it came from had it encoded. The encoding is no part of the value, but

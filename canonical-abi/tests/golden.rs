@@ -245,7 +245,7 @@ fn memory(pieces: &str, size: usize) -> Vec<u8> {
 fn guest() -> PlainGuest {
     let mut guest = PlainGuest::new(SIZE);
     guest.next = START;
-    (0..3).for_each(|i| assert_eq!(guest.handles.resource_new(RT, 100 + i).unwrap(), i + 1));
+    (0..3).for_each(|i| assert_eq!(guest.handles.resource_new(RT, u64::from(100 + i)).unwrap(), i + 1));
     guest
 }
 

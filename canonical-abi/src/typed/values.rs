@@ -498,21 +498,21 @@ macro_rules! handles {
         impl<T: ?Sized + 'static> Lift for $name<T> {
             fn load<G: Guest + ?Sized>(cx: &mut LiftLowerContext<'_, G>, ptr: usize) -> Result<$name<T>> {
                 let index = load_int(cx, ptr)?;
-                Ok($name::new(cx.guest.$lift(index, ResourceType::host::<T>())?.rep))
+                Ok($name::new(cx.guest.$lift(index, ResourceType::host::<T>())?.rep_i32()?))
             }
 
             fn lift_flat<G: Guest + ?Sized>(
                 cx: &mut LiftLowerContext<'_, G>,
                 vi: &mut CoreValueIter<'_>,
             ) -> Result<$name<T>> {
-                Ok($name::new(cx.guest.$lift(vi.next_i32()?, ResourceType::host::<T>())?.rep))
+                Ok($name::new(cx.guest.$lift(vi.next_i32()?, ResourceType::host::<T>())?.rep_i32()?))
             }
         }
 
         impl<T: ?Sized + 'static> Lower for $name<T> {
             fn store<G: Guest + ?Sized>(&self, cx: &mut LiftLowerContext<'_, G>, ptr: usize) -> Result<()> {
                 let rt = ResourceType::host::<T>();
-                let index = cx.guest.$lower(Resource { rt, rep: self.rep }, rt)?;
+                let index = cx.guest.$lower(Resource { rt, rep: u64::from(self.rep) }, rt)?;
                 store_int(cx, index, ptr)
             }
 
@@ -522,7 +522,7 @@ macro_rules! handles {
                 out: &mut CoreValueSink<'_>,
             ) -> Result<()> {
                 let rt = ResourceType::host::<T>();
-                out.push(u64::from(cx.guest.$lower(Resource { rt, rep: self.rep }, rt)?))
+                out.push(u64::from(cx.guest.$lower(Resource { rt, rep: u64::from(self.rep) }, rt)?))
             }
         }
     )*};

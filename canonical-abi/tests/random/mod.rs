@@ -125,11 +125,11 @@ pub fn values(t: &ValType) -> BoxedStrategy<Val> {
         }
         ValType::Own(rt) => {
             let rt = *rt;
-            any::<u32>().prop_map(move |rep| Val::Own(Resource { rt, rep })).boxed()
+            any::<u64>().prop_map(move |rep| Val::Own(Resource { rt, rep })).boxed()
         }
         ValType::Borrow(rt) => {
             let rt = *rt;
-            any::<u32>().prop_map(move |rep| Val::Borrow(Resource { rt, rep })).boxed()
+            any::<u64>().prop_map(move |rep| Val::Borrow(Resource { rt, rep })).boxed()
         }
     }
 }

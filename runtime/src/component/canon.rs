@@ -215,10 +215,10 @@ pub(super) fn call_destructor(
     store: &mut StoreInner,
     definer: u32,
     destructor: CoreFunc,
-    rep: u32,
+    rep: u64,
 ) -> Result<()> {
     enter(store.components(), definer)?;
-    let result = unless_panic(|| destructor.call_raw(store, &mut [u64::from(rep)]));
+    let result = unless_panic(|| destructor.call_raw(store, &mut [rep]));
     match result {
         Ok(result) => result.map_err(Error::contained).inspect_err(|_| poison(store, definer)),
         Err(panic) => {
@@ -283,22 +283,25 @@ fn core_types(types: &[CoreType]) -> impl Iterator<Item = CoreValType> {
     })
 }
 
-/// The one slot of a built-in from i32 to i32 (or to nothing).
+/// The one slot of a built-in of one parameter and one result (or none).
 fn slot(slots: &mut [u64]) -> Result<&mut u64> {
     slots.first_mut().ok_or_else(|| Error::usage("too few slots"))
 }
 
-fn i32_to(results: &[CoreValType]) -> CoreFuncType {
-    CoreFuncType::new([CoreValType::I32], results.iter().copied())
-}
-
 /// `canon resource.new`
-pub(super) fn canon_resource_new(store: &mut StoreInner, instance: u32, resource: &ResourceItem) -> CoreFunc {
+pub(super) fn canon_resource_new(
+    store: &mut StoreInner,
+    instance: u32,
+    resource: &ResourceItem,
+    ty: CoreFuncType,
+) -> CoreFunc {
     let rt = resource.rt;
-    CoreFunc::new_raw(store, i32_to(&[CoreValType::I32]), move |store, slots| {
+    let wide = ty.params() == [CoreValType::I64];
+    CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, instance)?;
         let slot = slot(slots)?;
-        let index = store.component_instance(instance)?.handles.resource_new(rt, *slot as u32);
+        let rep = if wide { *slot } else { u64::from(*slot as u32) };
+        let index = store.component_instance(instance)?.handles.resource_new(rt, rep);
         *slot = u64::from(index.map_err(|error| raise(error, false))?);
         Ok(())
     })
@@ -306,19 +309,25 @@ pub(super) fn canon_resource_new(store: &mut StoreInner, instance: u32, resource
 
 /// `canon resource.drop`
 pub(super) fn canon_resource_drop(store: &mut StoreInner, instance: u32, resource: ResourceItem) -> CoreFunc {
-    CoreFunc::new_raw(store, i32_to(&[]), move |store, slots| {
+    let ty = CoreFuncType::new([CoreValType::I32], []);
+    CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, instance)?;
         store.drop_handle(instance, &resource, *slot(slots)? as u32)
     })
 }
 
 /// `canon resource.rep`
-pub(super) fn canon_resource_rep(store: &mut StoreInner, instance: u32, resource: &ResourceItem) -> CoreFunc {
+pub(super) fn canon_resource_rep(
+    store: &mut StoreInner,
+    instance: u32,
+    resource: &ResourceItem,
+    ty: CoreFuncType,
+) -> CoreFunc {
     let rt = resource.rt;
-    CoreFunc::new_raw(store, i32_to(&[CoreValType::I32]), move |store, slots| {
+    CoreFunc::new_raw(store, ty, move |store, slots| {
         let slot = slot(slots)?;
         let rep = store.component_instance(instance)?.handles.resource_rep(rt, *slot as u32);
-        *slot = u64::from(rep.map_err(|error| raise(error, false))?);
+        *slot = rep.map_err(|error| raise(error, false))?;
         Ok(())
     })
 }

@@ -150,7 +150,7 @@ impl Guest for InstanceGuest<'_> {
             return Err(AbiError::guest(Error::usage("a borrow among the results of a call")));
         };
         if resource.rt == rt && self.store.defines(self.cx.instance, rt) {
-            return Ok(resource.rep);
+            return Ok(resource.rep_i32()?);
         }
         let components = self.store.components();
         match (

@@ -169,7 +169,7 @@ pub(crate) enum Def {
     Bind { instance: u32, path: Box<[Arc<str>]>, slot: Slot },
     /// `alias outer` of a core module or component, or of one of the component's own (then not captured).
     Outer(Capture),
-    /// `type (resource (rep i32) (dtor f))`
+    /// `type (resource (rep i32) (dtor f))`; what represents it (i64 too) shows in the types of its built-ins.
     Resource { slot: Slot, dtor: Option<u32> },
     /// `import`, by its number in `ComponentInfo::imports`.
     Import { import: u32, sort: Sort },
@@ -180,11 +180,11 @@ pub(crate) enum Def {
     /// `canon lower`
     Lower { func: u32, options: CanonOptions },
     /// `canon resource.new`
-    ResourceNew(Slot),
+    ResourceNew { slot: Slot, ty: CoreFuncType },
     /// `canon resource.drop`
     ResourceDrop(Slot),
     /// `canon resource.rep`
-    ResourceRep(Slot),
+    ResourceRep { slot: Slot, ty: CoreFuncType },
     /// `canon context.get`, of this slot.
     ContextGet { slot: u32, ty: CoreFuncType },
     /// `canon context.set`

@@ -286,8 +286,9 @@ impl Frame {
                 let cx = self.canon_context(store, options)?;
                 self.core_funcs.push(canon::canon_lower(store, cx, self.always_leaves, callee)?);
             }
-            Def::ResourceNew(slot) => {
-                let func = canon::canon_resource_new(store, self.instance, self.resource(*slot)?);
+            Def::ResourceNew { slot, ty } => {
+                let resource = self.resource(*slot)?;
+                let func = canon::canon_resource_new(store, self.instance, resource, ty.clone());
                 self.core_funcs.push(func);
             }
             Def::ResourceDrop(slot) => {
@@ -309,8 +310,9 @@ impl Frame {
             Def::Unsupported { name, ty } => {
                 self.core_funcs.push(builtins::unsupported(store, self.instance, name, ty.clone()));
             }
-            Def::ResourceRep(slot) => {
-                let func = canon::canon_resource_rep(store, self.instance, self.resource(*slot)?);
+            Def::ResourceRep { slot, ty } => {
+                let resource = self.resource(*slot)?;
+                let func = canon::canon_resource_rep(store, self.instance, resource, ty.clone());
                 self.core_funcs.push(func);
             }
         }

@@ -286,11 +286,7 @@ fn section(frames: &mut [Frame], types: TypesRef<'_>, payload: Payload<'_>) -> R
             for ty in section {
                 let ty = ty?;
                 let slot = frame.new_type(types);
-                if let (ComponentType::Resource { dtor, rep }, Some(slot)) = (ty, slot) {
-                    if rep != wasmparser::ValType::I32 {
-                        // How a borrow of it, an i32, reaches the component that defines it the specification leaves open.
-                        return Err(unsupported("a resource that an i64 represents"));
-                    }
+                if let (ComponentType::Resource { dtor, .. }, Some(slot)) = (ty, slot) {
                     frame.bound.insert(slot);
                     frame.info.plan.push(Def::Resource { slot, dtor });
                 }
@@ -432,9 +428,13 @@ fn canonical(frame: &mut ComponentFrame, types: TypesRef<'_>, canon: CanonicalFu
         CanonicalFunction::Lower { func_index, options } => {
             Def::Lower { func: func_index, options: canon_options(&options)? }
         }
-        CanonicalFunction::ResourceNew { resource } => Def::ResourceNew(frame.resource(types, resource)?),
+        CanonicalFunction::ResourceNew { resource } => {
+            Def::ResourceNew { slot: frame.resource(types, resource)?, ty: frame.core_func_type(types)? }
+        }
         CanonicalFunction::ResourceDrop { resource } => Def::ResourceDrop(frame.resource(types, resource)?),
-        CanonicalFunction::ResourceRep { resource } => Def::ResourceRep(frame.resource(types, resource)?),
+        CanonicalFunction::ResourceRep { resource } => {
+            Def::ResourceRep { slot: frame.resource(types, resource)?, ty: frame.core_func_type(types)? }
+        }
         CanonicalFunction::BackpressureInc => Def::BackpressureInc,
         CanonicalFunction::BackpressureDec => Def::BackpressureDec,
         CanonicalFunction::ContextGet { slot, .. } => {

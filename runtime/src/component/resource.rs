@@ -83,7 +83,7 @@ impl StoreInner {
     /// Ends a resource that nobody owns any more.
     pub(super) fn destroy(&mut self, resource: Resource, host: Option<&HostDestructor>) -> Result<()> {
         if let Some(destructor) = host {
-            return destructor(self, resource.rep);
+            return destructor(self, resource.rep_i32().map_err(|trap| raise(trap.into(), false))?);
         }
         match self.resource_data(resource.rt) {
             Some(ResourceData { definer, destructor: Some(destructor) }) => {

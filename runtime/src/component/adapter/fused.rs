@@ -305,7 +305,7 @@ impl Sides for Travel<'_> {
         };
         let resource = components.instances[from].handles.lift_borrow(index, rt, lent)?;
         if defines {
-            return Ok(resource.rep);
+            return Ok(resource.rep_i32()?);
         }
         match components.tasks.get_mut(scope.0 as usize) {
             Some(task) => components.instances[to].handles.lower_borrow(resource, rt, task),

@@ -109,6 +109,89 @@ fn what_lies_beyond_4_gib_is_not_taken_for_what_lies_below() {
     }
 }
 
+/// A component with a resource that an i64 represents, behind it another one that has handles of it only.
+const WIDE_RESOURCE: &str = r#"(component
+    (component $definer
+        (core module $dtor
+            (global $ended (export "ended") (mut i64) (i64.const 0))
+            (func (export "dtor") (param i64) (global.set $ended (local.get 0))))
+        (core instance $d (instantiate $dtor))
+        (type $r (resource (rep i64) (dtor (core func $d "dtor"))))
+        (core func $new (canon resource.new $r))
+        (core func $rep (canon resource.rep $r))
+        (core func $drop (canon resource.drop $r))
+        (core module $m
+            (import "" "new" (func $new (param i64) (result i32)))
+            (import "" "rep" (func $rep (param i32) (result i64)))
+            (import "" "drop" (func $drop (param i32)))
+            (import "" "ended" (global $ended (mut i64)))
+            (func (export "make") (param i64) (result i32) (call $new (local.get 0)))
+            (func (export "take") (param i32) (result i64) (call $rep (local.get 0)) (call $drop (local.get 0)))
+            ;; A borrow comes as the representation.
+            (func (export "look") (param i32) (result i64) (i64.extend_i32_u (local.get 0)))
+            (func (export "ended") (result i64) (global.get $ended)))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))
+            (export "ended" (global $d "ended"))))))
+        (export $R "r" (type $r))
+        (func (export "make") (param "rep" u64) (result (own $R)) (canon lift (core func $i "make")))
+        (func (export "take") (param "r" (own $R)) (result u64) (canon lift (core func $i "take")))
+        (func (export "look") (param "r" (borrow $R)) (result u64) (canon lift (core func $i "look")))
+        (func (export "ended") (result u64) (canon lift (core func $i "ended"))))
+    (instance $d (instantiate $definer))
+    (alias export $d "r" (type $r))
+    (component $user
+        (import "r" (type $r (sub resource)))
+        (import "make" (func $make (param "rep" u64) (result (own $r))))
+        (import "look" (func $look (param "r" (borrow $r)) (result u64)))
+        (core func $make' (canon lower (func $make)))
+        (core func $look' (canon lower (func $look)))
+        (core func $drop (canon resource.drop $r))
+        (core module $m
+            (import "" "make" (func $make (param i64) (result i32)))
+            (import "" "look" (func $look (param i32) (result i64)))
+            (import "" "drop" (func $drop (param i32)))
+            (func (export "lend") (param i64) (result i64) (local $i i32) (local $seen i64)
+                (local.set $i (call $make (local.get 0)))
+                (local.set $seen (call $look (local.get $i)))
+                (call $drop (local.get $i))
+                (local.get $seen)))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "make" (func $make')) (export "look" (func $look')) (export "drop" (func $drop))))))
+        (func (export "lend") (param "rep" u64) (result u64) (canon lift (core func $i "lend"))))
+    (instance $u (instantiate $user (with "r" (type $r)) (with "make" (func $d "make")) (with "look" (func $d "look"))))
+    (export "lend" (func $u "lend"))
+    (export $R "r" (type $r))
+    (export "make" (func $d "make") (func (param "rep" u64) (result (own $R))))
+    (export "take" (func $d "take") (func (param "r" (own $R)) (result u64)))
+    (export "look" (func $d "look") (func (param "r" (borrow $R)) (result u64)))
+    (export "ended" (func $d "ended")))"#;
+
+#[test]
+fn a_resource_may_be_represented_by_an_i64() {
+    const WIDE: u64 = 0xfedc_ba98_7654_3210;
+    let engine = gated();
+    let component = Component::new(&engine, wat::parse_str(WIDE_RESOURCE).unwrap()).unwrap();
+    let instantiate = || {
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).unwrap();
+        (store, instance)
+    };
+    let (mut store, instance) = instantiate();
+    let mut call = |name, args: &[Val]| instance.func(&mut store, name).unwrap().call(&mut store, args);
+    let Some(resource @ Val::Own(_)) = call("make", &[Val::U64(WIDE)]).unwrap() else { panic!("an `own`") };
+    assert_eq!(call("take", &[resource]).unwrap(), Some(Val::U64(WIDE)));
+    assert_eq!(call("ended", &[]).unwrap(), Some(Val::U64(WIDE)), "its destructor saw all of it");
+    // What the definer is lent is an i32: it gets the representation if that is one.
+    assert_eq!(call("lend", &[Val::U64(0xffff_ffff)]).unwrap(), Some(Val::U64(0xffff_ffff)));
+    assert!(trap_of(call("lend", &[Val::U64(WIDE)])).contains("does not fit in an i32"));
+    let (mut store, instance) = instantiate();
+    let mut call = |name, args: &[Val]| instance.func(&mut store, name).unwrap().call(&mut store, args);
+    let Some(Val::Own(resource)) = call("make", &[Val::U64(WIDE)]).unwrap() else { panic!("an `own`") };
+    assert_eq!(resource.rep, WIDE);
+    assert!(trap_of(call("look", &[Val::Borrow(resource)])).contains("does not fit in an i32"));
+}
+
 #[test]
 fn lists_of_a_fixed_length_are_flat_or_in_memory() {
     let wat = r#"(component
