@@ -15,6 +15,7 @@ pub struct Verdict {
     groups: BTreeMap<String, (usize, Tally)>,
     failures: Vec<(String, u32, String)>,
     skips: BTreeMap<String, BTreeMap<String, usize>>,
+    passes: BTreeMap<String, Vec<u32>>,
     left_out: BTreeMap<String, Vec<String>>,
     ran: BTreeSet<String>,
 }
@@ -40,6 +41,9 @@ impl Verdict {
         self.ran.insert(script.into());
         for failure in &report.failures {
             self.failures.push((script.into(), failure.line, failure.to_string()));
+        }
+        if !report.skips.is_empty() && !report.passes.is_empty() {
+            self.passes.insert(script.into(), report.passes);
         }
         for skip in report.skips {
             *self.skips.entry(script.into()).or_default().entry(skip.reason).or_default() += 1;
@@ -93,6 +97,16 @@ impl Verdict {
             for (reason, count) in reasons {
                 let _ = writeln!(text, "  {script}: {count} x {reason}");
             }
+        }
+        if !self.passes.is_empty() {
+            let _ = writeln!(
+                text,
+                "\nwhat passed of scripts with skipped directives, of assertions that take an engine:"
+            );
+        }
+        for (script, lines) in &self.passes {
+            let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+            let _ = writeln!(text, "  {script}: {}, lines {}", lines.len(), lines.join(" "));
         }
         for (script, line, what) in &self.failures {
             let _ = writeln!(text, "{script}:{line}: {what}");

@@ -141,6 +141,8 @@ pub struct FileReport {
     pub failures: Vec<Failure>,
     /// Each directive that was not tried, in order.
     pub skips: Vec<Skip>,
+    /// The line of each assertion that passed and takes an engine ([`Class::Engine`]), in order.
+    pub passes: Vec<u32>,
 }
 
 impl FileReport {
@@ -159,12 +161,18 @@ impl FileReport {
         self.tally += &other.tally;
         self.failures.extend(other.failures);
         self.skips.extend(other.skips);
+        self.passes.extend(other.passes);
     }
 
     pub(crate) fn note(&mut self, line: u32, kind: Kind, outcome: Outcome) {
         let counts = self.tally.of_mut(kind);
         match outcome {
-            Outcome::Passed => counts.passed += 1,
+            Outcome::Passed => {
+                counts.passed += 1;
+                if kind.class() == Class::Engine {
+                    self.passes.push(line);
+                }
+            }
             Outcome::Failed { expected, found } => {
                 counts.failed += 1;
                 self.failures.push(Failure { line, kind: Some(kind), expected, found });
@@ -200,9 +208,11 @@ mod tests {
         report.note(3, Kind::Return, Outcome::Passed);
         report.note(7, Kind::Return, Outcome::failed("1", "2"));
         report.note(9, Kind::Invalid, Outcome::Skipped("no".into()));
+        report.note(11, Kind::Invalid, Outcome::Passed);
+        assert_eq!(report.passes, [3]);
         assert_eq!(report.tally.of(Kind::Return), Counts { passed: 1, failed: 1, skipped: 0 });
-        assert_eq!(report.tally.class(Class::Static), Counts { passed: 0, failed: 0, skipped: 1 });
-        assert_eq!(report.tally.all().total(), 3);
+        assert_eq!(report.tally.class(Class::Static), Counts { passed: 1, failed: 0, skipped: 1 });
+        assert_eq!(report.tally.all().total(), 4);
         assert_eq!(report.failures[0].line, 7);
         assert_eq!(report.failures[0].to_string(), "assert_return: expected 1, found 2");
         assert!(!report.is_success());
