@@ -80,11 +80,12 @@ fn layout() -> Vec<(&'static str, u64)> {
         };
     }
     let mut all = fields! {
-        VmFunc { array_call native context instance store host ty index guard behind }
+        VmFunc { array_call native context instance store host ty index guard behind adapter }
         VmType { shape id depth supers descriptor_offset }
         GcHeader { shape len }
         Shape { kind }
-        VmImport { native context func }
+        VmImport { native context func adapter }
+        VmAdapter { caller_may_leave callee }
         VmMemory { base len }
         VmTable { base len }
         VmGlobal { slots }

@@ -75,3 +75,41 @@ fn a_realloc_that_calls_out_traps_before_the_callee_is_reached() {
         assert_eq!(store.planned_calls(), 1, "the plan tells why");
     }
 }
+
+/// Component A, whose `f` gives bits of its own to `take` of component B, which gives others back.
+const SMALL: &str = r#"(component
+    (component $B
+        (core module $m
+            (func (export "take") (param i32 i32 i32 i64) (result i32)
+                (i32.add (i32.add (local.get 0) (i32.mul (local.get 1) (i32.const 1000)))
+                    (i32.add (local.get 2) (i32.shl (i32.wrap_i64 (local.get 3)) (i32.const 8))))))
+        (core instance $i (instantiate $m))
+        (func (export "take") (param "a" s8) (param "b" bool) (param "c" char) (param "d" u64) (result u16)
+            (canon lift (core func $i "take"))))
+    (component $A
+        (import "take" (func $take (param "a" s8) (param "b" bool) (param "c" char) (param "d" u64) (result u16)))
+        (core func $take' (canon lower (func $take)))
+        (core module $m
+            (import "" "take" (func $take (param i32 i32 i32 i64) (result i32)))
+            (func (export "f") (param i32) (result i32)
+                (call $take (i32.const 0x1ff) (i32.const 0x100) (local.get 0) (i64.const 0x1_0000_0001))))
+        (core instance $i (instantiate $m (with "" (instance (export "take" (func $take'))))))
+        (func (export "f") (param "c" u32) (result u32) (canon lift (core func $i "f"))))
+    (instance $b (instantiate $B))
+    (instance $a (instantiate $A (with "take" (func $b "take"))))
+    (export "f" (func $a "f")))"#;
+
+#[test]
+fn small_numbers_are_made_where_the_call_stands_in_reloaded_code_too() {
+    for (engine, planned) in engines().into_iter().zip([0, 0]).chain([(Engine::default(), 2)]) {
+        let (mut store, instance) = instantiate(&engine, SMALL);
+        let f = instance.typed::<(u32,), u32>(&mut store, "f").unwrap();
+        // -1 + 1 * 1000 + c + 0x100, of which 16 bits are left.
+        assert_eq!(f.call(&mut store, (65,)).unwrap(), 1000 - 1 + 65 + 256);
+        assert_eq!(f.call(&mut store, (0x10_ffff,)).unwrap(), (1000 - 1 + 0x10_ffff + 256) & 0xffff);
+        assert_eq!(store.planned_calls(), planned, "{engine:?}");
+        let error = f.call(&mut store, (0xd800,)).unwrap_err();
+        assert!(error.to_string().contains("invalid `char` bit pattern"), "{error}");
+        assert_eq!(store.planned_calls(), planned + 1, "the plan tells what is no value");
+    }
+}

@@ -53,6 +53,7 @@ impl HostFunc {
             host: ptr::null(),
             guard: ptr::null(),
             behind: ptr::null(),
+            adapter: ptr::null(),
             ty: vm_type,
             index: 0,
         };
@@ -66,7 +67,7 @@ impl HostFunc {
         self.vm.host = this.cast();
         self.vm.context = (&raw mut self.vm).cast();
         if let Some(native) = &mut self.native {
-            (self.vm.native, self.vm.context) = native.seal(&raw const self.vm, store);
+            native.seal(&mut self.vm, store);
         }
     }
 

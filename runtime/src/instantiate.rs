@@ -6,12 +6,12 @@ use crate::handle::{Extern, Instance};
 use crate::instance::{ElemValues, InstanceData};
 use crate::interp;
 use crate::memory::MemoryData;
-use crate::module::{ConstExpr, DataIdx, ElemIdx, ElemItems, ElemMode, Import, Module};
+use crate::module::{ConstExpr, DataIdx, ElemIdx, ElemItems, ElemMode, FuncIdx, Import, Module};
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{ExternType, HeapType, MemoryType, TableType, TypeId};
 use crate::val::RawVal;
-use crate::vm::{VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
+use crate::vm::{VmAdapter, VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use core::ptr;
 
@@ -221,6 +221,7 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
                 host: ptr::null(),
                 guard: ptr::null(),
                 behind: ptr::null(),
+                adapter: ptr::null(),
                 ty,
                 index: own as u32,
             });
@@ -289,7 +290,18 @@ fn import_entry(module: &Module, index: u32, func: *const VmFunc) -> VmImport {
         Some(_) => native,
         None => ptr::null(),
     };
-    VmImport { native, context, func }
+    VmImport { native, context, func, adapter: adapter_of(module, FuncIdx(index), func) }
+}
+
+/// What the module's code reads to make a call of this import itself, if the function is what the module's code takes it for.
+fn adapter_of(module: &Module, index: FuncIdx, func: *const VmFunc) -> *const VmAdapter {
+    let call = module.info().scalar_call(index);
+    // SAFETY: V1: what a function points at lives as long as the function.
+    let (adapter, scalars) = unsafe {
+        let adapter = (*func).adapter;
+        (adapter, adapter.as_ref().and_then(|adapter| adapter.scalars.as_ref()))
+    };
+    if call.is_some() && call == scalars { adapter } else { ptr::null() }
 }
 
 /// Writes the active segments in order (core specification 4.7.6, steps 30 on), elements before data.

@@ -18,6 +18,7 @@
 //! * V6. A `VmType`, its display and what that points to live as long as the engine, which every store holds, and never change.
 
 use crate::gc::Shape;
+use crate::module::ScalarCall;
 use crate::trap::Trap;
 use crate::val::RawVal;
 use core::ffi::c_void;
@@ -92,6 +93,8 @@ pub struct VmFunc {
     pub guard: *const AtomicU32,
     /// The function behind a guard, of the same type; it has a native entry.
     pub behind: *const VmFunc,
+    /// For a call into another component that its caller's code may make itself, what that reads; else null.
+    pub adapter: *const VmAdapter,
 }
 
 /// A defined type of the engine, one for all modules (V6): equal types have equal addresses.
@@ -137,6 +140,9 @@ pub struct VmImport {
     pub context: *mut c_void,
     /// The function.
     pub func: *const VmFunc,
+    /// Where the import is the call of another component that [`crate::module::ModuleInfo::scalar_calls`] describes, what the caller
+    /// reads to make it itself. Null where it is anything else.
+    pub adapter: *const VmAdapter,
 }
 
 /// What stands between two components, where native code of a [`crate::backend::NativeAdapter`] looks at it: all that differs between
@@ -165,6 +171,8 @@ pub struct VmAdapter {
     pub store: *mut VmStore,
     /// The same as [`VmStore::builtins`].
     pub builtins: *const VmBuiltins,
+    /// What kind of call it is, where the caller's code may make it itself; else null. Native code does not look here.
+    pub scalars: *const ScalarCall,
 }
 
 /// A memory, where guest code looks at it. Always the head of a `MemoryData`.

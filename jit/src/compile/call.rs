@@ -197,7 +197,7 @@ impl Translation<'_> {
 
     // Calls
 
-    fn type_sig(&mut self, ty: u32) -> SigRef {
+    pub(super) fn type_sig(&mut self, ty: u32) -> SigRef {
         if let Some(&sig) = self.sigs.types.get(&ty) {
             return sig;
         }
@@ -224,12 +224,23 @@ impl Translation<'_> {
         if let Some(own) = info.own_func(func) {
             return (Callee::Own(self.own_ref(self.env.symbols.own[own], ty)), self.vmctx, ty);
         }
-        let import = info.layout.imports + func.0 * size_of::<VmImport>() as u32;
+        let (native, context, ty) = self.import(func);
+        (Callee::At(native), context, ty)
+    }
+
+    /// Where an import's entry lies in the context.
+    pub(super) fn import_offset(&self, func: FuncIdx) -> i32 {
+        (self.env.info.layout.imports + func.0 * size_of::<VmImport>() as u32) as i32
+    }
+
+    /// An imported function: address, context, type.
+    pub(super) fn import(&mut self, func: FuncIdx) -> (Value, Value, u32) {
+        let import = self.import_offset(func);
         let flags = self.regions.fixed();
         let mut field =
-            |offset: usize| self.b.ins().load(types::I64, flags, self.vmctx, (import + offset as u32) as i32);
+            |offset: usize| self.b.ins().load(types::I64, flags, self.vmctx, import + offset as i32);
         let (native, context) = (field(offset_of!(VmImport, native)), field(offset_of!(VmImport, context)));
-        (Callee::At(native), context, ty)
+        (native, context, self.env.info.funcs[func.index()].ty.0)
     }
 
     /// The function an indirect call reaches, after the checks that the specification asks for, in its order.
@@ -367,6 +378,15 @@ impl Translation<'_> {
     }
 
     pub(super) fn call(&mut self, func: FuncIdx) {
+        let info = self.env.info;
+        if let Some(call) = info.scalar_call(func)
+            && !self.catches()
+        {
+            self.calls = true;
+            let args = self.pop_many(info.func_type(func).params().len());
+            let results = self.scalar_call(func, call, &args);
+            return results.into_iter().for_each(|value| self.push(value));
+        }
         let target = self.direct(func);
         self.invoke(target);
     }

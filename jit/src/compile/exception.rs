@@ -157,6 +157,11 @@ impl Translation<'_> {
         found
     }
 
+    /// Could an exception out of a call here be caught in this function?
+    pub(super) fn catches(&self) -> bool {
+        !self.exceptions.scopes.is_empty()
+    }
+
     /// The table of a call here, its block behind it, and what its results are there; `None` where nothing catches.
     pub(super) fn exception_table(
         &mut self,

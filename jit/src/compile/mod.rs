@@ -17,6 +17,7 @@ mod gc;
 mod link;
 mod lower;
 mod memory;
+mod scalar_call;
 mod simd;
 mod stubs;
 mod switching;

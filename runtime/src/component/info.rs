@@ -12,7 +12,7 @@
 
 use super::abi::StringEncoding;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
-use crate::module::Module;
+use crate::module::{Module, ScalarCall};
 use crate::types::FuncType as CoreFuncType;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -177,8 +177,8 @@ pub(crate) enum Def {
     Export { name: Arc<str>, item: ItemIdx, sort: Sort },
     /// `canon lift`
     Lift { core_func: u32, ty: ItemFunc, options: CanonOptions },
-    /// `canon lower`
-    Lower { func: u32, options: CanonOptions },
+    /// `canon lower`; with what is known of a call if its type is a small one. (That the caller is asked is left out.)
+    Lower { func: u32, options: CanonOptions, scalars: Option<ScalarCall> },
     /// `canon resource.new`
     ResourceNew { slot: Slot, ty: CoreFuncType },
     /// `canon resource.drop`

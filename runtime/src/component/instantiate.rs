@@ -281,7 +281,7 @@ impl Frame {
                 store.components().funcs.push(func.clone());
                 self.funcs.push(func);
             }
-            Def::Lower { func, options } => {
+            Def::Lower { func, options, .. } => {
                 let callee = at(&self.funcs, *func)?.clone();
                 let cx = self.canon_context(store, options)?;
                 self.core_funcs.push(canon::canon_lower(store, cx, self.always_leaves, callee)?);

@@ -35,6 +35,7 @@ mod parse;
 mod parse_types;
 mod resource;
 mod resource_table;
+mod scalars;
 pub mod types;
 
 #[cfg(all(test, feature = "std"))]
@@ -68,6 +69,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use info::ComponentInfo;
+use scalars::ScalarImports;
 
 /// A validated component, ready to be instantiated in any store of its engine. Cheap to clone; holds no store.
 #[derive(Clone)]
@@ -89,8 +91,9 @@ impl Component {
         let wasm = WasmBytes::new(wasm.into());
         let parsed = parse::parse(&wasm, engine.config().features, true)?;
         let mut modules = Vec::with_capacity(parsed.modules.len());
-        for part in parsed.modules {
-            modules.push(Module::from_part(engine, part, false)?);
+        let scalars = ScalarImports::new(&parsed.root);
+        for (i, part) in parsed.modules.into_iter().enumerate() {
+            modules.push(Module::from_part(engine, part, |info| scalars.tell(i as u32, info))?);
         }
         Ok(Component::assemble(engine, wasm, parsed.root, modules))
     }
@@ -117,8 +120,11 @@ impl Component {
             ));
         }
         let mut modules = Vec::with_capacity(native.len());
-        for (part, native) in parsed.modules.into_iter().zip(native) {
-            modules.push(Module::with_native(engine, part, native)?);
+        let scalars = ScalarImports::new(&parsed.root);
+        for (i, (part, native)) in parsed.modules.into_iter().zip(native).enumerate() {
+            modules.push(Module::part_with_native(engine, part, native, |info| {
+                scalars.tell(i as u32, info);
+            })?);
         }
         Ok(Component::assemble(engine, wasm, parsed.root, modules))
     }

@@ -426,7 +426,8 @@ fn canonical(frame: &mut ComponentFrame, types: TypesRef<'_>, canon: CanonicalFu
             Def::Lift { core_func: core_func_index, ty, options: canon_options(&options)? }
         }
         CanonicalFunction::Lower { func_index, options } => {
-            Def::Lower { func: func_index, options: canon_options(&options)? }
+            let scalars = super::parse_types::scalar_call(types, types.component_function_at(func_index));
+            Def::Lower { func: func_index, options: canon_options(&options)?, scalars }
         }
         CanonicalFunction::ResourceNew { resource } => {
             Def::ResourceNew { slot: frame.resource(types, resource)?, ty: frame.core_func_type(types)? }

@@ -3,10 +3,11 @@
 //!
 //! Must not know: sections, plans.
 
-use super::abi::{ResourceType, ValType};
+use super::abi::plan::{Plan, Side};
+use super::abi::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, ResourceType, ValType};
 use super::types::*;
 use crate::error::{Error, Result};
-use crate::module::val_type;
+use crate::module::{ScalarCall, val_type};
 use crate::types::{
     ExternType as CoreExternType, FuncType as CoreFuncType, GlobalType, Limits, MemoryType, RefType,
     TableType,
@@ -265,6 +266,25 @@ impl TypeReader {
 
 fn is_open<'t>(parts: impl IntoIterator<Item = &'t TypeRef>) -> bool {
     parts.into_iter().any(|part| part.open.is_some())
+}
+
+/// A call of a function whose parameters and result are primitive types without memory, if it is a small one. (Whether the caller has
+/// to be asked is not known here.)
+pub(super) fn scalar_call(types: TypesRef<'_>, id: ComponentFuncTypeId) -> Option<ScalarCall> {
+    let plan = |values: &mut dyn Iterator<Item = ComponentValType>, most: usize| {
+        let values = values.map(|ty| match ty {
+            ComponentValType::Primitive(ty) => primitive(ty).ok(),
+            ComponentValType::Type(id) => match &types[id] {
+                ComponentDefinedType::Primitive(ty) => primitive(*ty).ok(),
+                _ => None,
+            },
+        });
+        Plan::new(&values.collect::<Option<Vec<ValType>>>()?, most, Side::default(), Side::default(), false)
+            .ok()
+    };
+    let ty = &types[id];
+    let params = plan(&mut ty.params.iter().map(|(_, ty)| *ty), MAX_FLAT_PARAMS)?;
+    ScalarCall::new(&params, &plan(&mut ty.result.into_iter(), MAX_FLAT_RESULTS)?, false)
 }
 
 fn primitive(ty: PrimitiveValType) -> Result<ValType> {

@@ -4,7 +4,7 @@
 //! What a status says stays a status on the way through: an error that waits in the store goes on waiting, frames are noted as if
 //! the guests had called each other. An exception ends here: none passes between components.
 //!
-//! Native callers may have a way past it ([`Shortcut`]): the callee itself behind a word that is looked at, or code made for the pair, which reads
+//! Native callers may have a way past it ([`Shortcuts`]): the callee itself behind a word that is looked at, or code made for the pair, which reads
 //! a [`VmAdapter`] and comes back to here with what it leaves to the plan.
 //!
 //! Must not know: component instances.
@@ -14,6 +14,7 @@ use crate::backend::NativeAdapter;
 use crate::error::{Error, Result};
 use crate::handle::{Func, StoreId};
 use crate::memory::TwoMemories;
+use crate::module::ScalarCall;
 #[cfg(feature = "std")]
 use crate::store::Parked;
 use crate::store::StoreInner;
@@ -24,7 +25,6 @@ use crate::vm::{Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use mini_wasm_canonical_abi::error::Content;
@@ -72,14 +72,12 @@ pub(crate) trait Crossing: Send + Sync {
     fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped;
 }
 
-/// A way past a [`Crossing`] for callers in native code.
-pub(crate) enum Shortcut {
-    /// None.
-    No,
+/// Ways past a [`Crossing`] for callers in native code.
+pub(crate) struct Shortcuts {
     /// Where this word of the store's is not 0, calling that function instead comes to the same.
-    Guarded(Arc<AtomicU32>, Func),
+    pub(crate) guarded: Option<(Arc<AtomicU32>, Func)>,
     /// Code that does the same, or as much as it can.
-    Native(Native),
+    pub(crate) native: Option<Native>,
 }
 
 /// A function of a store whose slots are known to be no more than [`CROSSING_SLOTS`].
@@ -122,27 +120,24 @@ impl Func {
         store: &mut StoreInner,
         ty: FuncType,
         crossing: Box<dyn Crossing>,
-        shortcut: Shortcut,
+        shortcuts: Shortcuts,
     ) -> Result<Func> {
         let types = store.engine().types();
         let vm_type = types.vm(types.intern(&ty));
         let mut func = HostFunc::with_body(&ty, vm_type, cross, Body::Crossing(crossing));
-        match shortcut {
-            Shortcut::No => {}
-            Shortcut::Guarded(guard, behind) => {
-                let behind = store.func_ptr(behind)?;
-                // SAFETY: V1.
-                let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
-                if behind_ty != vm_type {
-                    return Err(Error::usage("the function behind a guard has another type"));
-                }
-                if !native.is_null() {
-                    (func.vm.guard, func.vm.behind) = (Arc::as_ptr(&guard), behind);
-                    func.guard = Some(guard);
-                }
+        if let Some((guard, behind)) = shortcuts.guarded {
+            let behind = store.func_ptr(behind)?;
+            // SAFETY: V1.
+            let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
+            if behind_ty != vm_type {
+                return Err(Error::usage("the function behind a guard has another type"));
             }
-            Shortcut::Native(native) => func.native = Some(native),
+            if !native.is_null() {
+                (func.vm.guard, func.vm.behind) = (Arc::as_ptr(&guard), behind);
+                func.guard = Some(guard);
+            }
         }
+        func.native = shortcuts.native;
         let func = store.add_host_func(func);
         Ok(store.func_handle(func))
     }
@@ -151,7 +146,9 @@ impl Func {
 /// Native code between two guests, and what it reads.
 pub(crate) struct Native {
     vm: VmAdapter,
-    code: Arc<dyn NativeAdapter>,
+    code: Option<Arc<dyn NativeAdapter>>,
+    /// What callers may do themselves.
+    scalars: Option<ScalarCall>,
     /// Held for as long as `vm` points there.
     _may_leave: [Arc<AtomicU32>; 2],
 }
@@ -168,21 +165,31 @@ pub(crate) struct Between<'a> {
 }
 
 impl Between<'_> {
-    /// What `compile` makes of an adapter, linked; it is told the types of callee, `realloc` and `post-return`. `None` where it makes
-    /// nothing, and where a function has no native code or other threads touch a memory.
+    /// What `compile` makes of an adapter, linked, and what callers may do themselves; it is told the types of callee, `realloc` and
+    /// `post-return`. `None` where it makes nothing, and where a function has no native code.
     pub(crate) fn link(
         &self,
         store: &StoreInner,
-        compile: impl FnOnce(Types) -> Option<Arc<dyn NativeAdapter>>,
+        compile: impl FnOnce(Types) -> (Option<Arc<dyn NativeAdapter>>, Option<ScalarCall>),
     ) -> Option<Native> {
         let entry = |callee: Option<Callee>| {
             let Some(callee) = callee else {
-                return Some(VmImport { native: ptr::null(), context: ptr::null_mut(), func: ptr::null() });
+                return Some(VmImport {
+                    native: ptr::null(),
+                    context: ptr::null_mut(),
+                    func: ptr::null(),
+                    adapter: ptr::null(),
+                });
             };
             store.check(callee.store).ok()?;
             // SAFETY: V1.
             let (native, context) = unsafe { ((*callee.func).native, (*callee.func).context) };
-            (!native.is_null()).then_some(VmImport { native, context, func: callee.func })
+            (!native.is_null()).then_some(VmImport {
+                native,
+                context,
+                func: callee.func,
+                adapter: ptr::null(),
+            })
         };
         let (callee, realloc, post_return) =
             (entry(Some(self.callee))?, entry(self.realloc)?, entry(self.post_return)?);
@@ -191,12 +198,15 @@ impl Between<'_> {
             // SAFETY: V1, V6.
             store.engine().func_type(TypeId(unsafe { (*(*callee.func).ty).id }))
         };
-        let code = compile(Types {
+        let (code, scalars) = compile(Types {
             callee: ty(self.callee)?,
             realloc: self.realloc.and_then(ty),
             post_return: self.post_return.and_then(ty),
             memories: memories.0.is_some() && memories.1.is_some(),
-        })?;
+        });
+        if code.is_none() && scalars.is_none() {
+            return None;
+        }
         let vm = VmAdapter {
             caller_may_leave: Arc::as_ptr(self.may_leave[0]),
             callee,
@@ -208,8 +218,9 @@ impl Between<'_> {
             to: memories.1.unwrap_or(ptr::null()),
             store: ptr::null_mut(),
             builtins: store.engine().builtins(),
+            scalars: ptr::null(),
         };
-        Some(Native { vm, code, _may_leave: self.may_leave.map(Arc::clone) })
+        Some(Native { vm, code, scalars, _may_leave: self.may_leave.map(Arc::clone) })
     }
 }
 
@@ -223,10 +234,15 @@ pub(crate) struct Types {
 }
 
 impl Native {
-    /// Called once at its final address: entry and context of the function that it is the code of.
-    pub(super) fn seal(&mut self, func: *const VmFunc, store: *mut VmStore) -> (*const c_void, *mut c_void) {
-        (self.vm.func, self.vm.store) = (func, store);
-        (self.code.entry(), (&raw mut self.vm).cast())
+    /// Called once at its final address; tells the function that it is the code of.
+    pub(super) fn seal(&mut self, func: &mut VmFunc, store: *mut VmStore) {
+        (self.vm.func, self.vm.store) = (&raw const *func, store);
+        if let Some(scalars) = &self.scalars {
+            (self.vm.scalars, func.adapter) = (&raw const *scalars, &raw const self.vm);
+        }
+        if let Some(code) = &self.code {
+            (func.native, func.context) = (code.entry(), (&raw mut self.vm).cast());
+        }
     }
 }
 

@@ -197,6 +197,7 @@ pub(super) unsafe extern "C" fn call_native(ctx: *mut VmContext, own: u32, slots
             host: ptr::null(),
             guard: ptr::null(),
             behind: ptr::null(),
+            adapter: ptr::null(),
             ty: *VmContext::entry(ctx, info.layout.types, info.funcs[FuncIdx(index).index()].ty.0),
             index,
         };

@@ -276,6 +276,8 @@ pub struct ModuleInfo {
     pub imported_globals: u32,
     /// How many of `tags` are imported.
     pub imported_tags: u32,
+    /// For imported functions, of a module in a component: what a call of it may be. Shorter than they are when nothing is known.
+    pub scalar_calls: Vec<Option<super::ScalarCall>>,
     /// How many own functions something can refer to.
     pub escaping_funcs: u32,
     /// The name section's content in the file, unread and untrusted.
@@ -287,6 +289,11 @@ pub struct ModuleInfo {
 }
 
 impl ModuleInfo {
+    /// What a call of an imported function may be.
+    pub fn scalar_call(&self, func: FuncIdx) -> Option<&super::ScalarCall> {
+        self.scalar_calls.get(func.index())?.as_ref()
+    }
+
     /// Type of a function.
     pub fn func_type(&self, func: FuncIdx) -> &FuncType {
         self.signature(self.funcs[func.index()].ty)

@@ -5,6 +5,7 @@ pub mod fuel;
 mod info;
 mod names;
 mod parse;
+mod scalar_call;
 
 use crate::backend::NativeCode;
 use crate::engine::Engine;
@@ -16,6 +17,7 @@ pub(crate) use bodies::Bodies;
 pub use info::*;
 pub(crate) use parse::parse;
 pub use parse::val_type;
+pub use scalar_call::ScalarCall;
 
 /// A validated module, ready to be instantiated in any store of its engine. Cheap to clone; holds no store.
 #[derive(Clone)]
@@ -34,12 +36,24 @@ impl Module {
     /// # Errors
     /// `Malformed` and `Invalid` for the binary's own faults; what the backend says otherwise.
     pub fn new(engine: &Engine, wasm: impl Into<Arc<[u8]>>) -> Result<Module> {
-        Module::from_part(engine, WasmBytes::new(wasm.into()), true)
+        Module::compile(
+            engine,
+            parse(WasmBytes::new(wasm.into()), engine.config().features, true, engine.types())?,
+        )
     }
 
-    /// The same for a part of a file. `validate` off: the caller validated these bytes with the engine's features.
-    pub(crate) fn from_part(engine: &Engine, wasm: WasmBytes, validate: bool) -> Result<Module> {
-        let info = parse(wasm, engine.config().features, validate, engine.types())?;
+    /// The same for a part of a file, which the caller has validated with the engine's features; `tell` adds what is known of it there.
+    pub(crate) fn from_part(
+        engine: &Engine,
+        wasm: WasmBytes,
+        tell: impl FnOnce(&mut ModuleInfo),
+    ) -> Result<Module> {
+        let mut info = parse(wasm, engine.config().features, false, engine.types())?;
+        tell(&mut info);
+        Module::compile(engine, info)
+    }
+
+    fn compile(engine: &Engine, info: ModuleInfo) -> Result<Module> {
         let native = match engine.backend() {
             Some(backend) => Some(backend.compile(&info, engine.config())?),
             None => None,
@@ -54,7 +68,18 @@ impl Module {
         wasm: WasmBytes,
         native: Option<Arc<dyn NativeCode>>,
     ) -> Result<Module> {
-        let info = parse(wasm, engine.config().features, false, engine.types())?;
+        Module::part_with_native(engine, wasm, native, |_| {})
+    }
+
+    /// The same for a part of a file; `tell` adds what is known of it there.
+    pub(crate) fn part_with_native(
+        engine: &Engine,
+        wasm: WasmBytes,
+        native: Option<Arc<dyn NativeCode>>,
+        tell: impl FnOnce(&mut ModuleInfo),
+    ) -> Result<Module> {
+        let mut info = parse(wasm, engine.config().features, false, engine.types())?;
+        tell(&mut info);
         Module::assemble(engine, info, native)
     }
 

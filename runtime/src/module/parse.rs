@@ -80,6 +80,7 @@ impl<'a> Builder<'a> {
             imported_memories: 0,
             imported_globals: 0,
             imported_tags: 0,
+            scalar_calls: Vec::new(),
             escaping_funcs: 0,
             name_section: None,
             name: None,

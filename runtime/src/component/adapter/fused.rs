@@ -15,6 +15,7 @@ use crate::backend::AdapterInfo;
 use crate::error::Error;
 use crate::host::crossing::{Between, Callee, Crossing, Native, Stopped};
 use crate::memory::TwoMemories;
+use crate::module::ScalarCall;
 use crate::ops::BULK_BYTES_PER_FUEL;
 use crate::store::StoreInner;
 use crate::trap::Trap;
@@ -70,10 +71,9 @@ impl Fused {
         })
     }
 
-    /// Native code for it, where the backend makes some. `asks_caller`: the caller may be kept from leaving.
+    /// What native callers do instead: code for it, where the backend makes some, and what they do themselves. `asks_caller`: the caller may be kept from leaving.
     pub(super) fn native(&self, store: &StoreInner, caller: &FuncType, asks_caller: bool) -> Option<Native> {
-        let engine = store.engine();
-        let (backend, needs) = (engine.backend()?, self.params.needs());
+        let (engine, needs) = (store.engine(), self.params.needs());
         // The caller runs, so the callee can, and no exception comes by; of handles and fuel native code knows nothing.
         let has_handles = needs.own || needs.borrow;
         let is_metered = needs.memory && engine.config().fuel;
@@ -96,16 +96,25 @@ impl Fused {
                     .as_ref()
                     .is_none_or(|ty| ty.params() == types.callee.results() && ty.results().is_empty());
             if !as_expected {
-                return None;
+                return (None, None);
             }
-            backend.adapter(&AdapterInfo {
-                caller: caller.clone(),
-                callee: types.callee,
-                params: self.params.clone(),
-                results: self.results.clone(),
-                asks_caller,
-                has_post_return: types.post_return.is_some(),
-            })
+            let has_post_return = types.post_return.is_some();
+            let scalars = if has_post_return || *caller != types.callee {
+                None
+            } else {
+                ScalarCall::new(&self.params, &self.results, asks_caller)
+            };
+            let code = engine.backend().and_then(|backend| {
+                backend.adapter(&AdapterInfo {
+                    caller: caller.clone(),
+                    callee: types.callee,
+                    params: self.params.clone(),
+                    results: self.results.clone(),
+                    asks_caller,
+                    has_post_return,
+                })
+            });
+            (code, scalars)
         })
     }
 

@@ -26,7 +26,7 @@ use super::canon::{Lifted, core_func_type, leave};
 use super::guest::CanonContext;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
-use crate::host::crossing::Shortcut;
+use crate::host::crossing::Shortcuts;
 use crate::store::StoreInner;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -65,12 +65,8 @@ pub(super) fn link(
         let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
         let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
         let fused = Fused::new(store, cx, lifted, (params, results), out_param)?;
-        let shortcut = match (fused.native(store, &ty, !always_leaves), guarded) {
-            (Some(native), _) => Shortcut::Native(native),
-            (None, Some((may_leave, callee))) => Shortcut::Guarded(may_leave, callee),
-            (None, None) => Shortcut::No,
-        };
-        return CoreFunc::new_crossing(store, ty, Box::new(fused), shortcut);
+        let native = fused.native(store, &ty, !always_leaves);
+        return CoreFunc::new_crossing(store, ty, Box::new(fused), Shortcuts { guarded, native });
     }
     Ok(CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;

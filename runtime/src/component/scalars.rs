@@ -1,0 +1,97 @@
+//! Which imports of a component's core modules can be calls of another component with core values only ([`ScalarCall`]): read off the
+//! component, before its modules are compiled.
+//!
+//! An import may be such a call where an instantiation of its module gives it a function that `canon lower` makes of a function of a small
+//! type. Whether it is one in an instance, linking says (adapter/mod.rs): what is said here decides only for what code there is.
+//!
+//! Must not know: stores, native code.
+
+use super::info::{Capture, ComponentInfo, CoreSort, Def, Sort};
+use crate::module::{ModuleInfo, ScalarCall};
+use crate::types::ExternType;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// For each core module of a file: what its imports may be, by their two names.
+#[derive(Default)]
+pub(super) struct ScalarImports(BTreeMap<(u32, Box<str>, Box<str>), ScalarCall>);
+
+/// An instance of inline exports: functions by name.
+type Exports<'p> = BTreeMap<&'p str, Option<&'p ScalarCall>>;
+
+impl ScalarImports {
+    /// Reads a component, with those inside it.
+    pub(super) fn new(root: &ComponentInfo) -> ScalarImports {
+        let mut imports = ScalarImports::default();
+        let mut components = Vec::from([root]);
+        while let Some(component) = components.pop() {
+            imports.read(component);
+            components.extend(component.components.iter().map(|(nested, _)| &**nested));
+        }
+        imports
+    }
+
+    /// Follows the index spaces of one component.
+    fn read(&mut self, component: &ComponentInfo) {
+        let asks_caller = !component.always_leaves();
+        let mut modules: Vec<Option<u32>> = Vec::new();
+        let mut instances: Vec<Exports<'_>> = Vec::new();
+        let mut funcs: Vec<Option<&ScalarCall>> = Vec::new();
+        for def in &component.plan {
+            match def {
+                Def::CoreModule(module) => modules.push(Some(*module)),
+                Def::Import { sort: Sort::Module, .. }
+                | Def::Alias { sort: Sort::Module, .. }
+                | Def::Export { sort: Sort::Module, .. }
+                | Def::Outer(Capture::Module(_)) => modules.push(None),
+                // A module or a component: from here on modules cannot be told apart.
+                Def::Outer(_) => return,
+                Def::CoreExports(exports) => instances.push(
+                    exports
+                        .iter()
+                        .filter(|(_, sort, _)| *sort == CoreSort::Func)
+                        .map(|(name, _, func)| (&**name, funcs.get(*func as usize).copied().flatten()))
+                        .collect(),
+                ),
+                Def::CoreInstantiate { module, args } => {
+                    if let Some(module) = modules.get(*module as usize).copied().flatten() {
+                        for (name, instance) in args {
+                            let exports = instances.get(*instance as usize);
+                            for (field, call) in exports.into_iter().flatten() {
+                                let Some(call) = call else { continue };
+                                let asked = || ScalarCall { asks_caller, ..(*call).clone() };
+                                self.0.entry((module, name.clone(), (*field).into())).or_insert_with(asked);
+                            }
+                        }
+                    }
+                    instances.push(Exports::new());
+                }
+                Def::CoreAlias { instance, name, sort: CoreSort::Func } => {
+                    let func = instances.get(*instance as usize).and_then(|exports| exports.get(&**name));
+                    funcs.push(func.copied().flatten());
+                }
+                Def::Lower { scalars, .. } => funcs.push(scalars.as_ref()),
+                Def::ResourceNew { .. }
+                | Def::ResourceDrop(_)
+                | Def::ResourceRep { .. }
+                | Def::ContextGet { .. }
+                | Def::ContextSet { .. }
+                | Def::BackpressureInc
+                | Def::BackpressureDec
+                | Def::Unsupported { .. } => funcs.push(None),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells module `index` of the file.
+    pub(super) fn tell(&self, index: u32, info: &mut ModuleInfo) {
+        let funcs = info.imports.iter().filter(|import| matches!(import.ty, ExternType::Func(_)));
+        let calls = funcs.map(|import| {
+            let known = self.0.get(&(index, import.module.clone(), import.name.clone()));
+            known.cloned()
+        });
+        info.scalar_calls = calls.collect();
+    }
+}
