@@ -1,5 +1,5 @@
-//! Components, end to end: what a `.wat` says is what a call gives. Here on the interpreter, on native code by jit/tests/components.rs,
-//! which reads these very files.
+//! Components, end to end: what a `.wat` says is what a call gives. Here on the interpreter, on native code by jit/tests/components.rs
+//! and components_reloaded.rs, which read these very files.
 //!
 //! What went wrong elsewhere, and the tests that would see it here (the rows that concern asynchrony between components are not among
 //! them; `canonical-abi/tests/hostile.rs` has the same on a guest made of bytes alone):
