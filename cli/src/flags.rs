@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 #[cfg(feature = "tools")]
 use value::Adapter;
-use value::{Directory, Preload, Switch, Variable};
+use value::{Directory, KeyValueStore, Preload, Switch, Variable};
 
 /// Runs WebAssembly: components of WASI 0.2 and core modules, interpreted or compiled.
 #[derive(Parser, Debug)]
@@ -163,6 +163,18 @@ pub(crate) struct Grants {
     /// Grant all of the network: sockets, lookups, HTTP
     #[arg(long)]
     pub(crate) inherit_network: bool,
+
+    /// Give a value by its name to programs that import wasi:config/store. Repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = value::setting)]
+    pub(crate) config: Vec<Variable>,
+
+    /// Grant a store of keys and values (wasi:keyvalue): in memory, or in a file that is made if it is not there
+    #[arg(long = "kv", value_name = "memory|file:PATH", value_parser = value::keyvalue)]
+    pub(crate) keyvalue: Option<KeyValueStore>,
+
+    /// Bytes that this store keeps at most [default: 64M]
+    #[arg(long = "max-kv", value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_keyvalue: Option<u64>,
 
     /// Offer what WASI 0.2 itself calls unstable. Repeatable
     #[arg(long, value_name = "FEATURE", value_parser = value::unstable)]

@@ -2,9 +2,11 @@
 
 use crate::failure::Failure;
 use crate::flags::Grants;
+use crate::flags::value::KeyValueStore;
 use crate::guest::unicode;
 use crate::output;
 use mini_wasm_wasi::http::client::Outgoing;
+use mini_wasm_wasi::keyvalue::{KeyValue, Limits};
 use mini_wasm_wasi::sockets::policy::Network;
 use mini_wasm_wasi::{Capability, Wasi, WasiBuilder};
 use std::sync::Arc;
@@ -33,8 +35,25 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, F
     if grants.inherit_network || !grants.allow_http.is_empty() {
         wasi.http(&outgoing(grants)?);
     }
+    for variable in &grants.config {
+        wasi.config(variable.name.clone(), variable.value.clone().unwrap_or_default());
+    }
+    if let Some(store) = &grants.keyvalue {
+        wasi.keyvalue(keyvalue(store, grants.max_keyvalue)?);
+    }
     wasi.network(network(grants)?).on_refusal(Arc::new(hint));
     Ok(wasi)
+}
+
+/// The store of keys and values.
+fn keyvalue(store: &KeyValueStore, bytes: Option<u64>) -> Result<KeyValue, Failure> {
+    let usual = Limits::default();
+    let limits = Limits { bytes: bytes.unwrap_or(usual.bytes), ..usual };
+    match store {
+        KeyValueStore::Memory => Ok(KeyValue::memory(limits)),
+        KeyValueStore::File(path) => KeyValue::file(path, limits)
+            .map_err(|error| Failure::Other(format!("--kv: cannot open {}: {error}", path.display()))),
+    }
 }
 
 /// What the flags grant of the network.
@@ -86,6 +105,7 @@ fn hint(kind: Capability, what: &str) {
         Capability::Network => "--allow-net[=ADDR|CIDR|NAME[:PORT]]",
         Capability::Resolve => "--allow-resolve[=NAME]",
         Capability::Http => "--allow-http[=HOST]",
+        Capability::KeyValue => "--kv memory|file:PATH",
     };
     output::warn(format_args!("the guest was refused {what}; {flag} grants it"));
 }

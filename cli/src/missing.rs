@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::wat_type::extern_type;
 use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
 use mini_wasm_runtime::{Error, ErrorKind, Module};
-use mini_wasm_wasi::{INTERFACES, Listed, Unstable};
+use mini_wasm_wasi::{INTERFACES, Listed, Unstable, drafts};
 
 /// The last line of either message.
 const STUBS: &str = "\n`--stub-missing` runs it anyway: a call of one of them is then a trap";
@@ -64,7 +64,10 @@ pub(crate) fn explain(component: &Component, name: &str, unstable: &[Unstable], 
     let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
     let same = |known: &str, import: &str| known[..base(known)] == import[..base(import)];
     let functions = mini_wasm_wasi::functions();
-    let known = |import: &str| INTERFACES.iter().any(|known| same(known, import));
+    // Of a draft there is the one version that has its name.
+    let known = |import: &str| {
+        INTERFACES.iter().any(|known| same(known, import)) || drafts::INTERFACES.contains(&import)
+    };
     // What an import wants of what is unstable and was not asked for.
     let wanted = |import: &str, ty: &ExternType| -> Vec<Unstable> {
         let ExternType::Instance(ty) = ty else { return Vec::new() };

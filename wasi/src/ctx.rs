@@ -13,8 +13,10 @@ use mini_wasm_canonical_abi::Own;
 
 use crate::Stop;
 use crate::deadline::{Deadline, Never};
+use crate::handles::Handles;
 use crate::http::client::{Client, Outgoing};
 use crate::io::streams::{MemoryInput, MemoryOutput};
+use crate::keyvalue::KeyValue;
 use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
 use crate::sockets::policy::Network;
@@ -26,6 +28,13 @@ use crate::table::Table;
 pub const DEFAULT_MAX_RESOURCES: u32 = 65_536;
 /// How many bytes all header fields, and strings of requests, may take together, if the embedder says nothing.
 pub const DEFAULT_MAX_FIELD_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes one call for random bytes gives, if the embedder says nothing.
+pub const DEFAULT_MAX_RANDOM_BYTES: u64 = 64 * 1024 * 1024;
+/// How many things a guest may wait for in one call, if the embedder says nothing.
+pub const DEFAULT_MAX_POLL: u32 = 16 * 1024;
+/// How many files and sockets a guest may have open, if the embedder says nothing.
+pub const DEFAULT_MAX_HANDLES: u32 = 4096;
 
 /// Where standard input comes from.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +69,8 @@ pub enum Capability {
     Resolve,
     /// A request to a host.
     Http,
+    /// A store of keys and values.
+    KeyValue,
 }
 
 /// Told the first time that something of a kind is refused, and what it was.
@@ -91,9 +102,14 @@ pub struct Wasi {
     pub(crate) insecure_seed: (u64, u64),
     /// How many bytes of fields and request strings the guest may still make.
     pub(crate) field_bytes: Arc<AtomicUsize>,
+    pub(crate) max_random_bytes: u64,
+    pub(crate) max_poll: u32,
+    pub(crate) handles: Handles,
     pub(crate) network: Network,
     /// What sends requests, if any may be sent.
     pub(crate) http: Option<Arc<Client>>,
+    pub(crate) config: Vec<(String, String)>,
+    pub(crate) keyvalue: Option<KeyValue>,
     refusal: Option<Arc<Refusal>>,
     /// The kinds that have been told.
     refused: Mutex<BTreeSet<Capability>>,
@@ -178,11 +194,16 @@ pub struct WasiBuilder {
     listeners: Vec<Arc<OwnedFd>>,
     network: Network,
     http: Option<Arc<Client>>,
+    config: Vec<(String, String)>,
+    keyvalue: Option<KeyValue>,
     refusal: Option<Arc<Refusal>>,
     resolution: Resolution,
     deadline: Arc<dyn Deadline>,
     max_resources: u32,
     max_field_bytes: usize,
+    max_random_bytes: u64,
+    max_poll: u32,
+    max_handles: u32,
 }
 
 impl Default for WasiBuilder {
@@ -198,11 +219,16 @@ impl Default for WasiBuilder {
             listeners: Vec::new(),
             network: Network::nothing(),
             http: None,
+            config: Vec::new(),
+            keyvalue: None,
             refusal: None,
             resolution: Resolution::default(),
             deadline: Arc::new(Never),
             max_resources: DEFAULT_MAX_RESOURCES,
             max_field_bytes: DEFAULT_MAX_FIELD_BYTES,
+            max_random_bytes: DEFAULT_MAX_RANDOM_BYTES,
+            max_poll: DEFAULT_MAX_POLL,
+            max_handles: DEFAULT_MAX_HANDLES,
         }
     }
 }
@@ -232,11 +258,7 @@ impl WasiBuilder {
 
     /// Adds a variable; a later value of the same name takes its place.
     pub fn env(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
-        let (name, value) = (name.into(), value.into());
-        match self.env.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.env.push((name, value)),
-        }
+        put(&mut self.env, name.into(), value.into());
         self
     }
 
@@ -335,6 +357,18 @@ impl WasiBuilder {
         self
     }
 
+    /// Adds a value that `wasi:config/store` gives; a later value of the same name takes its place.
+    pub fn config(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        put(&mut self.config, name.into(), value.into());
+        self
+    }
+
+    /// Grants a store of keys and values; none by default. All guests of this builder share it.
+    pub fn keyvalue(&mut self, store: KeyValue) -> &mut Self {
+        self.keyvalue = Some(store);
+        self
+    }
+
     /// Is told the first time that something of each kind is refused to the guest.
     pub fn on_refusal(&mut self, refusal: Arc<Refusal>) -> &mut Self {
         self.refusal = Some(refusal);
@@ -365,6 +399,26 @@ impl WasiBuilder {
         self
     }
 
+    /// Limits how many bytes one call for random bytes gives; [`DEFAULT_MAX_RANDOM_BYTES`] by default. More is a trap.
+    pub fn max_random_bytes(&mut self, limit: u64) -> &mut Self {
+        self.max_random_bytes = limit;
+        self
+    }
+
+    /// Limits how many things the guest may wait for in one call; [`DEFAULT_MAX_POLL`] by default. More is a trap, to preview 1
+    /// `nomem`.
+    pub fn max_poll(&mut self, limit: u32) -> &mut Self {
+        self.max_poll = limit;
+        self
+    }
+
+    /// Limits how many files and sockets the guest may have open; [`DEFAULT_MAX_HANDLES`] by default. One more is an error that
+    /// the guest sees: `quota`, `new-socket-limit`, to preview 1 `mfile`.
+    pub fn max_handles(&mut self, limit: u32) -> &mut Self {
+        self.max_handles = limit;
+        self
+    }
+
     /// The state of one guest. The builder can build more of them; memory streams are then shared.
     pub fn build(&self) -> Wasi {
         let mut insecure = Generator::new();
@@ -383,13 +437,26 @@ impl WasiBuilder {
             insecure_seed: (insecure.next(), insecure.next()),
             insecure,
             field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
+            max_random_bytes: self.max_random_bytes,
+            max_poll: self.max_poll,
+            handles: Handles::new(self.max_handles),
             network: self.network.clone(),
             http: self.http.clone(),
+            config: self.config.clone(),
+            keyvalue: self.keyvalue.clone(),
             refusal: self.refusal.clone(),
             refused: Mutex::default(),
             listeners: self.listeners.clone(),
             preview1: None,
         }
+    }
+}
+
+/// Gives a name a value.
+fn put(all: &mut Vec<(String, String)>, name: String, value: String) {
+    match all.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = value,
+        None => all.push((name, value)),
     }
 }
 

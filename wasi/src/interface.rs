@@ -131,16 +131,16 @@ pub(crate) use interface;
 
 /// Makes of a list of modules, one for each interface, all that goes over all interfaces.
 macro_rules! interfaces {
-    ($($package:ident::$module:ident),* $(,)?) => {
+    ($($($part:ident)::+),* $(,)?) => {
         /// The names of all interfaces that the host has, with their version.
-        pub const INTERFACES: &[&str] = &[$($crate::$package::$module::NAME),*];
+        pub const INTERFACES: &[&str] = &[$($crate::$($part)::+::NAME),*];
 
         /// Hands each row of each interface to `rows`.
         ///
         /// # Errors
         /// Those of `rows`.
         pub fn rows<R: $crate::Rows>(rows: &mut R) -> Result<(), R::Error> {
-            $($crate::$package::$module::rows(rows)?;)*
+            $($crate::$($part)::+::rows(rows)?;)*
             Ok(())
         }
     };

@@ -10,12 +10,15 @@
 
 pub mod cli;
 pub mod clocks;
+pub mod config;
 mod ctx;
 mod deadline;
 pub mod filesystem;
+mod handles;
 pub mod http;
 mod interface;
 pub mod io;
+pub mod keyvalue;
 mod link;
 pub mod preview1;
 pub mod random;
@@ -27,8 +30,8 @@ mod table;
 use interface::interfaces;
 
 pub use ctx::{
-    Capability, DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi,
-    WasiBuilder,
+    Capability, DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_HANDLES, DEFAULT_MAX_POLL, DEFAULT_MAX_RANDOM_BYTES,
+    DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi, WasiBuilder,
 };
 pub use deadline::{Deadline, Never};
 pub use interface::{HostFunction, Listed, Rows, Unstable};
@@ -71,10 +74,25 @@ interfaces! {
     http::outgoing_handler,
 }
 
-/// All functions of all interfaces.
+/// Interfaces of proposals that are no part of WASI 0.2: a guest of another version of a draft does not link.
+pub mod drafts {
+    crate::interface::interfaces! {
+        config::store,
+        config::store::draft,
+        keyvalue::store,
+        keyvalue::store::draft,
+        keyvalue::atomics,
+        keyvalue::atomics::draft,
+        keyvalue::batch,
+        keyvalue::batch::draft,
+    }
+}
+
+/// All functions of all interfaces, drafts included.
 pub fn functions() -> Vec<Listed> {
     let mut list = interface::List::default();
     let Ok(()) = rows(&mut list);
+    let Ok(()) = drafts::rows(&mut list);
     list.functions
 }
 

@@ -7,7 +7,7 @@ use mini_wasm_canonical_abi::typed::{LiftList, LowerOptional};
 use mini_wasm_runtime::component::Linker;
 use mini_wasm_runtime::{Caller, Error, ErrorKind, Result, Trap};
 
-use crate::{HostFunction, Rows, Stop, Unstable, Wasi, rows};
+use crate::{HostFunction, Rows, Stop, Unstable, Wasi, drafts, rows};
 
 impl From<Stop> for Error {
     fn from(stop: Stop) -> Self {
@@ -19,7 +19,7 @@ impl From<Stop> for Error {
     }
 }
 
-/// Links all interfaces for stores whose data has a [`Wasi`], which `wasi` finds in it.
+/// Links all interfaces, those of drafts too, for stores whose data has a [`Wasi`], which `wasi` finds in it.
 ///
 /// ```no_run
 /// use mini_wasm_runtime::component::Linker;
@@ -36,7 +36,9 @@ impl From<Stop> for Error {
 /// # Errors
 /// `Usage` if the linker has one of the names already and allows no shadowing.
 pub fn add_to_linker<T: 'static>(linker: &mut Linker<T>, wasi: fn(&mut T) -> &mut Wasi) -> Result<()> {
-    rows(&mut Link { linker, wasi, interface: String::new(), feature: None })
+    let mut link = Link { linker, wasi, interface: String::new(), feature: None };
+    rows(&mut link)?;
+    drafts::rows(&mut link)
 }
 
 /// Links what belongs to an unstable feature, beside what [`add_to_linker`] links.

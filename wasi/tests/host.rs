@@ -1,6 +1,8 @@
 //! The host's functions called as a guest would call them, against real directories. Names are the sentences proved;
 //! the ids in comments are the advisories of other runtimes that a test answers to.
 
+#[path = "host/budgets.rs"]
+mod budgets;
 #[path = "host/clocks_and_random.rs"]
 mod clocks_and_random;
 #[path = "host/deadlines.rs"]
@@ -11,6 +13,8 @@ mod denied;
 mod files;
 #[path = "host/http.rs"]
 mod http;
+#[path = "host/keyvalue.rs"]
+mod keyvalue;
 #[path = "host/model.rs"]
 mod model;
 #[path = "host/network.rs"]

@@ -55,6 +55,29 @@ pub(crate) fn variable(text: &str) -> Result<Variable, String> {
     Ok(Variable { name: name.into(), value })
 }
 
+/// `--config NAME=VALUE`
+pub(crate) fn setting(text: &str) -> Result<Variable, String> {
+    match variable(text)? {
+        Variable { value: None, .. } => Err("NAME=VALUE is wanted".into()),
+        setting => Ok(setting),
+    }
+}
+
+/// `--kv memory|file:PATH`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum KeyValueStore {
+    Memory,
+    File(PathBuf),
+}
+
+pub(crate) fn keyvalue(text: &str) -> Result<KeyValueStore, String> {
+    match (text, text.strip_prefix("file:")) {
+        ("memory", _) => Ok(KeyValueStore::Memory),
+        (_, Some(path)) if !path.is_empty() => Ok(KeyValueStore::File(path.into())),
+        _ => Err("`memory` or `file:PATH` is wanted".into()),
+    }
+}
+
 /// `--unstable FEATURE`
 pub(crate) fn unstable(text: &str) -> Result<Unstable, String> {
     Unstable::ALL.iter().copied().find(|feature| feature.name() == text).ok_or_else(|| {

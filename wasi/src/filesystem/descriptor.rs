@@ -358,8 +358,15 @@ pub fn write(
 /// `read-directory`.
 pub fn read_directory(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<Own<DirectoryEntryStream>> {
     let descriptor = wasi.table.get(&this)?;
+    if !wasi.handles.room() {
+        return Ok(Err(ErrorCode::Quota));
+    }
     match attempt(|| Ok(file::Entries::of(descriptor.as_directory()?)?))? {
-        Ok(entries) => wasi.table.push(DirectoryEntryStream(entries)).map(Ok),
+        Ok(entries) => {
+            let held = Arc::new(());
+            wasi.handles.hold(&held);
+            wasi.table.push(DirectoryEntryStream { entries, _held: held }).map(Ok)
+        }
         Err(error) => Ok(Err(error)),
     }
 }
@@ -468,8 +475,14 @@ pub fn open_at(
     wasi.table.room(1)?;
     let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
     let descriptor = wasi.table.get(&this)?;
+    if !wasi.handles.room() {
+        return Ok(Err(ErrorCode::Quota));
+    }
     match descriptor.open(wasi.resolution, follow, &path, open_flags, flags, &*wasi.deadline)? {
-        Ok(opened) => wasi.table.push(opened).map(Ok),
+        Ok(opened) => {
+            wasi.handles.hold(&opened.object);
+            wasi.table.push(opened).map(Ok)
+        }
         Err(error) => Ok(Err(error)),
     }
 }

@@ -1,6 +1,8 @@
 //! `wasi:filesystem/types`: the types of the interface, and how the system's words become theirs. The resource
 //! `descriptor` has a file of its own.
 
+use std::sync::Arc;
+
 use mini_wasm_canonical_abi::{Borrow, enumeration, flags, record, variant};
 
 use crate::clocks::wall_clock::Datetime;
@@ -350,7 +352,11 @@ impl NewTimestamp {
 
 /// The resource `directory-entry-stream`: read lazily, entry by entry.
 #[derive(Debug)]
-pub struct DirectoryEntryStream(pub(crate) file::Entries);
+pub struct DirectoryEntryStream {
+    pub(crate) entries: file::Entries,
+    /// Its place among the guest's handles.
+    pub(crate) _held: Arc<()>,
+}
 
 /// What a function gives: a value or an error code, unless it stops the guest.
 pub(crate) type Outcome<T> = Result<Result<T, ErrorCode>, Stop>;
@@ -369,7 +375,7 @@ pub mod directory_entry_stream {
         wasi: &mut Wasi,
         this: Borrow<DirectoryEntryStream>,
     ) -> Outcome<Option<DirectoryEntry>> {
-        let DirectoryEntryStream(entries) = wasi.table.get_mut(&this)?;
+        let DirectoryEntryStream { entries, .. } = wasi.table.get_mut(&this)?;
         attempt(|| match entries.next() {
             None => Ok(None),
             Some(Err(error)) => Err(error.into()),

@@ -138,10 +138,14 @@ pub fn block(wasi: &mut Wasi, this: Borrow<Pollable>) -> Result<(), Stop> {
 }
 
 /// `poll`: waits until at least one is ready; the indices of those that are. Traps on an empty list, which could
-/// never become ready.
+/// never become ready, and on one longer than the host allows.
 pub fn poll(wasi: &mut Wasi, r#in: Vec<Borrow<Pollable>>) -> Result<Vec<u32>, Stop> {
     if r#in.is_empty() {
         return Err(Stop::trap("poll of an empty list"));
+    }
+    if r#in.len() > wasi.max_poll as usize {
+        let asked = r#in.len();
+        return Err(Stop::Trap(format!("poll of {asked} at once; the limit is {}", wasi.max_poll)));
     }
     let pollables = r#in.iter().map(|handle| wasi.table.get(handle)).collect::<Result<Vec<_>, _>>()?;
     loop {

@@ -153,7 +153,7 @@ pub(super) fn path_open(
     if base.meets(writes) && !oflags.has(OFlags::DIRECTORY) {
         flags |= DescriptorFlags::WRITE;
     }
-    if call.wasi.table.room(1).is_err() {
+    if call.wasi.table.room(1).is_err() || !call.wasi.handles.room() {
         return Err(Errno::MFile.into());
     }
     let descriptor = descriptor::open_at(call.wasi, directory, path_flags, path, open, flags)??;

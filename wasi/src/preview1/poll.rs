@@ -17,8 +17,6 @@ use crate::sys::clock;
 use crate::sys::file;
 use crate::sys::wait::{self, Interest};
 
-/// How many subscriptions one call takes. Each takes memory of the host's.
-const MAX_SUBSCRIPTIONS: u32 = 16 * 1024;
 /// The size of an `event`.
 const EVENT: u32 = 32;
 
@@ -57,7 +55,8 @@ pub(super) fn poll_oneoff(
     call.guest.range(subscriptions, bytes(size)?)?;
     call.guest.range(events, bytes(EVENT)?)?;
     call.guest.range(nevents, 4)?;
-    if nsubscriptions > MAX_SUBSCRIPTIONS {
+    // Each takes memory of the host's.
+    if nsubscriptions > call.wasi.max_poll {
         return Err(Errno::NoMem.into());
     }
     let waiting = (0..nsubscriptions)

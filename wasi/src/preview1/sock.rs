@@ -27,13 +27,18 @@ pub(super) fn sock_accept(call: &mut Call<'_>, fd: u32, flags: u32, accepted: u3
     call.guest.range(accepted, 4)?;
     // A connection is a resource as a file is.
     call.wasi.table.room(1).map_err(|_| Errno::MFile)?;
+    if !call.wasi.handles.room() {
+        return Err(Errno::MFile.into());
+    }
     let connection = loop {
         match net::accept(&*listener) {
             Err(sys::Errno::AGAIN) if waits => wait::readable(&*listener, &*call.wasi.deadline)?,
             result => break result?,
         }
     };
-    let connection = call.wasi.table.push(Arc::new(connection))?;
+    let connection = Arc::new(connection);
+    call.wasi.handles.hold(&connection);
+    let connection = call.wasi.table.push(connection)?;
     let number = call.descriptors()?.add(Entry::socket(connection, flags))?;
     call.guest.put_u32(accepted, number)
 }

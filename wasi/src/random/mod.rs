@@ -5,15 +5,13 @@ pub mod insecure_seed;
 #[expect(clippy::module_inception, reason = "the interface has the name of its package")]
 pub mod random;
 
-use crate::Stop;
-
-/// How many bytes one call gives at most.
-pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+use crate::{Stop, Wasi};
 
 /// A length that a guest may ask for.
-fn checked(len: u64) -> Result<usize, Stop> {
+fn checked(wasi: &Wasi, len: u64) -> Result<usize, Stop> {
+    let limit = wasi.max_random_bytes;
     usize::try_from(len)
         .ok()
-        .filter(|_| len <= MAX_BYTES)
-        .ok_or_else(|| Stop::Trap(format!("{len} random bytes asked for at once; the limit is {MAX_BYTES}")))
+        .filter(|_| len <= limit)
+        .ok_or_else(|| Stop::Trap(format!("{len} random bytes asked for at once; the limit is {limit}")))
 }

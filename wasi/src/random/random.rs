@@ -10,9 +10,9 @@ interface! {
     func get_random_u64();
 }
 
-/// `get-random-bytes`. More than [`MAX_BYTES`](super::MAX_BYTES) at once traps.
-pub fn get_random_bytes(_: &mut Wasi, len: u64) -> Result<Vec<u8>, Stop> {
-    let mut bytes = vec![0; super::checked(len)?];
+/// `get-random-bytes`. More at once than the host allows traps.
+pub fn get_random_bytes(wasi: &mut Wasi, len: u64) -> Result<Vec<u8>, Stop> {
+    let mut bytes = vec![0; super::checked(wasi, len)?];
     entropy::fill(&mut bytes)
         .map_err(|error| Stop::Trap(format!("the system gives no random bytes: {error}")))?;
     Ok(bytes)

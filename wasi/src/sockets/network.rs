@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use mini_wasm_canonical_abi::{Borrow, Own, enumeration, record, variant};
 
@@ -153,15 +154,22 @@ pub(crate) fn create<T: Send + 'static>(
     family: IpAddressFamily,
     kind: Kind,
     what: &str,
-    socket: fn(OwnedFd, Family) -> T,
+    socket: fn(Arc<OwnedFd>, Family) -> T,
 ) -> Outcome<Own<T>> {
     if !wasi.network.allows_sockets() {
         wasi.refused(Capability::Network, what);
         return Ok(Err(ErrorCode::AccessDenied));
     }
     wasi.table.room(1)?;
+    if !wasi.handles.room() {
+        return Ok(Err(ErrorCode::NewSocketLimit));
+    }
     match net::open(family.into(), kind) {
-        Ok(opened) => wasi.table.push(socket(opened, family.into())).map(Ok),
+        Ok(opened) => {
+            let opened = Arc::new(opened);
+            wasi.handles.hold(&opened);
+            wasi.table.push(socket(opened, family.into())).map(Ok)
+        }
         Err(error) => Ok(Err(error.into())),
     }
 }

@@ -137,12 +137,12 @@ pub struct TcpSocket {
 }
 
 impl TcpSocket {
-    pub(crate) fn new(socket: OwnedFd, family: Family) -> Self {
+    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family) -> Self {
         Self::of(socket, family, State::Unbound)
     }
 
-    fn of(socket: OwnedFd, family: Family, state: State) -> Self {
-        let shared = Arc::new(TcpState { socket: Arc::new(socket), state: AtomicU8::new(state as u8) });
+    fn of(socket: Arc<OwnedFd>, family: Family, state: State) -> Self {
+        let shared = Arc::new(TcpState { socket, state: AtomicU8::new(state as u8) });
         Self { shared, family, backlog: BACKLOG, connection: OnceLock::new() }
     }
 
@@ -337,6 +337,9 @@ pub mod tcp_socket {
             return Ok(Err(ErrorCode::InvalidState));
         }
         let family = socket.family;
+        if !wasi.handles.room() {
+            return Ok(Err(ErrorCode::NewSocketLimit));
+        }
         let (accepted, peer) = match net::accept_from(socket.shared.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return Ok(Err(error.into())),
@@ -345,6 +348,8 @@ pub mod tcp_socket {
             // Dropped: the peer sees the connection end, the guest sees nothing.
             return Ok(Err(ErrorCode::WouldBlock));
         }
+        let accepted = Arc::new(accepted);
+        wasi.handles.hold(&accepted);
         let accepted = TcpSocket::of(accepted, family, State::Connected);
         let connection = accepted.connection().clone();
         let accepted = wasi.table.push(accepted)?;

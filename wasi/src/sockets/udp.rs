@@ -96,8 +96,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(crate) fn new(socket: OwnedFd, family: Family) -> Self {
-        let socket = Arc::new(socket);
+    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family) -> Self {
         Self { socket, family, state: State::Unbound, remote: None, association: Arc::default() }
     }
 }

@@ -3,8 +3,8 @@
 use mini_wasm_wasi::cli::{environment, exit, terminal_stderr, terminal_stdin, terminal_stdout};
 use mini_wasm_wasi::clocks::{monotonic_clock, timezone, wall_clock};
 use mini_wasm_wasi::io::poll::{self, poll};
-use mini_wasm_wasi::random::{MAX_BYTES, insecure, insecure_seed, random};
-use mini_wasm_wasi::{Stop, Wasi};
+use mini_wasm_wasi::random::{insecure, insecure_seed, random};
+use mini_wasm_wasi::{DEFAULT_MAX_RANDOM_BYTES as MAX_BYTES, Stop, Wasi};
 
 use crate::sandbox::trap;
 
