@@ -50,20 +50,29 @@ pub(crate) fn trust(keys: &[String]) -> Result<Trust, Failure> {
 
 /// What running a guest by these flags needs.
 pub(crate) fn config(code: &Code, limits: &Limits) -> Config {
+    let usual = Config::default();
+    let stack = limits.budgets.max_stack.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Config {
         features: code.language.features(),
         fuel: limits.fuel.is_some(),
         epoch: limits.timeout.is_some(),
-        ..Config::default()
+        native_stack_bytes: stack.unwrap_or(usual.native_stack_bytes),
+        value_stack_bytes: stack.unwrap_or(usual.value_stack_bytes),
+        ..usual
     }
 }
 
 /// A store with the limits of the flags.
 pub(crate) fn store<T: Send + 'static>(engine: &Engine, data: T, limits: &Limits) -> Store<T> {
     let mut store = Store::new(engine, data);
-    if let Some(memory_bytes) = limits.max_memory {
-        store.set_limits(StoreLimits { memory_bytes, ..StoreLimits::default() });
-    }
+    let (usual, budgets) = (StoreLimits::default(), &limits.budgets);
+    store.set_limits(StoreLimits {
+        memory_bytes: limits.max_memory.unwrap_or(usual.memory_bytes),
+        instances: budgets.max_instances.unwrap_or(usual.instances),
+        handles: budgets.max_handles.unwrap_or(usual.handles),
+        copy_bytes_per_call: budgets.max_call_bytes.unwrap_or(usual.copy_bytes_per_call),
+        ..usual
+    });
     // An artifact may count fuel although nobody asked for it.
     store.set_fuel(limits.fuel.unwrap_or(u64::MAX));
     store

@@ -199,6 +199,46 @@ pub(crate) struct Limits {
     /// Ceiling on the sum of all linear memories: bytes, or 64K, 16M, 2G. Past it `memory.grow` fails
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_memory: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) budgets: Budgets,
+}
+
+/// What a guest may use up of the host beside processor time and memory: a ceiling on each, whether a flag says so or not.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Budgets")]
+pub(crate) struct Budgets {
+    /// Handles and resources that the guest may hold [default: 1000000 handles for 65536 resources of the host]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_handles: Option<u32>,
+
+    /// Files and sockets that the guest may have open [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_descriptors: Option<u32>,
+
+    /// Things that the guest may wait for in one call [default: 16384]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_poll: Option<u32>,
+
+    /// Random bytes that one call gives [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_random: Option<u64>,
+
+    /// Bytes that one call may hand to the host [default: 128M]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_call_bytes: Option<u64>,
+
+    /// Bytes that all header fields of the guest may take together [default: 16M]; one set of them has 128K at most
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_header_bytes: Option<u64>,
+
+    /// Instances of core modules [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_instances: Option<u32>,
+
+    /// Stack of all instances that call each other [default: 4M of native code, 8M interpreted]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_stack: Option<u64>,
 }
 
 /// How a guest's code is made, for every command that runs one.
@@ -349,6 +389,10 @@ pub(crate) struct Inspect {
     /// A component, core module or artifact, or `-` for standard input
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+
+    /// List what the program can ask for instead, and the flag that grants each
+    #[arg(long)]
+    pub(crate) permissions: bool,
 
     /// Show WIT and nothing else: of a component or an artifact of one, the world that a core module carries, a WIT package
     /// (binary, .wit or a folder)

@@ -1,8 +1,8 @@
 //! What the flags grant to a guest of either WASI, and what it is told where that is not enough.
 
 use crate::failure::Failure;
-use crate::flags::Grants;
 use crate::flags::value::KeyValueStore;
+use crate::flags::{Budgets, Grants};
 use crate::guest::unicode;
 use crate::output;
 use mini_wasm_wasi::http::client::Outgoing;
@@ -12,8 +12,9 @@ use mini_wasm_wasi::{Capability, Wasi, WasiBuilder};
 use std::sync::Arc;
 
 /// Everything that the flags grant; output goes where ours goes.
-pub(crate) fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, Failure> {
+pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Result<WasiBuilder, Failure> {
     let mut wasi = Wasi::builder();
+    limit(&mut wasi, budgets);
     wasi.args(args).inherit_stdout().inherit_stderr();
     if grants.inherit_env {
         wasi.inherit_env();
@@ -43,6 +44,25 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants) -> Result<WasiBuilder, F
     }
     wasi.network(network(grants)?).on_refusal(Arc::new(hint));
     Ok(wasi)
+}
+
+/// What the guest may use up of the host.
+fn limit(wasi: &mut WasiBuilder, budgets: &Budgets) {
+    if let Some(limit) = budgets.max_handles {
+        wasi.max_resources(limit);
+    }
+    if let Some(limit) = budgets.max_descriptors {
+        wasi.max_handles(limit);
+    }
+    if let Some(limit) = budgets.max_poll {
+        wasi.max_poll(limit);
+    }
+    if let Some(limit) = budgets.max_random {
+        wasi.max_random_bytes(limit);
+    }
+    if let Some(limit) = budgets.max_header_bytes {
+        wasi.max_field_bytes(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
 }
 
 /// The store of keys and values.

@@ -38,7 +38,7 @@ impl<'f> Guest<'f> {
         limits: &'f Limits,
         stdin: Input,
     ) -> Result<Guest<'f>, Failure> {
-        let mut wasi = grant(args, grants)?;
+        let mut wasi = grant(args, grants, &limits.budgets)?;
         if stdin == Input::Ours {
             wasi.inherit_stdin();
         }

@@ -9,7 +9,7 @@ use crate::input::{ArtifactFile, Content, Input};
 use crate::wat_type::extern_type;
 #[cfg(feature = "tools")]
 use crate::wit::{Unstable, Wit};
-use crate::{engine, output};
+use crate::{engine, output, permissions};
 use mini_wasm_jit::artifact::{Artifact, Kind, SealedBy};
 #[cfg(not(feature = "tools"))]
 use mini_wasm_runtime::component::Component;
@@ -25,11 +25,26 @@ pub(crate) fn inspect(flags: &Inspect) -> Result<u8, Failure> {
     let Input { name, content } = Input::read(&flags.file)?;
     let reader = engine::reader(&flags.language);
     let text = match content {
+        content if flags.permissions => asked(&name, content, &reader)?,
         Content::Module(bytes) => module(&name, &bytes, &reader)?,
         Content::Component(bytes) => component(&name, &bytes, &reader)?,
         Content::Artifact(file) => artifact(&name, &file, flags)?,
     };
     output::print(text).map(|()| 0)
+}
+
+/// What it can ask for.
+fn asked(name: &str, content: Content, engine: &Engine) -> Result<String, Failure> {
+    let (kind, wasm) = match content {
+        Content::Module(bytes) => (Kind::Module, bytes.into()),
+        Content::Component(bytes) => (Kind::Component, bytes.into()),
+        Content::Artifact(file) => Artifact::wasm(&file.bytes()?)
+            .ok_or_else(|| Failure::Other(format!("{name} is damaged: its WebAssembly is not intact")))?,
+    };
+    match kind {
+        Kind::Module => permissions::of_module(name, &wasm, engine),
+        Kind::Component => permissions::of_component(name, &wasm, engine),
+    }
 }
 
 fn module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {

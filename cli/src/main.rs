@@ -31,6 +31,7 @@ mod input;
 mod inspect;
 mod missing;
 mod output;
+mod permissions;
 mod repl;
 mod run;
 mod serve;

@@ -32,7 +32,7 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
         }
     };
     let pre = link(&component, &name, flags)?;
-    let wasi = grant(vec![base_name(&flags.file)], &flags.grants)?;
+    let wasi = grant(vec![base_name(&flags.file)], &flags.grants, &flags.limits.budgets)?;
     let limits = limits(flags);
     let engine = component.engine().clone();
     tick(engine.clone())?;

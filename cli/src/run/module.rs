@@ -30,7 +30,7 @@ pub(super) fn run(
         args.clear();
     }
     args.insert(0, argv0);
-    let wasi = grant(args, &flags.grants)?.inherit_stdin().build();
+    let wasi = grant(args, &flags.grants, &flags.limits.budgets)?.inherit_stdin().build();
     let mut store = engine::store(engine, wasi, &flags.limits);
     let mut linker = Linker::<Wasi>::new();
     let mut defined = Vec::new();

@@ -41,7 +41,6 @@ pub fn get(wasi: &mut Wasi, key: String) -> Result<Result<Option<String>, Error>
 }
 
 /// `get-all`.
-#[expect(clippy::type_complexity, reason = "it is the interface's")]
 pub fn get_all(wasi: &mut Wasi) -> Result<Result<Vec<(String, String)>, Error>, Stop> {
     Ok(Ok(wasi.config.clone()))
 }

@@ -17,7 +17,6 @@ interface! {
 pub const REPLY: usize = 16 << 20;
 
 /// `get-many`: a key that is not there has no value.
-#[expect(clippy::type_complexity, reason = "it is the interface's")]
 pub fn get_many(
     wasi: &mut Wasi,
     bucket: Borrow<Bucket>,

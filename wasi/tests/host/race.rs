@@ -52,10 +52,12 @@ fn raced(resolution: Resolution) {
                 }
                 let _ = guest.open(path, TRUNCATE, READ | WRITE).map(|file| {
                     let _ = descriptor::write(&mut guest.wasi, file.borrow(), b"inside".to_vec(), 0).unwrap();
+                    guest.wasi.resource_drop(file).unwrap();
                 });
             }
-            let _ = guest.open("d/new", CREATE, WRITE);
-            let _ = guest.open("d/", NONE, READ);
+            for (path, open, flags) in [("d/new", CREATE, WRITE), ("d/", NONE, READ)] {
+                let _ = guest.open(path, open, flags).map(|opened| guest.wasi.resource_drop(opened).unwrap());
+            }
             let _ = guest.unlink("d/new");
             let _ = guest.mkdir("d/made");
             let _ = guest.rmdir("d/made");

@@ -162,6 +162,8 @@ impl Guest {
             names.push(entry.name);
         }
         names.sort();
+        self.wasi.resource_drop(entries).unwrap();
+        self.wasi.resource_drop(dir).unwrap();
         Ok(names)
     }
 
@@ -173,10 +175,13 @@ impl Guest {
         loop {
             match input_stream::blocking_read(&mut self.wasi, stream.borrow(), u64::MAX).unwrap() {
                 Ok(bytes) => all.extend(bytes),
-                Err(StreamError::Closed) => return Ok(all),
+                Err(StreamError::Closed) => break,
                 Err(error) => panic!("{error:?}"),
             }
         }
+        self.wasi.resource_drop(stream).unwrap();
+        self.wasi.resource_drop(file).unwrap();
+        Ok(all)
     }
 
     /// Makes a file with these contents, through a stream.
@@ -188,6 +193,8 @@ impl Guest {
                 .unwrap()
                 .unwrap();
         }
+        self.wasi.resource_drop(stream).unwrap();
+        self.wasi.resource_drop(file).unwrap();
         Ok(())
     }
 }

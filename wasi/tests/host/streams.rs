@@ -10,7 +10,7 @@ use mini_wasm_wasi::io::poll::{self, poll};
 use mini_wasm_wasi::io::streams::{CHUNK, OutputStream, PERMIT, StreamError, input_stream, output_stream};
 use mini_wasm_wasi::{MemoryInput, MemoryOutput, Output, Own, Resolution, Stdin, Wasi};
 
-use crate::sandbox::{CREATE, NONE, READ, Sandbox, WRITE, trap};
+use crate::sandbox::{CREATE, Guest, NONE, READ, Sandbox, WRITE, trap};
 
 #[test]
 fn by_default_input_is_at_its_end_and_output_goes_nowhere() {
@@ -248,7 +248,9 @@ fn poll_of_nothing_traps_and_poll_of_one_thing_ten_thousand_times_works() {
     let sandbox = Sandbox::new();
     rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.inside("fifo"), rustix::fs::Mode::from_raw_mode(0o600))
         .unwrap();
-    let mut guest = sandbox.guest(Resolution::Kernel, false);
+    let mut builder = Wasi::builder();
+    builder.preopen(sandbox.inside(""), "/", false).unwrap().max_poll(200_000);
+    let mut guest = Guest::of(builder.build());
     let file = guest.open("fifo", NONE, READ | WRITE).unwrap();
     let wasi = &mut guest.wasi;
     let stream = descriptor::read_via_stream(wasi, file.borrow(), 0).unwrap().unwrap();
@@ -256,7 +258,7 @@ fn poll_of_nothing_traps_and_poll_of_one_thing_ten_thousand_times_works() {
     let output = get_stdout(wasi).unwrap();
     let ready = output_stream::subscribe(wasi, output.borrow()).unwrap();
     // More entries than a process may have handles.
-    let mut list: Vec<_> = (0..10_000).map(|_| never.borrow()).collect();
+    let mut list: Vec<_> = (0..100_000).map(|_| never.borrow()).collect();
     list.push(ready.borrow());
-    assert_eq!(poll(wasi, list).unwrap(), [10_000]);
+    assert_eq!(poll(wasi, list).unwrap(), [100_000]);
 }
