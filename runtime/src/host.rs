@@ -2,12 +2,13 @@
 
 pub(crate) mod crossing;
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::handle::{Extern, Instance};
 #[cfg(feature = "std")]
 use crate::store::Parked;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
-use crate::types::FuncType;
+use crate::types::{FuncType, TypeId};
 use crate::val::RawVal;
 use crate::vm::{ArrayCall, Status, VmFunc, VmStore, VmType};
 use alloc::boxed::Box;
@@ -18,6 +19,19 @@ use core::sync::atomic::AtomicU32;
 
 /// What a host function does: parameters in the slots, results into the same place.
 pub type HostCall = dyn Fn(&mut StoreInner, &mut [RawVal]) -> Result<()> + Send + Sync;
+
+/// A function type, and its identity in an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct InternedFuncType {
+    ty: FuncType,
+    id: TypeId,
+}
+
+impl InternedFuncType {
+    pub(crate) fn new(engine: &Engine, ty: FuncType) -> InternedFuncType {
+        InternedFuncType { id: engine.types().intern(&ty), ty }
+    }
+}
 
 /// A host function of a store. Its [`VmFunc`] is what guests call.
 pub(crate) struct HostFunc {
@@ -182,8 +196,18 @@ impl StoreInner {
         call: Arc<HostCall>,
         caller: Option<Instance>,
     ) -> *const VmFunc {
-        let types = self.engine().types();
-        let func = HostFunc::new(ty, types.vm(types.intern(ty)), call);
+        let ty = InternedFuncType::new(self.engine(), ty.clone());
+        self.new_interned_host_func(&ty, call, caller)
+    }
+
+    /// The same where the engine knows the type already. It is this store's engine.
+    pub(crate) fn new_interned_host_func(
+        &mut self,
+        InternedFuncType { ty, id }: &InternedFuncType,
+        call: Arc<HostCall>,
+        caller: Option<Instance>,
+    ) -> *const VmFunc {
+        let func = HostFunc::new(ty, self.engine().types().vm(*id), call);
         self.add_host_func(match caller {
             Some(instance) => func.for_import_of(instance),
             None => func,

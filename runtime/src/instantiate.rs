@@ -75,10 +75,10 @@ pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -
     };
     match (&import.ty, given) {
         (ExternType::Func(want), Extern::Func(func)) => {
-            let have = func.ty(store)?;
             // SAFETY: V1, V6.
             let id = TypeId(unsafe { (*(*store.func_ptr(func)?).ty).id });
             if !import.func_fits(store.engine().types(), id) {
+                let have = func.ty(store)?;
                 let same = if have == *want { " of another recursion group or hierarchy" } else { "" };
                 return Err(differs(&format!("function {have}{same}")));
             }
@@ -204,7 +204,7 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
             }
         }
     }
-    let types: Vec<*const VmType> = info.type_ids.iter().map(|&id| store.engine().types().vm(id)).collect();
+    let types: Vec<*const VmType> = store.engine().types().vms(&info.type_ids);
     for (own, func) in info.funcs.iter().enumerate().skip(info.imported_funcs as usize) {
         let Some(escape) = func.escape else { continue };
         let ty = types[func.ty.index()];

@@ -108,6 +108,12 @@ impl TypeRegistry {
         self.0.lock().by_id.get(id.0 as usize).map_or(core::ptr::null(), |ty| ty.vm())
     }
 
+    /// The same for many, in order.
+    pub(crate) fn vms(&self, ids: &[TypeId]) -> Vec<*const VmType> {
+        let types = self.0.lock();
+        ids.iter().map(|id| types.by_id.get(id.0 as usize).map_or(core::ptr::null(), |ty| ty.vm())).collect()
+    }
+
     /// Does one defined type match another?
     pub fn is_subtype(&self, sub: TypeId, of: TypeId) -> bool {
         sub == of || self.0.lock().is_subtype(sub, of)

@@ -6,7 +6,7 @@
 //!
 //! Must not know: plans, linkers.
 
-use super::abi::flatten::{self, CoreType, FlattenContext, flat_count, flatten_functype};
+use super::abi::flatten::{self, CoreType, flat_count};
 use super::abi::handle::BorrowScope;
 use super::abi::{
     self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
@@ -260,8 +260,8 @@ pub(super) fn canon_lower(
         FuncItem::Lifted(lifted) => return adapter::link(store, cx, always_leaves, lifted),
         FuncItem::Host(host) => host,
     };
-    let core = flatten_functype(cx.ptr_type, &host.ty, FlattenContext::Lower);
-    Ok(CoreFunc::new_raw(store, core_func_type(&core), move |store, slots| {
+    let ty = host.lowered(store.engine(), cx.ptr_type);
+    Ok(CoreFunc::new_interned(store, &ty, move |store, slots| {
         leave(store, cx.instance)?;
         host.call(store, &cx, slots).map_err(Error::contained)?;
         // It may have called into this component again, and kept to itself how that ended.

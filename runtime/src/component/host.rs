@@ -3,18 +3,21 @@
 //!
 //! Must not know: names, linkers.
 
+use super::abi::flatten::{FlattenContext, flatten_functype};
 use super::abi::handle::Subtask;
 use super::abi::typed::{LentList, LiftList, LowerOptional, func_type};
 use super::abi::types::TypeError;
 use super::abi::{
-    self, CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, Val, lift_flat_values,
-    lower_flat_values,
+    self, CoreValueIter, CoreValueSink, FuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, PtrType, Val,
+    lift_flat_values, lower_flat_values,
 };
-use super::canon::{Context, out_param, spills_result};
+use super::canon::{Context, core_func_type, out_param, spills_result};
 use super::guest::{CanonContext, InstanceGuest, Scope, raise};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::host::Caller;
+use crate::host::{Caller, InternedFuncType};
 use crate::store::StoreInner;
+use crate::sync::Mutex;
 use crate::trap::Trap;
 use alloc::format;
 use alloc::sync::Arc;
@@ -45,12 +48,28 @@ pub(super) struct HostFunc {
     pub(super) body: HostBody,
     /// [`spills_result`] of `ty`.
     spills_result: bool,
+    /// What it was lowered to last: instances of one component lower it to the same, one for each request perhaps.
+    lowered: Mutex<Option<(Engine, PtrType, InternedFuncType)>>,
 }
 
 impl HostFunc {
     pub(super) fn new(ty: FuncType, body: HostBody) -> HostFunc {
         let spills_result = spills_result(&ty);
-        HostFunc { ty, body, spills_result }
+        HostFunc { ty, body, spills_result, lowered: Mutex::new(None) }
+    }
+
+    /// Its type as a core function.
+    pub(super) fn lowered(&self, engine: &Engine, ptr_type: PtrType) -> InternedFuncType {
+        let mut lowered = self.lowered.lock();
+        match &*lowered {
+            Some((of, ptr, ty)) if of.same(engine) && *ptr == ptr_type => ty.clone(),
+            _ => {
+                let core = flatten_functype(ptr_type, &self.ty, FlattenContext::Lower);
+                let ty = InternedFuncType::new(engine, core_func_type(&core));
+                *lowered = Some((engine.clone(), ptr_type, ty.clone()));
+                ty
+            }
+        }
     }
 
     /// Calls it from an instance; `slots` are the core values of the instance's import.

@@ -135,8 +135,8 @@ fn not_a(item: &Item, wanted: &str) -> Error {
 /// A core instance.
 enum CoreInstance {
     Instance(CoreInstanceHandle),
-    /// Inline exports.
-    Exports(BTreeMap<Box<str>, Extern>),
+    /// Inline exports: of the definition at this place in the plan, whose names are in order.
+    Exports(usize, Vec<Extern>),
 }
 
 /// An instantiation under way: where the plan is, and the index spaces so far.
@@ -206,11 +206,9 @@ impl Frame {
             }
             Def::CoreInstantiate { module, args } => self.core_instantiate(store, *module, args)?,
             Def::CoreExports(exports) => {
-                let mut items = BTreeMap::new();
-                for (name, sort, index) in exports {
-                    items.insert(name.clone(), self.core_item(*sort, *index)?);
-                }
-                self.core_instances.push(CoreInstance::Exports(items));
+                let items = exports.iter().map(|(_, sort, index)| self.core_item(*sort, *index));
+                let items = items.collect::<Result<Vec<_>>>()?;
+                self.core_instances.push(CoreInstance::Exports(self.next - 1, items));
             }
             Def::CoreAlias { instance, name, sort } => self.core_alias(store, *instance, name, *sort)?,
             Def::Component(nested) => {
@@ -364,7 +362,13 @@ impl Frame {
     fn core_export(&self, store: &mut StoreInner, instance: u32, name: &str) -> Result<Option<Extern>> {
         Ok(match at(&self.core_instances, instance)? {
             CoreInstance::Instance(instance) => instance.export(store, name),
-            CoreInstance::Exports(items) => items.get(name).copied(),
+            CoreInstance::Exports(def, items) => match self.component.info.plan.get(*def) {
+                Some(Def::CoreExports(names)) => {
+                    let at = names.binary_search_by(|(known, ..)| (**known).cmp(name)).ok();
+                    at.and_then(|at| items.get(at)).copied()
+                }
+                _ => return Err(Error::invalid("crash: a core instance of no definition")),
+            },
         })
     }
 

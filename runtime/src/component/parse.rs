@@ -372,6 +372,8 @@ fn core_instance(instance: Instance<'_>) -> Result<Def> {
             for export in &exports {
                 with.push((export.name.into(), core_sort(export.kind)?, export.index));
             }
+            // For looking one up. Which of equal names counts is no question: there are none.
+            with.sort_by(|(a, ..): &(Box<str>, _, _), (b, ..)| a.cmp(b));
             Def::CoreExports(with.into())
         }
     })

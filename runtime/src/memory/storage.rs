@@ -71,8 +71,7 @@ impl Storage {
     fn reserve(room: u64, len: usize, guarded: bool) -> Option<Storage> {
         // An empty mapping does not exist.
         let room = usize::try_from(room).ok()?.max(1);
-        let mut reservation = crate::sys::Reservation::new(room)?;
-        reservation.commit(0, len)?;
+        let reservation = crate::sys::Reservation::new(room, len)?;
         Some(Storage::Reserved { reservation, guarded })
     }
 
@@ -98,7 +97,7 @@ impl Storage {
     pub(super) fn grow_in_place(&mut self, old: usize, new: usize) -> Option<()> {
         match self {
             #[cfg(feature = "std")]
-            Storage::Reserved { reservation, .. } => reservation.commit(old, new),
+            Storage::Reserved { reservation, .. } => reservation.commit(new),
             Storage::Heap(bytes) => {
                 debug_assert_eq!(bytes.len(), old, "the length that guests see");
                 // Beyond the length it is zero: nothing was written there, and memories do not shrink.

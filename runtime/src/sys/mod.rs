@@ -1,7 +1,7 @@
 //! What the engine asks of the system. A platform owes:
 //!
 //! * `thread_stack_low() -> Option<usize>`: lowest usable address of the calling thread's stack;
-//! * `Reservation`: address space that faults until it is made accessible from its start on, all zero when first touched.
+//! * `Reservation`: address space that faults where it was not made accessible from its start on, all zero when first touched.
 //! * `fiber`, if it can (build.rs): stacks of their own for guest code.
 //!
 //! Linux is tested. Without `std` none of this exists: memories lie on the heap and the stack's end is not known.

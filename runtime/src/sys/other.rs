@@ -10,7 +10,7 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
 pub(crate) enum Reservation {}
 
 impl Reservation {
-    pub(crate) fn new(_bytes: usize) -> Option<Reservation> {
+    pub(crate) fn new(_bytes: usize, _accessible: usize) -> Option<Reservation> {
         None
     }
 
@@ -18,7 +18,7 @@ impl Reservation {
         match *self {}
     }
 
-    pub(crate) fn commit(&mut self, _from: usize, _to: usize) -> Option<()> {
+    pub(crate) fn commit(&mut self, _to: usize) -> Option<()> {
         match *self {}
     }
 }

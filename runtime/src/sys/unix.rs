@@ -1,5 +1,8 @@
 //! Unix: pthread for the stack's bounds, mmap and mprotect for reservations.
 
+use crate::sync::Mutex;
+use alloc::vec::Vec;
+
 /// Lowest usable address of the calling thread's stack. On the main thread the system's limit counts, at most 8 MiB of it:
 /// `ulimit -s unlimited` would otherwise leave no bound at all.
 #[cfg(target_os = "linux")]
@@ -30,39 +33,140 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
 }
 
 /// Address space of which a growing part from the start is accessible.
+///
+/// What is given back is kept for the next that has the same size: a server makes and drops one for each request, and asking the
+/// system for gigabytes, protecting and returning them is dear next to such a guest. Its pages are returned at once.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    map: memmap2::MmapMut,
+    /// There until it is dropped.
+    map: Option<memmap2::MmapMut>,
+    /// Bytes from the start that can be touched.
+    accessible: usize,
+}
+
+/// How many are kept, and their bytes in all: of address space, which costs nothing but itself.
+const SPARES: usize = 64;
+const SPARE_BYTES: usize = if usize::BITS == 64 { 1 << 40 } else { 0 };
+
+static SPARE: Mutex<Vec<(memmap2::MmapMut, usize)>> = Mutex::new(Vec::new());
+
+/// Makes the pages of a mapping zero again, and none of them take memory. `None` where the system promises no such thing.
+#[cfg(target_os = "linux")]
+fn emptied(mut map: memmap2::MmapMut, accessible: usize) -> Option<memmap2::MmapMut> {
+    // SAFETY: inside the mapping, private and anonymous, which nobody looks into any more.
+    let done = unsafe { libc::madvise(map.as_mut_ptr().cast(), accessible, libc::MADV_DONTNEED) };
+    (done == 0).then_some(map)
+}
+
+/// As on Linux.
+#[cfg(not(target_os = "linux"))]
+fn emptied(_: memmap2::MmapMut, _: usize) -> Option<memmap2::MmapMut> {
+    None
+}
+
+/// One with this size that was given back, the best that there is.
+fn spare(bytes: usize, accessible: usize) -> Option<Reservation> {
+    let mut spares = SPARE.lock();
+    let fits = |(map, _): &(memmap2::MmapMut, usize)| map.len() == bytes;
+    let same = spares.iter().rposition(|spare| fits(spare) && spare.1 == accessible);
+    let at = same.or_else(|| spares.iter().rposition(fits))?;
+    let (map, accessible) = spares.swap_remove(at);
+    Some(Reservation { map: Some(map), accessible })
 }
 
 impl Reservation {
-    /// Reserves `bytes` (a multiple of the page size), none of it accessible.
-    pub(crate) fn new(bytes: usize) -> Option<Reservation> {
+    /// Reserves `bytes` (a multiple of the page size), of which `accessible` from the start on, rounded up to pages, can be touched.
+    pub(crate) fn new(bytes: usize, accessible: usize) -> Option<Reservation> {
+        let accessible = accessible.next_multiple_of(region::page::size());
+        if accessible > bytes {
+            return None;
+        }
+        let mut reservation = match spare(bytes, accessible) {
+            Some(spare) => spare,
+            None => Reservation::fresh(bytes).or_else(|| {
+                // Somebody may need the address space more.
+                SPARE.lock().clear();
+                Reservation::fresh(bytes)
+            })?,
+        };
+        reservation.protect(accessible)?;
+        Some(reservation)
+    }
+
+    fn fresh(bytes: usize) -> Option<Reservation> {
         let mut map = memmap2::MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()?;
         // SAFETY: the mapping is this reservation's own, and nobody has looked into it.
         unsafe { region::protect(map.as_mut_ptr(), bytes, region::Protection::NONE).ok()? };
-        Some(Reservation { map })
+        Some(Reservation { map: Some(map), accessible: 0 })
+    }
+
+    fn map(&mut self) -> &mut memmap2::MmapMut {
+        self.map.as_mut().expect("crash: a reservation without its mapping")
+    }
+
+    /// Makes so many bytes from the start accessible, and no others.
+    fn protect(&mut self, accessible: usize) -> Option<()> {
+        let known = self.accessible;
+        let (from, to) = (known.min(accessible), known.max(accessible));
+        if from < to {
+            let protection =
+                if accessible > known { region::Protection::READ_WRITE } else { region::Protection::NONE };
+            // SAFETY: inside this reservation's own mapping; what becomes inaccessible nobody has looked into.
+            unsafe { region::protect(self.map().as_mut_ptr().add(from), to - from, protection).ok()? };
+        }
+        self.accessible = accessible;
+        Some(())
     }
 
     /// First address.
     pub(crate) fn base(&mut self) -> *mut u8 {
-        self.map.as_mut_ptr()
+        self.map().as_mut_ptr()
     }
 
-    /// Makes `from..to` accessible (both are rounded up to pages). `None` when the system refuses.
-    pub(crate) fn commit(&mut self, from: usize, to: usize) -> Option<()> {
-        let page = region::page::size();
-        let (from, to) = (from.next_multiple_of(page), to.next_multiple_of(page));
-        if to > self.map.len() {
+    /// Makes everything up to `to` accessible (rounded up to pages). `None` when the system refuses.
+    pub(crate) fn commit(&mut self, to: usize) -> Option<()> {
+        let to = to.next_multiple_of(region::page::size());
+        if to > self.map().len() {
             return None;
         }
-        if from < to {
-            // SAFETY: inside this reservation's own mapping; making it accessible takes nothing away from anybody.
-            unsafe {
-                region::protect(self.map.as_mut_ptr().add(from), to - from, region::Protection::READ_WRITE)
-                    .ok()?
-            };
+        self.protect(to.max(self.accessible))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let Some(map) = self.map.take() else { return };
+        let Some(map) = emptied(map, self.accessible) else { return };
+        let mut spares = SPARE.lock();
+        let kept: usize = spares.iter().map(|(map, _)| map.len()).sum();
+        if spares.len() < SPARES && kept.saturating_add(map.len()) <= SPARE_BYTES {
+            spares.push((map, self.accessible));
         }
-        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_again_is_empty_and_no_more_of_it_accessible_than_asked_for() {
+        let (page, bytes) = (region::page::size(), 77 << 20);
+        for (before, after) in [(3, 3), (3, 1), (1, 3), (0, 2), (2, 0)] {
+            let mut one = Reservation::new(bytes, before * page).unwrap();
+            one.commit((before + 1) * page).unwrap();
+            // SAFETY: just made accessible.
+            unsafe { one.base().write_bytes(7, (before + 1) * page) };
+            let base = one.base();
+            drop(one);
+            let mut two = Reservation::new(bytes, after * page).unwrap();
+            assert_eq!(two.base(), base, "it is used again");
+            assert_eq!(two.accessible, after * page);
+            two.commit(8 * page).unwrap();
+            // SAFETY: just made accessible.
+            let all = unsafe { core::slice::from_raw_parts(two.base(), 8 * page) };
+            assert!(all.iter().all(|&byte| byte == 0));
+        }
+        assert!(Reservation::new(page, 2 * page).is_none());
     }
 }
