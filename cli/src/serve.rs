@@ -86,9 +86,12 @@ fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<
 
 fn limits(flags: &Serve) -> Limits {
     let usual = Limits::default();
+    let request = flags.limits.timeout.unwrap_or(usual.request);
     Limits {
         requests: flags.max_requests.unwrap_or(usual.requests),
-        request: flags.limits.timeout.unwrap_or(usual.request),
+        request,
+        // Whoever had asked is answered: however long that may take, and a slow reader some more.
+        drain: request.saturating_add(usual.drain),
         head: flags.header_timeout.unwrap_or(usual.head),
         body: flags.max_body.unwrap_or(usual.body),
         ..usual
