@@ -33,3 +33,7 @@ mod serve;
 mod streams;
 #[path = "host/tls.rs"]
 mod tls;
+#[path = "host/told.rs"]
+mod told;
+#[path = "host/tree.rs"]
+mod tree;

@@ -11,6 +11,8 @@ mod files;
 mod guest;
 #[path = "preview1/hostile.rs"]
 mod hostile;
+#[path = "preview1/model.rs"]
+mod model;
 #[path = "preview1/official.rs"]
 mod official;
 #[path = "preview1/polling.rs"]
@@ -22,3 +24,5 @@ mod rights;
 mod sandbox;
 #[path = "preview1/sockets.rs"]
 mod sockets;
+#[path = "host/tree.rs"]
+mod tree;

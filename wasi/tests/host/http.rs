@@ -100,6 +100,9 @@ pub(crate) fn read(
     }
     wasi.resource_drop(stream).unwrap();
     let trailers = incoming_body::finish(wasi, body).unwrap();
+    let pollable = future_trailers::subscribe(wasi, trailers.borrow()).unwrap();
+    poll::block(wasi, pollable.borrow()).unwrap();
+    wasi.resource_drop(pollable).unwrap();
     let end = future_trailers::get(wasi, trailers.borrow()).unwrap().expect("the end is there").unwrap()?;
     let trailers = end.map(|trailers| fields::entries(wasi, trailers.borrow()).unwrap()).unwrap_or_default();
     Ok((all, trailers))

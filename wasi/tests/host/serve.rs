@@ -217,6 +217,27 @@ fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     }
 }
 
+/// Answers with what the head of the request said.
+fn tells(wasi: &mut Wasi, request: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+    let this = || request.borrow();
+    let method = incoming_request::method(wasi, this()).unwrap();
+    let scheme = incoming_request::scheme(wasi, this()).unwrap();
+    let authority = incoming_request::authority(wasi, this()).unwrap();
+    let path = incoming_request::path_with_query(wasi, this()).unwrap();
+    let (body, stream) = begin(wasi, out, &[]);
+    say(wasi, &stream, &format!("{method:?} {scheme:?} {authority:?} {path:?}"))?;
+    finish(wasi, body, stream)
+}
+
+#[test]
+fn a_request_says_how_it_was_asked() {
+    let address = serve(Limits::default(), tells);
+    let head = "QUERY /a?b=c HTTP/1.1\r\nhost: example.com:81\r\nconnection: close\r\n\r\n";
+    let answer = exchange(address, head.as_bytes());
+    let told = r#"Other("QUERY") Some(Http) Some("example.com:81") Some("/a?b=c")"#;
+    assert!(answer.contains(told), "{answer}");
+}
+
 /// Promises five bytes; writes as many as the path says.
 fn promises(
     wasi: &mut Wasi,

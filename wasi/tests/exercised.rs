@@ -1,0 +1,148 @@
+//! The last table of README.md: for each function the test files that call it, and the guests of real toolchains that import it.
+//! It is made from what is there; with `UPDATE=1` this test writes it, without it compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mini_wasm_runtime::component::{Component, ExternType};
+use mini_wasm_runtime::{Config, Engine, Module};
+use mini_wasm_wasi::preview1::{FUNCTIONS, SNAPSHOT};
+
+const BEGIN: &str =
+    "<!-- made by tests/exercised.rs: UPDATE=1 cargo test -p mini-wasm-wasi --test exercised -->\n";
+const END: &str = "<!-- end -->\n";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The test files beneath a folder, by their names without ending.
+fn sources(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "rs") {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            found.insert(name, fs::read_to_string(&path).unwrap());
+        }
+    }
+    assert!(!found.is_empty(), "{}", folder.display());
+    found
+}
+
+/// Does `text` have this, and no longer name that ends with it?
+fn says(text: &str, what: &str) -> bool {
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(what).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + what.len()..].chars().next());
+        !before.is_some_and(part_of_name) && !after.is_some_and(part_of_name)
+    })
+}
+
+/// Does `text` call a function of a module, by a path to it or by a name that it took from there?
+fn calls(text: &str, [module, function]: &[String; 2]) -> bool {
+    let list = format!("{module}::{{");
+    let mut taken = text.split(&list).skip(1).filter_map(|rest| rest.split('}').next());
+    says(text, &format!("{module}::{function}")) || taken.any(|names| says(names, function))
+}
+
+/// Where Rust has a function of an interface: its resource or its interface, and its name.
+fn places(interface: &str, function: &str) -> Vec<[String; 2]> {
+    let snake = |name: &str| name.replace('-', "_");
+    let base = interface.split('@').next().unwrap();
+    let module = snake(base.split('/').nth(1).unwrap());
+    match function.split_once(']') {
+        Some((kind, rest)) => {
+            let (resource, name) = rest.split_once('.').unwrap_or((rest, "new"));
+            assert!(rest.contains('.') || kind == "[constructor", "{function}");
+            [snake(resource), module].map(|module| [module, snake(name)]).to_vec()
+        }
+        None => vec![[module, snake(function)]],
+    }
+}
+
+/// The names of a few, and how many more.
+fn few(all: &BTreeSet<String>) -> String {
+    let mut text = all.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    if all.len() > 3 {
+        text += &format!(" +{}", all.len() - 3);
+    }
+    text
+}
+
+/// Which guests import what: interface without version, function; of preview 1 its module and name.
+fn guests() -> BTreeMap<(String, String), BTreeSet<String>> {
+    let engine = Engine::new(Config::default());
+    let mut imported: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for entry in fs::read_dir(root().join("../guests/bin")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let bytes = fs::read(&path).unwrap();
+        // Written by hand.
+        if name.starts_with("wat-") || name.starts_with("bench-") {
+            continue;
+        }
+        let mut add = |from: &str, function: &str| {
+            imported.entry((from.to_owned(), function.to_owned())).or_default().insert(name.clone());
+        };
+        if bytes[4..8] == [1, 0, 0, 0] {
+            for (from, function, _) in Module::new(&engine, bytes).unwrap().imports() {
+                add(from, function);
+            }
+            continue;
+        }
+        for (interface, ty) in Component::new(&engine, bytes).unwrap().imports() {
+            let ExternType::Instance(ty) = ty else { continue };
+            let from = interface.split('@').next().unwrap();
+            for (function, ty) in &ty.exports {
+                if matches!(ty, ExternType::Func(_)) {
+                    add(from, function);
+                }
+            }
+        }
+    }
+    imported
+}
+
+#[test]
+fn the_readme_says_who_calls_each_function_and_each_is_called() {
+    let tests = root().join("tests");
+    let (host, preview1) = (sources(&tests.join("host")), sources(&tests.join("preview1")));
+    let guests = guests();
+    let mut table = String::from(BEGIN);
+    table += "| function | called by the tests | imported by the guests |\n|---|---|---|\n";
+    let mut uncalled = Vec::new();
+    let mut row = |interface: &str, name: &str, tests: BTreeSet<String>, from: &str| {
+        let none = BTreeSet::new();
+        let guests = guests.get(&(from.to_owned(), name.to_owned())).unwrap_or(&none);
+        if tests.is_empty() {
+            uncalled.push(format!("{interface} {name}"));
+        }
+        table += &format!("| `{interface}` {name} | {} | {} |\n", few(&tests), few(guests));
+    };
+    for function in mini_wasm_wasi::functions() {
+        let places = places(&function.interface, &function.name);
+        let files = host.iter().filter(|(_, text)| places.iter().any(|place| calls(text, place)));
+        let files = files.map(|(file, _)| format!("host/{file}")).collect();
+        row(&function.interface, &function.name, files, function.interface.split('@').next().unwrap());
+    }
+    for function in FUNCTIONS {
+        let quoted = format!("\"{}\"", function.name);
+        // That one lists them all.
+        let files = preview1.iter().filter(|(file, text)| *file != "official" && text.contains(&quoted));
+        let files = files.map(|(file, _)| format!("preview1/{file}")).collect();
+        row(SNAPSHOT, function.name, files, SNAPSHOT);
+    }
+    table += END;
+    assert!(uncalled.is_empty(), "no test calls\n{}", uncalled.join("\n"));
+    let path = root().join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let begin = readme.find(BEGIN).expect("the table's beginning");
+    let end = readme.find(END).expect("the table's end") + END.len();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, [&readme[..begin], &table, &readme[end..]].concat()).unwrap();
+        return;
+    }
+    assert!(readme[begin..end] == table, "wasi/README.md is behind: run this test with UPDATE=1");
+}
