@@ -1,6 +1,7 @@
 //! Drives the real binary as a user does: arguments in; standard output, standard error and exit status out.
 
 mod artifacts;
+mod budgets;
 #[cfg(feature = "tools")]
 mod check;
 #[cfg(feature = "tools")]
@@ -11,6 +12,7 @@ mod guests;
 mod invoke;
 mod limits;
 mod modules;
+mod permissions;
 mod reading;
 mod readme;
 mod repl;
