@@ -61,6 +61,7 @@ interface! {
     }
     resource ResponseOutparam in response_outparam {
         static_method set(param, response);
+        method send_informational(this, status, headers) unstable InformationalOutboundResponses;
     }
     resource IncomingResponse in incoming_response {
         method status(this);
@@ -612,6 +613,21 @@ pub mod response_outparam {
         whole |= answer.is_err();
         asker.set(answer, whole);
         Ok(())
+    }
+
+    /// `send-informational`, unstable: the server that is used here cannot send such a response, which the interface allows for.
+    pub fn send_informational(
+        wasi: &mut Wasi,
+        this: Borrow<ResponseOutparam>,
+        status: StatusCode,
+        headers: Own<Headers>,
+    ) -> Result<Result<(), ErrorCode>, Stop> {
+        wasi.table.get(&this)?;
+        wasi.table.take(headers)?;
+        Ok(Err(match status {
+            100..=199 => ErrorCode::InternalError(Some("informational responses are not sent".to_owned())),
+            _ => ErrorCode::HttpProtocolError,
+        }))
     }
 
     fn head(response: OutgoingResponse) -> Answer {

@@ -238,6 +238,27 @@ fn a_request_says_how_it_was_asked() {
     assert!(answer.contains(told), "{answer}");
 }
 
+/// Answers with what came of informational responses before that.
+fn informs(wasi: &mut Wasi, _: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+    let mut told = String::new();
+    for status in [103, 99, 200] {
+        let headers = fields::new(wasi).unwrap();
+        let sent = response_outparam::send_informational(wasi, out.borrow(), status, headers).unwrap();
+        told += &format!("{status}: {sent:?}\n");
+    }
+    let (body, stream) = begin(wasi, out, &[]);
+    say(wasi, &stream, &told)?;
+    finish(wasi, body, stream)
+}
+
+#[test]
+fn an_informational_response_is_refused_and_the_answer_still_goes_out() {
+    let address = serve(Limits::default(), informs);
+    let answer = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let told = "103: Err(InternalError(Some(\"informational responses are not sent\")))\n99: Err(HttpProtocolError)\n200: Err(HttpProtocolError)\n";
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with(told), "{answer}");
+}
+
 /// Promises five bytes; writes as many as the path says.
 fn promises(
     wasi: &mut Wasi,
