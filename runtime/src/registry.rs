@@ -105,13 +105,13 @@ impl TypeRegistry {
 
     /// What guest code looks at; null for an identity that this engine did not give.
     pub(crate) fn vm(&self, id: TypeId) -> *const VmType {
-        self.0.lock().by_id.get(id.0 as usize).map_or(core::ptr::null(), |ty| ty.vm())
+        self.0.lock().vm(id)
     }
 
     /// The same for many, in order.
     pub(crate) fn vms(&self, ids: &[TypeId]) -> Vec<*const VmType> {
         let types = self.0.lock();
-        ids.iter().map(|id| types.by_id.get(id.0 as usize).map_or(core::ptr::null(), |ty| ty.vm())).collect()
+        ids.iter().map(|&id| types.vm(id)).collect()
     }
 
     /// Does one defined type match another?
@@ -164,6 +164,10 @@ impl TypeRegistry {
 }
 
 impl Types {
+    fn vm(&self, id: TypeId) -> *const VmType {
+        self.by_id.get(id.0 as usize).map_or(core::ptr::null(), |ty| ty.vm())
+    }
+
     fn is_subtype(&self, sub: TypeId, of: TypeId) -> bool {
         let (Some(sub), Some(of)) = (self.by_id.get(sub.0 as usize), self.by_id.get(of.0 as usize)) else {
             return false;

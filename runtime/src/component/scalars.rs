@@ -13,9 +13,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// For each core module of a file: what its imports may be, by their two names.
+/// For each core module of a file: what its imports may be.
 #[derive(Default)]
-pub(super) struct ScalarImports(BTreeMap<(u32, Box<str>, Box<str>), ScalarCall>);
+pub(super) struct ScalarImports(BTreeMap<u32, Imports>);
+
+/// By the first and the second of their names.
+type Imports = BTreeMap<Box<str>, BTreeMap<Box<str>, ScalarCall>>;
 
 /// An instance of inline exports: functions by name.
 type Exports<'p> = BTreeMap<&'p str, Option<&'p ScalarCall>>;
@@ -56,12 +59,14 @@ impl ScalarImports {
                 ),
                 Def::CoreInstantiate { module, args } => {
                     if let Some(module) = modules.get(*module as usize).copied().flatten() {
+                        let known = self.0.entry(module).or_default();
                         for (name, instance) in args {
+                            let known = known.entry(name.clone()).or_default();
                             let exports = instances.get(*instance as usize);
                             for (field, call) in exports.into_iter().flatten() {
                                 let Some(call) = call else { continue };
                                 let asked = || ScalarCall { asks_caller, ..(*call).clone() };
-                                self.0.entry((module, name.clone(), (*field).into())).or_insert_with(asked);
+                                known.entry((*field).into()).or_insert_with(asked);
                             }
                         }
                     }
@@ -87,11 +92,9 @@ impl ScalarImports {
 
     /// Tells module `index` of the file.
     pub(super) fn tell(&self, index: u32, info: &mut ModuleInfo) {
+        let Some(known) = self.0.get(&index) else { return };
         let funcs = info.imports.iter().filter(|import| matches!(import.ty, ExternType::Func(_)));
-        let calls = funcs.map(|import| {
-            let known = self.0.get(&(index, import.module.clone(), import.name.clone()));
-            known.cloned()
-        });
+        let calls = funcs.map(|import| known.get(&*import.module)?.get(&*import.name).cloned());
         info.scalar_calls = calls.collect();
     }
 }
