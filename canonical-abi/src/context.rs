@@ -57,13 +57,14 @@ pub(crate) fn check_range(
     memory_length: usize,
     content: Content,
 ) -> Result<()> {
-    if ptr & (alignment - 1) != 0 {
-        return Err(Trap::UnalignedPointer.into());
-    }
-    match ptr.checked_add(byte_length) {
-        Some(end) if end <= memory_length => Ok(()),
-        _ => Err(Trap::OutOfBounds(content).into()),
-    }
+    check_region(
+        ptr,
+        alignment,
+        byte_length,
+        memory_length,
+        Trap::UnalignedPointer,
+        Trap::OutOfBounds(content),
+    )
 }
 
 /// Checks what `realloc` returned for `new_size` bytes: alignment first, then bounds, as the specification does after each call
@@ -79,12 +80,32 @@ pub fn check_reallocated(
     memory_length: usize,
     content: Content,
 ) -> Result<()> {
+    check_region(
+        ptr,
+        alignment,
+        new_size,
+        memory_length,
+        Trap::ReallocUnaligned,
+        Trap::ReallocOutOfBounds(content),
+    )
+}
+
+/// Alignment first, then bounds.
+#[inline]
+fn check_region(
+    ptr: usize,
+    alignment: usize,
+    byte_length: usize,
+    memory_length: usize,
+    unaligned: Trap,
+    outside: Trap,
+) -> Result<()> {
     if ptr & (alignment - 1) != 0 {
-        return Err(Trap::ReallocUnaligned.into());
+        return Err(unaligned.into());
     }
-    match ptr.checked_add(new_size) {
+    match ptr.checked_add(byte_length) {
         Some(end) if end <= memory_length => Ok(()),
-        _ => Err(Trap::ReallocOutOfBounds(content).into()),
+        _ => Err(outside.into()),
     }
 }
 

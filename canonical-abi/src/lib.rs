@@ -95,7 +95,7 @@ pub use error::{Error, Result, Trap, TypeMismatch};
 pub use flatten::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
 pub use layout::PtrType;
 pub use lift::{CoreValueIter, lift_flat_values};
-pub use load::MAX_LIST_BYTE_LENGTH;
+pub use load::{CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, MAX_LIST_BYTE_LENGTH};
 pub use lower::{CoreValueSink, lower_flat_values};
 pub use string::MAX_STRING_BYTE_LENGTH;
 pub use typed::{Borrow, ComponentType, GuestBorrow, GuestOwn, Lent, Lift, Lower, Own};

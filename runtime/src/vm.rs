@@ -145,6 +145,9 @@ pub struct VmImport {
     pub adapter: *const VmAdapter,
 }
 
+/// Slots of a call between guests: parameters of the Canonical ABI and a pointer for the result.
+pub const CROSSING_SLOTS: usize = 17;
+
 /// What stands between two components, where native code of a [`crate::backend::NativeAdapter`] looks at it: all that differs between
 /// two adapters of the same code. Filled in where caller and callee are linked; it changes no more.
 #[repr(C)]

@@ -29,20 +29,17 @@ use cranelift_module::{FuncId, Linkage, Module};
 use mini_wasm_runtime::backend::AdapterInfo;
 use mini_wasm_runtime::component::abi::plan::{At, Check, Plan, Scalar, Step, Transcode, transcode};
 use mini_wasm_runtime::component::abi::{
-    MAX_FLAT_PARAMS, MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH, PtrType, StringEncoding,
+    CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH, PtrType,
+    StringEncoding,
 };
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::types::{FuncType, ValType};
-use mini_wasm_runtime::vm::{VmAdapter, VmImport, VmMemory, VmStore};
+use mini_wasm_runtime::vm::{CROSSING_SLOTS, VmAdapter, VmImport, VmMemory, VmStore};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 /// A longer plan is not worth the code.
 const MOST_STEPS: usize = 256;
-/// Slots of a crossing: what [`AdapterInfo::callee`]'s results are handed on in.
-const SLOTS: usize = MAX_FLAT_PARAMS + 1;
-const CANONICAL_NAN32: i64 = 0x7fc0_0000;
-const CANONICAL_NAN64: i64 = 0x7ff8_0000_0000_0000;
 
 /// Whether the parameters of an adapter can be moved by native code.
 fn is_known(adapter: &AdapterInfo) -> bool {
@@ -256,7 +253,7 @@ impl Translation<'_> {
     /// Leaves results and `post-return` to the plan. Fills the block.
     fn finish(&mut self, adapter: &AdapterInfo, returned: &[Value]) {
         let (values, results) =
-            (slot_area(&mut self.b, adapter.caller.call_slots()), slot_area(&mut self.b, SLOTS));
+            (slot_area(&mut self.b, adapter.caller.call_slots()), slot_area(&mut self.b, CROSSING_SLOTS));
         let values = self.b.ins().stack_addr(types::I64, values, 0);
         let results = self.b.ins().stack_addr(types::I64, results, 0);
         let params = self.params[1..].to_vec();
@@ -580,7 +577,7 @@ pub(super) fn convert(b: &mut FunctionBuilder<'_>, kind: Scalar, value: Value) -
                 b.ins().bitcast(types::F64, MemFlagsData::new(), value)
             };
             let is_nan = b.ins().fcmp(FloatCC::Unordered, bits, bits);
-            let nan = b.ins().iconst(types::I64, CANONICAL_NAN64);
+            let nan = b.ins().iconst(types::I64, CANONICAL_FLOAT64_NAN as i64);
             let nan = b.ins().bitcast(types::F64, MemFlagsData::new(), nan);
             let fixed = b.ins().select(is_nan, nan, bits);
             let fixed = if ty == types::F64 {
@@ -613,7 +610,7 @@ pub(super) fn convert(b: &mut FunctionBuilder<'_>, kind: Scalar, value: Value) -
         Scalar::F32 => {
             let float = b.ins().bitcast(types::F32, MemFlagsData::new(), low);
             let is_nan = b.ins().fcmp(FloatCC::Unordered, float, float);
-            let nan = b.ins().iconst(types::I32, CANONICAL_NAN32);
+            let nan = b.ins().iconst(types::I32, i64::from(CANONICAL_FLOAT32_NAN));
             b.ins().select(is_nan, nan, low)
         }
         Scalar::Char => {
@@ -643,7 +640,9 @@ mod tests {
     use mini_wasm_runtime::component::abi::ValType as ComponentValType;
     use mini_wasm_runtime::component::abi::flatten::{CoreType, FlattenContext, flatten_functype};
     use mini_wasm_runtime::component::abi::plan::Side;
-    use mini_wasm_runtime::component::abi::{FuncType as ComponentFuncType, MAX_FLAT_RESULTS};
+    use mini_wasm_runtime::component::abi::{
+        FuncType as ComponentFuncType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
+    };
 
     fn adapter(
         params: &[ComponentValType],

@@ -18,13 +18,13 @@ use super::instance::{ComponentStore, FuncItem};
 use super::resource::ResourceItem;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
-use crate::host::crossing::{CROSSING_SLOTS, Callee};
+use crate::host::crossing::Callee;
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType as CoreFuncType, ValType as CoreValType};
 
 /// Core values of a call: parameters, a result pointer, results.
-pub(super) const CALL_SLOTS: usize = CROSSING_SLOTS;
+pub(super) const CALL_SLOTS: usize = crate::vm::CROSSING_SLOTS;
 const _: () = assert!(CALL_SLOTS == MAX_FLAT_PARAMS + 1);
 
 /// A lifted function of an instance.

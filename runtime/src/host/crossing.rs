@@ -21,7 +21,7 @@ use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType, TypeId};
 use crate::val::RawVal;
-use crate::vm::{Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore};
+use crate::vm::{CROSSING_SLOTS, Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -30,9 +30,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use mini_wasm_canonical_abi::error::Content;
 use mini_wasm_canonical_abi::plan::Transcode;
 use mini_wasm_canonical_abi::{Error as AbiError, Trap as AbiTrap, check_reallocated};
-
-/// Slots of a call between guests: parameters of the Canonical ABI and a pointer for the result.
-pub(crate) const CROSSING_SLOTS: usize = 17;
 
 /// Why a call between guests did not return.
 #[derive(Debug)]
@@ -173,23 +170,17 @@ impl Between<'_> {
         compile: impl FnOnce(Types) -> (Option<Arc<dyn NativeAdapter>>, Option<ScalarCall>),
     ) -> Option<Native> {
         let entry = |callee: Option<Callee>| {
-            let Some(callee) = callee else {
-                return Some(VmImport {
-                    native: ptr::null(),
-                    context: ptr::null_mut(),
-                    func: ptr::null(),
-                    adapter: ptr::null(),
-                });
-            };
-            store.check(callee.store).ok()?;
-            // SAFETY: V1.
-            let (native, context) = unsafe { ((*callee.func).native, (*callee.func).context) };
-            (!native.is_null()).then_some(VmImport {
-                native,
-                context,
-                func: callee.func,
-                adapter: ptr::null(),
-            })
+            let (mut native, mut context, mut func) = (ptr::null(), ptr::null_mut(), ptr::null());
+            if let Some(callee) = callee {
+                store.check(callee.store).ok()?;
+                func = callee.func;
+                // SAFETY: V1.
+                (native, context) = unsafe { ((*func).native, (*func).context) };
+                if native.is_null() {
+                    return None;
+                }
+            }
+            Some(VmImport { native, context, func, adapter: ptr::null() })
         };
         let (callee, realloc, post_return) =
             (entry(Some(self.callee))?, entry(self.realloc)?, entry(self.post_return)?);
