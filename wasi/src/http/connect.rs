@@ -44,8 +44,12 @@ tokio::task_local! {
 
 /// The host as an address, if it is one.
 pub(crate) fn address_of(host: &str) -> Option<IpAddr> {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.parse().ok()
+    unbracketed(host).parse().ok()
+}
+
+/// A host as URIs have it, without the brackets of an IPv6 address.
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// The names that the system (or `SSL_CERT_FILE`) and these authorities vouch for.
@@ -189,8 +193,8 @@ impl Connector {
         permit: OwnedSemaphorePermit,
     ) -> Result<Stream, ErrorCode> {
         let kind = if https {
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            let name = ServerName::try_from(host.to_owned()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+            let name = ServerName::try_from(unbracketed(host).to_owned())
+                .map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
             let stream = self.tls.connect(name, stream).await.map_err(|error| code_of_io(&error))?;
             Kind::Tls(Box::new(TokioIo::new(stream)))
         } else {

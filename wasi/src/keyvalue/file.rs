@@ -22,6 +22,18 @@ fn failed(error: impl Into<redb::Error>) -> KeyValueError {
     KeyValueError(error.into().to_string())
 }
 
+fn entry(
+    table: &impl ReadableTable<(&'static str, &'static str), (u64, &'static [u8])>,
+    bucket: &str,
+    key: &str,
+) -> Outcome<Option<Entry>> {
+    let found = table.get((bucket, key)).map_err(failed)?;
+    Ok(found.map(|found| {
+        let (revision, value) = found.value();
+        Entry { revision, value: value.to_owned() }
+    }))
+}
+
 fn totals(table: &impl ReadableTable<&'static str, u64>) -> Outcome<Totals> {
     let number = |name| Ok(table.get(name).map_err(failed)?.map_or(0, |number| number.value()));
     Ok(Totals { entries: number("entries")?, bytes: number("bytes")?, revision: number("revision")? })
@@ -48,11 +60,7 @@ struct Changing<'t, 'l> {
 
 impl Change for Changing<'_, '_> {
     fn get(&self, key: &str) -> Outcome<Option<Entry>> {
-        let found = self.entries.get((self.bucket, key)).map_err(failed)?;
-        Ok(found.map(|found| {
-            let (revision, value) = found.value();
-            Entry { revision, value: value.to_owned() }
-        }))
+        entry(&self.entries, self.bucket, key)
     }
 
     fn put(&mut self, key: &str, value: Option<&[u8]>) -> Outcome<()> {
@@ -71,12 +79,7 @@ impl Change for Changing<'_, '_> {
 impl Backend for Database {
     fn get(&self, bucket: &str, key: &str) -> Outcome<Option<Entry>> {
         let reading = self.0.begin_read().map_err(failed)?;
-        let entries = reading.open_table(ENTRIES).map_err(failed)?;
-        let found = entries.get((bucket, key)).map_err(failed)?;
-        Ok(found.map(|found| {
-            let (revision, value) = found.value();
-            Entry { revision, value: value.to_owned() }
-        }))
+        entry(&reading.open_table(ENTRIES).map_err(failed)?, bucket, key)
     }
 
     fn keys(&self, bucket: &str, after: Option<&str>, skip: u64, most: usize) -> Outcome<Vec<String>> {

@@ -105,16 +105,23 @@ pub mod bucket {
 
     /// `[method]bucket.list-keys`: in their order; the cursor is the last that was listed.
     pub fn list_keys(wasi: &mut Wasi, this: Borrow<Bucket>, cursor: Option<String>) -> Outcome<KeyResponse> {
-        let bucket = wasi.table.get(&this)?;
-        Ok(match bucket.store.keys(&bucket.name, cursor.as_deref(), 0, PAGE + 1) {
-            Ok(mut keys) => {
-                let more = keys.len() > PAGE;
-                keys.truncate(PAGE);
-                let cursor = if more { keys.last().cloned() } else { None };
-                Ok(KeyResponse { keys, cursor })
-            }
-            Err(error) => Err(error.into()),
-        })
+        let listed = page(wasi.table.get(&this)?, cursor.as_deref(), 0);
+        Ok(listed.map(|(keys, more)| {
+            let cursor = if more { keys.last().cloned() } else { None };
+            KeyResponse { keys, cursor }
+        }))
+    }
+
+    /// A page of keys, beginning with the `skip`th behind `after`; whether there are more.
+    pub(super) fn page(
+        bucket: &Bucket,
+        after: Option<&str>,
+        skip: u64,
+    ) -> Result<(Vec<String>, bool), Error> {
+        let mut keys = bucket.store.keys(&bucket.name, after, skip, PAGE + 1)?;
+        let more = keys.len() > PAGE;
+        keys.truncate(PAGE);
+        Ok((keys, more))
     }
 
     /// So that a bucket which is gone is one kind of error only.
@@ -156,23 +163,19 @@ pub mod draft {
     pub mod bucket {
         use super::{Bucket, KeyResponse};
         use crate::Wasi;
+        use crate::keyvalue::store::bucket::page;
         pub use crate::keyvalue::store::bucket::{delete, exists, get, set};
         use crate::keyvalue::store::{Outcome, PAGE};
         use mini_wasm_canonical_abi::Borrow;
 
         /// `[method]bucket.list-keys`: in their order.
         pub fn list_keys(wasi: &mut Wasi, this: Borrow<Bucket>, cursor: Option<u64>) -> Outcome<KeyResponse> {
-            let bucket = wasi.table.get(&this)?;
             let from = cursor.unwrap_or(0);
-            Ok(match bucket.store.keys(&bucket.name, None, from, PAGE + 1) {
-                Ok(mut keys) => {
-                    let more = keys.len() > PAGE;
-                    keys.truncate(PAGE);
-                    let cursor = more.then(|| from.saturating_add(PAGE as u64));
-                    Ok(KeyResponse { keys, cursor })
-                }
-                Err(error) => Err(error.into()),
-            })
+            let listed = page(wasi.table.get(&this)?, None, from);
+            Ok(listed.map(|(keys, more)| KeyResponse {
+                keys,
+                cursor: more.then(|| from.saturating_add(PAGE as u64)),
+            }))
         }
     }
 }

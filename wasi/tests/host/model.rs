@@ -9,7 +9,7 @@ use mini_wasm_wasi::filesystem::types::{DescriptorType, NewTimestamp};
 use proptest::prelude::*;
 
 use crate::sandbox::{CREATE, FOLLOW, Guest, NO_FOLLOW, READ, Sandbox, TRUNCATE, WRITE};
-use crate::tree::{Attacker, Node, Tree, path, plan, raced};
+use crate::tree::{Attacker, Node, Tree, path, plan, race};
 
 impl Attacker for Guest {
     fn attack(&mut self, what: u8, path: &str, other: &str) -> Vec<u8> {
@@ -99,11 +99,6 @@ proptest! {
         plans in prop::collection::vec(plan(), 4..16),
         paths in prop::collection::vec(path(), 2..8),
     ) {
-        let tree = Tree::build(&plans);
-        for resolution in [Resolution::Kernel, Resolution::Walk] {
-            let sandbox = Sandbox::new();
-            tree.make(&sandbox);
-            raced(&tree, &sandbox, &paths, &mut sandbox.guest(resolution, false));
-        }
+        race(&plans, &paths, |sandbox, resolution| sandbox.guest(resolution, false));
     }
 }

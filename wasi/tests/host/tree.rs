@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mini_wasm_wasi::Resolution;
 use mini_wasm_wasi::filesystem::types::ErrorCode;
 use proptest::prelude::*;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -206,7 +207,7 @@ impl Drop for Stop<'_> {
 
 /// Lets `guest` work in the tree while another thread exchanges its directories with links that lead outside. Nothing outside is
 /// read or changed.
-pub(crate) fn raced(tree: &Tree, sandbox: &Sandbox, paths: &[String], guest: &mut dyn Attacker) {
+fn raced(tree: &Tree, sandbox: &Sandbox, paths: &[String], guest: &mut dyn Attacker) {
     let before = outside(sandbox);
     // Beside each directory but the granted one, a link that leads out of wherever it comes to be.
     let mut pairs = Vec::new();
@@ -248,4 +249,14 @@ pub(crate) fn raced(tree: &Tree, sandbox: &Sandbox, paths: &[String], guest: &mu
         }
     });
     assert_eq!(outside(sandbox), before, "something outside has changed");
+}
+
+/// A tree of these plans is changed while a guest works in it, whichever way paths are resolved.
+pub(crate) fn race<G: Attacker>(plans: &[Plan], paths: &[String], guest: impl Fn(&Sandbox, Resolution) -> G) {
+    let tree = Tree::build(plans);
+    for resolution in [Resolution::Kernel, Resolution::Walk] {
+        let sandbox = Sandbox::new();
+        tree.make(&sandbox);
+        raced(&tree, &sandbox, paths, &mut guest(&sandbox, resolution));
+    }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::guest::*;
 use crate::sandbox::Sandbox;
-use crate::tree::{Attacker, Node, Tree, path, plan, raced};
+use crate::tree::{Attacker, Node, Tree, path, plan, race};
 
 impl Attacker for Guest {
     fn attack(&mut self, what: u8, path: &str, other: &str) -> Vec<u8> {
@@ -116,11 +116,6 @@ proptest! {
         plans in prop::collection::vec(plan(), 4..16),
         paths in prop::collection::vec(path(), 2..8),
     ) {
-        let tree = Tree::build(&plans);
-        for resolution in [Resolution::Kernel, Resolution::Walk] {
-            let sandbox = Sandbox::new();
-            tree.make(&sandbox);
-            raced(&tree, &sandbox, &paths, &mut Guest::in_sandbox(&sandbox, resolution, false));
-        }
+        race(&plans, &paths, |sandbox, resolution| Guest::in_sandbox(sandbox, resolution, false));
     }
 }
