@@ -85,6 +85,11 @@ pub(crate) fn linked(
     linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, &unstable, error))
 }
 
+/// The name of an interface without its version.
+pub(crate) fn unversioned(name: &str) -> &str {
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
 /// Text of the system's as WASI wants it.
 pub(crate) fn unicode(what: &str, text: &OsStr) -> Result<String, Failure> {
     text.to_str()

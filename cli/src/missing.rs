@@ -1,6 +1,7 @@
 //! Imports that nobody defines: which they are, and what would provide them.
 
 use crate::failure::Failure;
+use crate::guest::unversioned;
 use crate::wat_type::extern_type;
 use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
 use mini_wasm_runtime::{Error, ErrorKind, Module};
@@ -61,8 +62,7 @@ fn provider(from: &str) -> String {
 /// The linker's error for a component, with all imports of which we offer no version and what would provide them. `unstable` is
 /// what the flags ask for.
 pub(crate) fn explain(component: &Component, name: &str, unstable: &[Unstable], error: Error) -> Failure {
-    let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
-    let same = |known: &str, import: &str| known[..base(known)] == import[..base(import)];
+    let same = |known: &str, import: &str| unversioned(known) == unversioned(import);
     let functions = mini_wasm_wasi::functions();
     // Of a draft there is the one version that has its name.
     let known = |import: &str| {

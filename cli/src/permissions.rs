@@ -3,6 +3,7 @@
 //! What a program does not import it cannot do. What it imports it may never use: this is the most it can ask for.
 
 use crate::failure::Failure;
+use crate::guest::unversioned;
 use mini_wasm_runtime::component::{Component, ExternType};
 use mini_wasm_runtime::{Engine, Module};
 use mini_wasm_wasi::preview1;
@@ -113,19 +114,18 @@ fn add(asked: &mut Asked, permission: Permission, import: &str, function: &str) 
 pub(crate) fn of_component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
     let component = Component::new(engine, bytes).map_err(Failure::engine(name))?;
     let known = mini_wasm_wasi::functions();
-    let base = |name: &str| name.split_once('@').map_or(name.len(), |(base, _)| base.len());
     let mut asked = Asked::new();
     for (import, ty) in component.imports() {
-        let interface = &import[..base(import)];
+        let interface = unversioned(import);
         match ty {
             ExternType::Instance(ty) => {
                 for (function, ty) in &ty.exports {
                     if !matches!(ty, ExternType::Func(_)) {
                         continue;
                     }
-                    let ours = known.iter().any(|known| {
-                        known.name == **function && known.interface[..base(&known.interface)] == *interface
-                    });
+                    let ours = known
+                        .iter()
+                        .any(|known| known.name == **function && unversioned(&known.interface) == interface);
                     let permission = match ours {
                         true => Permission::of(interface, function),
                         false => Permission::Unknown,
@@ -181,8 +181,11 @@ mod tests {
     #[test]
     fn whatever_the_host_has_is_granted_or_given_somehow() {
         for function in mini_wasm_wasi::functions() {
-            let interface = function.interface.split('@').next().unwrap();
-            assert_ne!(Permission::of(interface, &function.name), Permission::Unknown, "{function:?}");
+            assert_ne!(
+                Permission::of(unversioned(&function.interface), &function.name),
+                Permission::Unknown,
+                "{function:?}"
+            );
         }
         for function in preview1::FUNCTIONS {
             assert_ne!(Permission::of_preview1(function.name), Permission::Unknown, "{}", function.name);

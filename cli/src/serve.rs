@@ -4,7 +4,7 @@ use crate::engine::{self, Program};
 use crate::failure::Failure;
 use crate::flags::Serve;
 use crate::grant::grant;
-use crate::guest::linked;
+use crate::guest::{linked, unversioned};
 use crate::input::{Input, base_name};
 use crate::output;
 use mini_wasm_runtime::component::{Component, InstancePre};
@@ -73,7 +73,7 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
 
 /// The component with all its imports found.
 fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<Wasi>, Failure> {
-    let interface = INSTANCE.split_once('@').map_or(INSTANCE, |(interface, _)| interface);
+    let interface = unversioned(INSTANCE);
     let is_handler =
         |export: &str| export.strip_prefix(interface).is_some_and(|version| version.starts_with("@0.2."));
     if !component.exports().iter().any(|(export, _)| is_handler(export)) {

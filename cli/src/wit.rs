@@ -1,6 +1,7 @@
 //! WIT as commands read and print it (WIT.md), through the crates wit-parser and wit-component.
 
 use crate::failure::Failure;
+use crate::guest::unversioned;
 use std::path::Path;
 use wit_component::DecodedWasm;
 use wit_parser::{CloneMaps, PackageId, Resolve, WorldId};
@@ -103,9 +104,7 @@ pub(crate) fn wasi_world(name: &str) -> Result<(Wit, WorldId), Failure> {
         .push_str("wasi-0.2.12.wit", WASI)
         .map_err(|error| Failure::Other(format!("crash: our own WIT does not parse: {error:#}")))?;
     let mut wit = Wit { resolve, package };
-    let found = wit
-        .worlds()
-        .find(|(_, known)| known == name || known.split_once('@').is_some_and(|(base, _)| base == name));
+    let found = wit.worlds().find(|(_, known)| known == name || unversioned(known) == name);
     let Some((world, _)) = found else {
         let all = wit.worlds().map(|(_, name)| format!("\n  {name}")).collect::<String>();
         return Err(Failure::Usage(format!(
@@ -139,7 +138,7 @@ mod tests {
         let names: Vec<String> = wit.worlds().map(|(_, name)| name).collect();
         assert!(names.len() >= 9, "{names:?}");
         for name in names {
-            let base = name.split_once('@').map_or(&*name, |(base, _)| base);
+            let base = unversioned(&name);
             let (wit, world) = wasi_world(base).unwrap();
             assert_eq!(wit.resolve.worlds[world].package, Some(wit.package), "{name}");
             assert!(wasi_world(&name).is_ok(), "{name}");

@@ -76,7 +76,7 @@ enum Ended {
 
 /// Does it export what a command exports?
 fn is_command(component: &Component, name: &str) -> Result<(), Failure> {
-    let run = cli::run::INSTANCE.split_once('@').map_or(cli::run::INSTANCE, |(interface, _)| interface);
+    let run = guest::unversioned(cli::run::INSTANCE);
     let exports = component.exports();
     let found: Vec<&str> =
         exports.iter().map(|(name, _)| &**name).filter(|name| name.starts_with(run)).collect();
