@@ -9,7 +9,7 @@ mod component_text;
 mod random;
 mod reloading;
 
-use component_text::{Types, core};
+use component_text::{ALLOCATE, Types, core};
 use mini_wasm_jit::Jit;
 use mini_wasm_runtime::component::abi::flatten::{FlattenContext, flatten_functype};
 use mini_wasm_runtime::component::abi::{FuncType, PtrType, Val, ValType};
@@ -141,13 +141,7 @@ fn pair(params: &[ValType], result: &ValType, from: &str, to: &str, text: &str) 
                             (return (i32.shl (i32.sub (memory.size) (i32.const 1)) (i32.const 16)))))
                         (if (i32.eq (global.get $mode) (i32.const 4)) (then unreachable))
                         (if (i32.eq (global.get $mode) (i32.const 5)) (then (return (i32.const -16))))
-                        (local.set $at (i32.and
-                            (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
-                            (i32.sub (i32.const 0) (local.get $align))))
-                        (global.set $next (i32.add (local.get $at) (local.get $size)))
-                        (memory.copy (local.get $at) (local.get $old)
-                            (select (local.get $old-size) (local.get $size) (i32.lt_u (local.get $old-size) (local.get $size))))
-                        (local.get $at))
+                        {ALLOCATE})
                     (func (export "take") (param {given}) (result {returned}) {mix} {reply})
                     (func (export "state") (result i64)
                         (local $i i32)

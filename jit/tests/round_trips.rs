@@ -9,7 +9,7 @@ mod component_text;
 mod random;
 mod reloading;
 
-use component_text::{Types, core};
+use component_text::{ALLOCATE, Types, core};
 use mini_wasm_jit::Jit;
 use mini_wasm_runtime::component::abi::flatten::{FlattenContext, flatten_functype};
 use mini_wasm_runtime::component::abi::{FuncType, PtrType, Val, ValType};
@@ -54,13 +54,7 @@ fn relay(ty: &ValType, text: &str, rows: &str, encoding: &str) -> String {
             (func (export "reset") (global.set $next (i32.const 64)))
             (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
                 (local $at i32)
-                (local.set $at (i32.and
-                    (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
-                    (i32.sub (i32.const 0) (local.get $align))))
-                (global.set $next (i32.add (local.get $at) (local.get $size)))
-                (memory.copy (local.get $at) (local.get $old)
-                    (select (local.get $old-size) (local.get $size) (i32.lt_u (local.get $old-size) (local.get $size))))
-                (local.get $at)))
+                {ALLOCATE}))
         (core instance $libc (instantiate $libc))
         (core func $next (canon lower (func $next) string-encoding={encoding}
             (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))

@@ -4,6 +4,16 @@ use mini_wasm_runtime::component::abi::ValType;
 use mini_wasm_runtime::component::abi::flatten::CoreType;
 use std::fmt::Write;
 
+/// The end of a `realloc` of `$old`, `$old-size`, `$align` and `$size`, with a local `$at`: what the global `$next` says is free.
+pub(crate) const ALLOCATE: &str = "
+    (local.set $at (i32.and
+        (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
+        (i32.sub (i32.const 0) (local.get $align))))
+    (global.set $next (i32.add (local.get $at) (local.get $size)))
+    (memory.copy (local.get $at) (local.get $old)
+        (select (local.get $old-size) (local.get $size) (i32.lt_u (local.get $old-size) (local.get $size))))
+    (local.get $at)";
+
 /// Types as text; those that need names are imported, so that functions may name them.
 #[derive(Default)]
 pub(crate) struct Types {
