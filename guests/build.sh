@@ -2,7 +2,7 @@
 # Builds guests/bin from guests/src. Idempotent; a part whose toolchain is missing says so and is skipped.
 #
 #   guests/build.sh                  every part
-#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust http demo wat go python js
+#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust http calls demo wat go python js
 #   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI, npm, the crate
 #                                    registry. Nothing else is ever downloaded.
 #
@@ -23,7 +23,7 @@ TOOL=$GUESTS/target/tools/debug/guest-tools
 LIMIT=$((1024 * 1024))
 # Messages of panics name source files; without this, what is built would depend on whose machine built it.
 NO_PATHS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry"
-PARTS=(bench c sqlite lua rust http demo wat go python js)
+PARTS=(bench c sqlite lua rust http calls demo wat go python js)
 
 say() { echo "guests: $*"; }
 skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install)"; }
@@ -84,6 +84,7 @@ install_rust() {
   done
 }
 install_http() { install_rust; }
+install_calls() { install_rust; }
 install_demo() { install_rust; }
 
 rust_has() {
@@ -185,11 +186,33 @@ build_rust() {
   done
 }
 
+# A package of src/ for a target: into target/PACKAGE.
+package() {
+  RUSTC=/usr/bin/rustc RUSTFLAGS="$NO_PATHS" CARGO_TARGET_DIR=$GUESTS/target/$1 nice -n 10 cargo build -q --locked -j "$JOBS" --release \
+    --target "$2" --manifest-path "src/$1/Cargo.toml"
+}
+
 build_http() {
   rust_has wasm32-wasip2 || { skip http "std for wasm32-wasip2"; return; }
-  RUSTC=/usr/bin/rustc RUSTFLAGS="$NO_PATHS" CARGO_TARGET_DIR=$GUESTS/target/http nice -n 10 cargo build -q --locked -j "$JOBS" --release \
-    --target wasm32-wasip2 --manifest-path src/http/Cargo.toml
+  package http wasm32-wasip2
   cp target/http/wasm32-wasip2/release/http_server.wasm bin/http-server.wasm
+}
+
+# Every function of WASI 0.2.12 and of preview 1.
+build_calls() {
+  rust_has wasm32-wasip2 || { skip calls "std for wasm32-wasip2"; return; }
+  local name
+  package calls wasm32-wasip2
+  for name in surroundings files sockets requests answers; do
+    cp "target/calls/wasm32-wasip2/release/$name.wasm" "bin/calls-$name.wasm"
+  done
+  wit
+  world unstable >/dev/null
+  package unstable wasm32-wasip2
+  cp target/unstable/wasm32-wasip2/release/unstable.wasm bin/calls-unstable.wasm
+  rust_has wasm32-wasip1 || { skip p1-calls "std for wasm32-wasip1"; return; }
+  package preview1 wasm32-wasip1
+  cp target/preview1/wasm32-wasip1/release/preview1.wasm bin/p1-calls.wasm
 }
 
 # The WIT of demo.wit with the WASI packages it names, which the crate `wasip2` carries.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use mini_wasm_runtime::component::{Component, Linker};
 use mini_wasm_runtime::{Config, Engine, ErrorKind, Store};
 use mini_wasm_wasi::cli::run::RUN;
-use mini_wasm_wasi::{MemoryInput, MemoryOutput, Output, Stdin, Wasi, add_to_linker};
+use mini_wasm_wasi::{
+    MemoryInput, MemoryOutput, Output, Stdin, Unstable, Wasi, add_to_linker, link_unstable,
+};
 
 fn guests() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../guests")
@@ -35,6 +37,9 @@ fn every_component_that_a_toolchain_made_links() {
     let engine = Engine::new(Config::default());
     let mut linker = Linker::<Wasi>::new(&engine);
     add_to_linker(&mut linker, |wasi| wasi).unwrap();
+    for feature in Unstable::ALL {
+        link_unstable(&mut linker, |wasi| wasi, *feature).unwrap();
+    }
     let mut linked = 0;
     for (name, bytes) in components() {
         let component = Component::new(&engine, bytes).unwrap_or_else(|error| panic!("{name}: {error}"));

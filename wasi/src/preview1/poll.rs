@@ -76,22 +76,24 @@ pub(super) fn poll_oneoff(
         let mut ready = wait::wait(&fds, until, &*call.wasi.deadline)?.into_iter();
         let now = clock::monotonic();
         for Subscription { userdata, kind, due } in &waiting {
-            let (errno, bytes) = match due {
-                Due::At(instant) if *instant <= now => (Errno::Success, 0),
+            let (errno, bytes, hung_up) = match due {
+                Due::At(instant) if *instant <= now => (Errno::Success, 0, false),
                 Due::At(_) => continue,
-                Due::Handle(handle, Interest::Read) if ready.next().unwrap_or(true) => {
-                    (Errno::Success, file::readable_bytes(handle))
+                Due::Handle(handle, interest) if ready.next().unwrap_or(true) => {
+                    let bytes = if *interest == Interest::Read { file::readable_bytes(handle) } else { 0 };
+                    (Errno::Success, bytes, wait::hung_up(handle))
                 }
-                Due::Handle(_, Interest::Write) if ready.next().unwrap_or(true) => (Errno::Success, 0),
                 Due::Handle(..) => continue,
-                Due::Now(bytes) => (Errno::Success, *bytes),
-                Due::Failed(errno) => (*errno, 0),
+                Due::Now(bytes) => (Errno::Success, *bytes, false),
+                Due::Failed(errno) => (*errno, 0, false),
             };
             let mut event = [0; EVENT as usize];
             event[0..8].copy_from_slice(&userdata.to_le_bytes());
             event[8..10].copy_from_slice(&(errno as u16).to_le_bytes());
             event[10] = *kind;
             event[16..24].copy_from_slice(&bytes.to_le_bytes());
+            // `fd_readwrite_hangup`.
+            event[24] = hung_up.into();
             call.guest.put(offset(events, count * EVENT)?, &event)?;
             count += 1;
         }

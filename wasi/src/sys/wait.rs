@@ -114,6 +114,14 @@ pub(crate) fn ready(fd: impl AsFd, interest: Interest) -> bool {
     wait(&[(fd.as_fd(), interest)], Some(0), &crate::deadline::Never).is_ok_and(|ready| ready[0])
 }
 
+/// Whether the other end of a connection or pipe has gone. Bytes may still be there.
+pub(crate) fn hung_up(fd: impl AsFd) -> bool {
+    let mut entries = [PollFd::new(&fd, PollFlags::RDHUP)];
+    let gone = PollFlags::HUP | PollFlags::RDHUP;
+    poll(&mut entries, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        .is_ok_and(|_| entries[0].revents().intersects(gone))
+}
+
 /// Waits for a time span in nanoseconds.
 pub(crate) fn pause(nanoseconds: u64, deadline: &dyn Deadline) -> Result<(), Stop> {
     wait(&[], Some(clock::monotonic().saturating_add(nanoseconds)), deadline).map(|_| ())
