@@ -90,6 +90,11 @@ class Server:
         if self.process.poll() is None:
             self.end()
 
+    def processor(self):
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def wrk(server, seconds, connections=16, path="/", *more):
     """Requests per second, the 99th percentile in milliseconds, and what went wrong."""
@@ -111,18 +116,21 @@ def rate():
         sides["wasmtime pooled"] = lambda: Server.wasmtime("-Opooling-allocator=y", *keep)
     else:
         print(f"no `{WASMTIME} serve`: nothing to compare with")
-    rates, wrong = {name: [] for name in sides}, []
+    rates, costs, wrong = {name: [] for name in sides}, {name: [] for name in sides}, []
     for at in range(ROUNDS):
         # Whoever comes first does not always do so.
         for name in list(sides) if at % 2 == 0 else list(sides)[::-1]:
             with sides[name]() as server:
                 wrk(server, 1)
+                before = server.processor()
                 result = wrk(server, SECONDS)
                 rates[name].append(result[0])
+                costs[name].append((server.processor() - before) / (result[0] * SECONDS) * 1e6)
                 wrong += result[2] if name == "ours" else []
     medians = {name: statistics.median(found) for name, found in rates.items()}
     for name, found in rates.items():
-        print(f"       {name}: {medians[name]:.0f}/s, median of {[round(one) for one in found]}")
+        print(f"       {name}: {medians[name]:.0f}/s, median of {[round(one) for one in found]}; "
+              f"{statistics.median(costs[name]):.1f} us of processor time for each, of {[round(one) for one in costs[name]]}")
     judge(not wrong, f"no reply but 2xx {wrong or ''}")
     for name, goal in (("wasmtime", 1.0), ("wasmtime pooled", 0.7)):
         if name in medians:

@@ -303,6 +303,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_body: Option<u64>,
 
+    /// How many bytes of a body a client sends in each second that it is waited for [default: 100]; 0: any. The first minute is free
+    #[arg(long, value_name = "N")]
+    pub(crate) min_body_rate: Option<u32>,
+
     /// No line for each request
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -42,7 +42,7 @@ impl<'f> Guest<'f> {
         if stdin == Input::Ours {
             wasi.inherit_stdin();
         }
-        Ok(Guest { pre: linked(component, name, grants)?, wasi, limits })
+        Ok(Guest { pre: linked(component, name, grants, Waiting::OnThread)?, wasi, limits })
     }
 
     /// A store with nothing in it.
@@ -65,14 +65,27 @@ impl<'f> Guest<'f> {
     }
 }
 
+/// How a guest waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// On the thread that calls it.
+    OnThread,
+    /// Suspended, so that the thread can do other things.
+    Suspended,
+}
+
 /// A component with all of WASI that the flags offer.
 pub(crate) fn linked(
     component: &Component,
     name: &str,
     grants: &Grants,
+    waiting: Waiting,
 ) -> Result<InstancePre<Wasi>, Failure> {
     let mut linker = Linker::<Wasi>::new(component.engine());
-    mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?;
+    match waiting {
+        Waiting::OnThread => mini_wasm_wasi::add_to_linker(&mut linker, |wasi| wasi)?,
+        Waiting::Suspended => mini_wasm_wasi::add_to_linker_async(&mut linker, |wasi| wasi)?,
+    }
     let mut unstable = grants.unstable.clone();
     unstable.sort_unstable();
     unstable.dedup();

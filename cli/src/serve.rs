@@ -2,20 +2,20 @@
 
 use crate::engine::{self, Program};
 use crate::failure::Failure;
-use crate::flags::Serve;
+use crate::flags::{self, Serve};
 use crate::grant::grant;
-use crate::guest::{linked, unversioned};
+use crate::guest::{Waiting, linked, unversioned};
 use crate::input::{Input, base_name};
 use crate::output;
 use mini_wasm_runtime::component::{Component, InstancePre};
-use mini_wasm_runtime::{Config, Engine};
-use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server};
+use mini_wasm_runtime::{Config, Engine, Result as EngineResult};
+use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server, Serving};
 use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
-use mini_wasm_wasi::{Own, Wasi};
+use mini_wasm_wasi::{Own, Wasi, WasiBuilder};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often the epoch moves on: how late a guest is stopped at most.
+/// How often the epoch moves on: how long a guest computes at most before others have a turn.
 const TICK: Duration = Duration::from_millis(10);
 
 /// Serves until a signal ends it; 0 then.
@@ -36,24 +36,13 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let limits = limits(flags);
     let engine = component.engine().clone();
     tick(engine.clone())?;
-    let of_guest = flags.limits.clone();
-    let handler = move |asked: Asked| {
-        let deadline = asked.deadline;
-        let mut wasi = wasi.build();
-        wasi.deadline(Arc::new(deadline));
-        let (request, response) = asked.give(&mut wasi).map_err(|stop| stop.to_string())?;
-        let mut store = engine::store(&engine, wasi, &of_guest);
-        let left = deadline.saturating_duration_since(Instant::now());
-        // One more: the epoch may be about to move.
-        let ticks = left.as_millis() / TICK.as_millis() + 1;
-        store.set_epoch_deadline(usize::try_from(ticks).unwrap_or(usize::MAX));
-        let answered = pre.instantiate(&mut store).and_then(|instance| {
-            let handle = instance.func_of(&mut store, INSTANCE, HANDLE);
-            let handle = handle.expect("the export was found in the component");
-            let handle = handle.typed::<(Own<IncomingRequest>, Own<ResponseOutparam>), ()>(&store)?;
-            handle.call(&mut store, (request, response))
-        });
-        answered.map_err(|error| error.to_string())
+    let guests = Arc::new((pre, wasi, engine, flags.limits.clone()));
+    let handler = move |asked: Asked| -> Serving {
+        let guests = guests.clone();
+        Box::pin(async move {
+            let (pre, wasi, engine, limits) = &*guests;
+            answer(pre, wasi, engine, limits, asked).await.map_err(|error| error.to_string())
+        })
     };
     let quiet = flags.quiet;
     let log = move |served: &Served<'_>| {
@@ -71,6 +60,27 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Answers one request with an instance of its own. Whoever polls this stops it when its time is over.
+async fn answer(
+    pre: &InstancePre<Wasi>,
+    wasi: &WasiBuilder,
+    engine: &Engine,
+    limits: &flags::Limits,
+    asked: Asked,
+) -> EngineResult<()> {
+    let mut wasi = wasi.build();
+    let params = asked.give(&mut wasi)?;
+    let mut store = engine::store(engine, wasi, limits);
+    // At each tick others have a turn.
+    store.set_epoch_deadline(1);
+    store.set_epoch_yield(Some(1));
+    let instance = pre.instantiate_async(&mut store).await?;
+    let handle =
+        instance.func_of(&mut store, INSTANCE, HANDLE).expect("the export was found in the component");
+    let handle = handle.typed::<(Own<IncomingRequest>, Own<ResponseOutparam>), ()>(&store)?;
+    handle.call_async(&mut store, params).await
+}
+
 /// The component with all its imports found.
 fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<Wasi>, Failure> {
     let interface = unversioned(INSTANCE);
@@ -81,7 +91,7 @@ fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<
             "{name} serves no requests: it does not export `{interface}@0.2`"
         )));
     }
-    linked(component, name, &flags.grants)
+    linked(component, name, &flags.grants, Waiting::Suspended)
 }
 
 fn limits(flags: &Serve) -> Limits {
@@ -94,6 +104,7 @@ fn limits(flags: &Serve) -> Limits {
         drain: request.saturating_add(usual.drain),
         head: flags.header_timeout.unwrap_or(usual.head),
         body: flags.max_body.unwrap_or(usual.body),
+        body_rate: flags.min_body_rate.unwrap_or(usual.body_rate),
         ..usual
     }
 }

@@ -4,6 +4,8 @@ use crate::backend::Backend;
 use crate::builtins;
 use crate::config::Config;
 use crate::registry::TypeRegistry;
+#[cfg(fibers)]
+use crate::switching::waiting::SpareStacks;
 use crate::types::{FuncType, TypeId};
 use crate::vm::VmBuiltins;
 use alloc::sync::Arc;
@@ -21,6 +23,9 @@ struct EngineInner {
     epoch: AtomicUsize,
     /// Bytes that the heaps of all stores hold.
     gc_bytes: AtomicUsize,
+    /// Held for the next call that may wait.
+    #[cfg(fibers)]
+    spare_stacks: SpareStacks,
 }
 
 impl Engine {
@@ -51,6 +56,8 @@ impl Engine {
             builtins,
             epoch: AtomicUsize::new(0),
             gc_bytes: AtomicUsize::new(0),
+            #[cfg(fibers)]
+            spare_stacks: SpareStacks::default(),
         }))
     }
 
@@ -97,6 +104,11 @@ impl Engine {
 
     pub(crate) fn count_gc_bytes(&self, change: isize) {
         self.0.gc_bytes.fetch_add(change as usize, Ordering::Relaxed);
+    }
+
+    #[cfg(fibers)]
+    pub(crate) fn spare_stacks(&self) -> &SpareStacks {
+        &self.0.spare_stacks
     }
 
     /// Are these the same engine?

@@ -12,8 +12,11 @@ pub trait Deadline: Send + Sync {
     /// the delay it can afford, say 50 ms, until it is called.
     fn remaining(&self) -> Option<Duration>;
 
-    /// Told before each wait: the time for what can be put off until then.
-    fn begins_to_wait(&self) {}
+    /// Runs `wait`, which holds the thread until something happens or the time is over. Where others need this thread meanwhile, this
+    /// is the place to see to it.
+    fn wait(&self, wait: &mut dyn FnMut()) {
+        wait();
+    }
 }
 
 impl Deadline for Instant {

@@ -3,12 +3,22 @@
 //! Everything else derives from the declaration through [`Rows`]: linking, the list in the README, the check against the
 //! official WIT. WIT names are the Rust names in kebab-case; types come from the Rust functions.
 
+use core::future::Future;
+use core::pin::Pin;
+
 use mini_wasm_canonical_abi::typed::{LiftList, LowerOptional};
 
 use crate::{Stop, Wasi};
 
 /// A host function: its parameters as one tuple.
 pub type HostFunction<P, R> = fn(&mut Wasi, P) -> Result<R, Stop>;
+
+/// A wait that holds no thread.
+pub type Waited<'a> = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send + 'a>>;
+
+/// What is waited for before a function that may wait is called with these parameters, where the guest's stack can be suspended:
+/// then it has little left to wait for.
+pub type First<P> = for<'a> fn(&'a mut Wasi, &'a P) -> Waited<'a>;
 
 /// What the official WIT calls unstable: there, and linked only where somebody asks for it
 /// ([`link_unstable`](crate::link_unstable)).
@@ -71,6 +81,21 @@ pub trait Rows {
         params: &[String],
         function: HostFunction<P, R>,
     ) -> Result<(), Self::Error>;
+
+    /// A function that may wait, and the better way to do that. As any other, unless an implementation says otherwise.
+    ///
+    /// # Errors
+    /// Its own.
+    fn function_after<P: LiftList + Send + Sync + 'static, R: LowerOptional + 'static>(
+        &mut self,
+        name: &str,
+        params: &[String],
+        function: HostFunction<P, R>,
+        first: First<P>,
+    ) -> Result<(), Self::Error> {
+        let _ = first;
+        self.function(name, params, function)
+    }
 }
 
 /// Declares what an interface has: `NAME`, and `rows` that hands each row to a [`Rows`].
@@ -79,18 +104,20 @@ pub trait Rows {
 /// interface! {
 ///     "wasi:io/poll@0.2.12";
 ///     resource Pollable in self { method ready(this); }
-///     func poll(pollables);
+///     func poll(pollables) after first::poll;
 /// }
 /// ```
 ///
+/// `after` names the [`First`] of a function that may wait.
 /// A word after the name of the interface, or after the parameters of a function, says of which [`Unstable`] feature it is.
 macro_rules! interface {
     (
         $name:literal $(unstable $feature:ident)?;
         $(resource $Resource:ident in $module:ident {
-            $($kind:ident $method:ident($($param:ident),*) $(unstable $method_feature:ident)?;)*
+            $($kind:ident $method:ident($($param:ident),*) $(unstable $method_feature:ident)?
+                $(after $method_first:path)?;)*
         })*
-        $(func $func:ident($($func_param:ident),*) $(unstable $func_feature:ident)?;)*
+        $(func $func:ident($($func_param:ident),*) $(unstable $func_feature:ident)? $(after $func_first:path)?;)*
     ) => {
         /// The name and version of the interface.
         pub const NAME: &str = $name;
@@ -109,18 +136,22 @@ macro_rules! interface {
                     rows.resource::<$Resource>(&resource)?;
                 }
                 $(if rows.wants(feature$(.or(Some($crate::Unstable::$method_feature)))?) {
-                    rows.function(
+                    $crate::interface::row!(
+                        rows,
                         &$crate::interface::$kind(&resource, stringify!($method)),
                         &$crate::interface::labels(stringify!($kind), &[$(stringify!($param)),*]),
-                        |wasi: &mut $crate::Wasi, ($($param,)*)| $module::$method(wasi, $($param),*),
+                        |wasi: &mut $crate::Wasi, ($($param,)*)| $module::$method(wasi, $($param),*)
+                        $(, $method_first)?
                     )?;
                 })*
             })*
             $(if rows.wants(feature$(.or(Some($crate::Unstable::$func_feature)))?) {
-                rows.function(
+                $crate::interface::row!(
+                    rows,
                     &$crate::interface::label(stringify!($func)),
                     &$crate::interface::labels("func", &[$(stringify!($func_param)),*]),
-                    |wasi: &mut $crate::Wasi, ($($func_param,)*)| $func(wasi, $($func_param),*),
+                    |wasi: &mut $crate::Wasi, ($($func_param,)*)| $func(wasi, $($func_param),*)
+                    $(, $func_first)?
                 )?;
             })*
             Ok(())
@@ -128,6 +159,17 @@ macro_rules! interface {
     };
 }
 pub(crate) use interface;
+
+/// Hands one row over.
+macro_rules! row {
+    ($rows:ident, $name:expr, $labels:expr, $function:expr) => {
+        $rows.function($name, $labels, $function)
+    };
+    ($rows:ident, $name:expr, $labels:expr, $function:expr, $first:path) => {
+        $rows.function_after($name, $labels, $function, $first)
+    };
+}
+pub(crate) use row;
 
 /// Makes of a list of modules, one for each interface, all that goes over all interfaces.
 macro_rules! interfaces {

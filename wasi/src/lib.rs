@@ -34,9 +34,9 @@ pub use ctx::{
     DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi, WasiBuilder,
 };
 pub use deadline::{Deadline, Never};
-pub use interface::{HostFunction, Listed, Rows, Unstable};
+pub use interface::{First, HostFunction, Listed, Rows, Unstable, Waited};
 pub use io::streams::{MemoryInput, MemoryOutput};
-pub use link::{add_to_linker, link_unstable};
+pub use link::{add_to_linker, add_to_linker_async, link_unstable};
 pub use mini_wasm_canonical_abi::{Borrow, Own};
 pub use stop::Stop;
 pub use sys::path::Resolution;

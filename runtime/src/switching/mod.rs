@@ -336,6 +336,9 @@ impl Drop for Switching {
         }
         let spare: usize = self.spare.iter().chain(&self.spare_call_stacks).map(FiberStack::bytes).sum();
         self.engine.count_gc_bytes(-(spare as isize));
+        for stack in self.spare_call_stacks.drain(..) {
+            self.engine.spare_stacks().put(stack);
+        }
     }
 }
 

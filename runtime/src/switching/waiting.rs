@@ -13,6 +13,7 @@ use super::{Fiber, Resumer, Words};
 use crate::error::{Error, Result};
 use crate::handle::Instance;
 use crate::store::StoreInner;
+use crate::sync::Mutex;
 use crate::sys::fiber::{FiberStack, switch};
 use crate::trap::Trap;
 use alloc::boxed::Box;
@@ -28,6 +29,34 @@ use core::task::{Context, Poll};
 const MAX_NESTED: usize = 64;
 /// Stacks that a store keeps for its next call.
 const SPARE_STACKS: usize = 2;
+
+/// Stacks that stores have given back, for calls of other stores of the engine: a store that lives for one call only maps nothing.
+///
+/// All are of one size, that of the engine's settings. What a guest left on them no other can read: frames are written before
+/// they are read.
+#[derive(Debug, Default)]
+pub(crate) struct SpareStacks(Mutex<Vec<FiberStack>>);
+
+impl SpareStacks {
+    /// How many are kept.
+    const MOST: usize = 32;
+    /// How much memory each keeps at either of its ends.
+    const WARM: usize = 64 << 10;
+
+    fn take(&self) -> Option<FiberStack> {
+        self.0.lock().pop()
+    }
+
+    pub(super) fn put(&self, mut stack: FiberStack) {
+        // Whether there is room is asked again below: in between nobody else has to wait.
+        if self.0.lock().len() < Self::MOST && stack.cool(Self::WARM) {
+            let mut spare = self.0.lock();
+            if spare.len() < Self::MOST {
+                spare.push(stack);
+            }
+        }
+    }
+}
 
 /// What runs on the fiber.
 pub(crate) type Work = Box<dyn FnOnce(&mut StoreInner) + Send>;
@@ -95,7 +124,7 @@ impl StoreInner {
         let stack = match self.switching.spare_call_stacks.pop() {
             Some(stack) => stack,
             None => {
-                let stack = FiberStack::new(native, values);
+                let stack = self.engine().spare_stacks().take().or_else(|| FiberStack::new(native, values));
                 let stack = stack.ok_or_else(|| Error::exhausted("no address space for a stack"))?;
                 self.engine().count_gc_bytes(stack.bytes() as isize);
                 stack
@@ -180,6 +209,7 @@ impl StoreInner {
             self.switching.spare_call_stacks.push(fiber.stack);
         } else {
             self.engine().count_gc_bytes(-(fiber.stack.bytes() as isize));
+            self.engine().spare_stacks().put(fiber.stack);
         }
     }
 

@@ -37,6 +37,24 @@ impl FiberStack {
         self.map.len()
     }
 
+    /// Gives memory back to the system: all but `warm` bytes of the native stack and of the slots, where each begins. `false` if the
+    /// system refuses.
+    ///
+    /// Nobody runs on the stack; what is on it is not needed any more.
+    pub(crate) fn cool(&mut self, warm: usize) -> bool {
+        let warm = warm.next_multiple_of(region::page::size());
+        let guard = GUARD.next_multiple_of(region::page::size());
+        let parts =
+            [guard..self.native.saturating_sub(warm), self.native.saturating_add(warm)..self.map.len()];
+        parts.into_iter().filter(|part| !part.is_empty()).all(|part| {
+            // SAFETY: the pages are the stack's own, nothing borrows from them, and zeroes are as good as what they held.
+            let cooled = unsafe {
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, part.start, part.len())
+            };
+            cooled.is_ok()
+        })
+    }
+
     /// Lowest usable address of the native stack.
     pub(crate) fn low(&self) -> usize {
         self.map.as_ptr().addr() + GUARD.next_multiple_of(region::page::size())

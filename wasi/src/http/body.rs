@@ -5,7 +5,6 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::error::Error as _;
-use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use hyper::header::HeaderMap;
 use tokio::time::Instant;
 
 use crate::Deadline;
-use crate::http::answer::Answering;
 use crate::http::connect::{Refused, code_of_io};
 use crate::http::signal::Signal;
 use crate::http::types::ErrorCode;
@@ -45,6 +43,9 @@ pub(crate) struct Bounds {
     pub(crate) of: Message,
     /// The longest pause.
     pub(crate) between_bytes: Duration,
+    /// How many bytes have to come in each second, the pauses in which they are waited for added up and one longest pause left out;
+    /// 0: no matter how many.
+    pub(crate) rate: u32,
     /// How many bytes in all.
     pub(crate) bytes: u64,
 }
@@ -59,8 +60,32 @@ struct Reading {
     end: Option<End>,
     /// Data is passed over: only the end matters.
     passes: bool,
-    /// Nanoseconds of the system's monotonic clock: when the pause is too long.
-    until: u64,
+    /// Nanoseconds of the system's monotonic clock: since when more is waited for, and when that is too long.
+    pause: Option<(u64, u64)>,
+    /// Nanoseconds of all pauses.
+    waited: u64,
+    too_slow: bool,
+}
+
+impl Reading {
+    fn until(&self) -> u64 {
+        self.pause.map_or(u64::MAX, |(_, until)| until)
+    }
+}
+
+impl Bounds {
+    /// How many nanoseconds the next pause may take, after pauses of `waited` in which `came` bytes came.
+    fn patience(&self, came: u64, waited: u64) -> u64 {
+        let pause = u64::try_from(self.between_bytes.as_nanos()).unwrap_or(u64::MAX);
+        let earned = u128::from(came) * 1_000_000_000 / u128::from(self.rate.max(1));
+        match self.rate {
+            0 => pause,
+            _ => {
+                let earned = u64::try_from(earned).unwrap_or(u64::MAX);
+                pause.min(pause.saturating_add(earned).saturating_sub(waited))
+            }
+        }
+    }
 }
 
 impl BodyReader {
@@ -71,7 +96,9 @@ impl BodyReader {
             came: 0,
             end: None,
             passes: false,
-            until: u64::MAX,
+            pause: None,
+            waited: 0,
+            too_slow: false,
         };
         Arc::new(Self { inner: Mutex::new(reading), signal: Signal::new(), bounds })
     }
@@ -84,11 +111,14 @@ impl BodyReader {
             }
             reading.held = Bytes::new();
             let Some(incoming) = &mut reading.incoming else { return true };
-            self.signal.silence();
+            let rung = self.signal.silence();
             let waker = Waker::from(self.signal.clone());
             let end = match Pin::new(incoming).poll_frame(&mut Context::from_waker(&waker)) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    reading.until = u64::MAX;
+                    if let Some((since, _)) = reading.pause.take() {
+                        // Until something came, which may be long ago: whoever reads may be the slow one.
+                        reading.waited = reading.waited.saturating_add(rung.saturating_sub(since));
+                    }
                     match frame.into_data().map_err(Frame::into_trailers) {
                         Ok(data) => {
                             reading.came = reading.came.saturating_add(data.len() as u64);
@@ -111,13 +141,13 @@ impl BodyReader {
                 Poll::Ready(None) => Ok(None),
                 Poll::Pending => {
                     let now = clock::monotonic();
-                    if reading.until == u64::MAX {
-                        let pause = u64::try_from(self.bounds.between_bytes.as_nanos()).unwrap_or(u64::MAX);
-                        reading.until = now.saturating_add(pause);
-                    }
-                    if now < reading.until {
+                    let patience = || self.bounds.patience(reading.came, reading.waited);
+                    let (_, until) =
+                        *reading.pause.get_or_insert_with(|| (now, now.saturating_add(patience())));
+                    if now < until {
                         return false;
                     }
+                    reading.too_slow = true;
                     Err(ErrorCode::ConnectionReadTimeout)
                 }
             };
@@ -144,7 +174,7 @@ impl BodyReader {
                         _ => Ok(Some(part.to_vec())),
                     };
                 }
-                reading.until
+                reading.until()
             };
             if !waits {
                 return Ok(None);
@@ -161,6 +191,11 @@ impl BodyReader {
         lock(&self.inner).came > self.bounds.bytes
     }
 
+    /// Whether it was given up because what comes comes too slowly.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        lock(&self.inner).too_slow
+    }
+
     /// From now on only the end matters.
     pub(crate) fn pass_over(&self) {
         lock(&self.inner).passes = true;
@@ -174,12 +209,12 @@ impl BodyReader {
 }
 
 impl Event for BodyReader {
-    fn waits_for(&self) -> Option<(BorrowedFd<'_>, u64)> {
+    fn waits_for(&self) -> Option<(&Signal, u64)> {
         let mut reading = lock(&self.inner);
         if self.look(&mut reading) {
             return None;
         }
-        self.signal.handle().map(|handle| (handle, reading.until))
+        Some((&self.signal, reading.until()))
     }
 }
 
@@ -259,8 +294,6 @@ struct Writing {
     waker: Option<Waker>,
     /// When a piece of it was last taken.
     moved: Option<Instant>,
-    /// What is held back until it has ended.
-    answer: Option<Arc<Answering>>,
     /// Nobody takes it any more.
     gone: bool,
 }
@@ -320,19 +353,9 @@ impl BodyWriter {
     fn end(&self, end: Result<Option<HeaderMap>, ()>) {
         let mut writing = lock(&self.inner);
         writing.end.get_or_insert(end);
-        let (waker, answer) = (writing.waker.take(), writing.answer.take());
+        let waker = writing.waker.take();
         drop(writing);
         waker.into_iter().for_each(Waker::wake);
-        answer.iter().for_each(|answer| answer.release());
-    }
-
-    /// Whether nothing more comes; else the answer that it belongs to is handed over when that is so, at the latest.
-    pub(crate) fn ends_or_releases(&self, answer: &Arc<Answering>) -> bool {
-        let mut writing = lock(&self.inner);
-        if writing.end.is_none() {
-            writing.answer = Some(answer.clone());
-        }
-        writing.end.is_some()
     }
 
     /// Ends it well, if it is as long as was promised.
@@ -365,9 +388,9 @@ impl BodyWriter {
 }
 
 impl Event for BodyWriter {
-    fn waits_for(&self) -> Option<(BorrowedFd<'_>, u64)> {
+    fn waits_for(&self) -> Option<(&Signal, u64)> {
         match self.permit() {
-            Ok(0) => self.signal.handle().map(|handle| (handle, u64::MAX)),
+            Ok(0) => Some((&self.signal, u64::MAX)),
             _ => None,
         }
     }

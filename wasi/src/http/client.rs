@@ -10,7 +10,6 @@ use core::task::{Context, Poll, Waker};
 use std::error::Error as _;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -167,8 +166,12 @@ impl Client {
     /// Sends a request; the answer comes by itself.
     pub(crate) fn send(&self, request: Request<OutBody>, times: Times) -> Result<Arc<ResponseFuture>, Stop> {
         let (sender, receiver) = oneshot::channel();
-        let bounds =
-            Bounds { of: Message::Response, between_bytes: times.between_bytes, bytes: self.max_body };
+        let bounds = Bounds {
+            of: Message::Response,
+            between_bytes: times.between_bytes,
+            rate: 0,
+            bytes: self.max_body,
+        };
         let future =
             ResponseFuture { state: Mutex::new(State::Waits(receiver)), signal: Signal::new(), bounds };
         let waiting = self.waiting.clone().try_acquire_owned();
@@ -308,11 +311,11 @@ impl ResponseFuture {
 }
 
 impl Event for ResponseFuture {
-    fn waits_for(&self) -> Option<(BorrowedFd<'_>, u64)> {
+    fn waits_for(&self) -> Option<(&Signal, u64)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.look(&mut state) {
             return None;
         }
-        self.signal.handle().map(|handle| (handle, u64::MAX))
+        Some((&self.signal, u64::MAX))
     }
 }

@@ -1,12 +1,16 @@
 //! `mini-wasm serve`: HTTP/1.1 and 2 without TLS, a fresh guest for each request.
 //!
-//! tokio reads and writes; guests run on threads of their own, as many as requests are served at once. What a server
-//! needs beside hyper is here: limits, time-outs, a queue that says 503 when it is full, and an end that answers everybody first.
+//! tokio reads and writes, and guests run where it does, in the task of their connection ([`guest`]). What a server needs beside
+//! hyper is here: limits, time-outs, a queue that says 503 when it is full, and an end that answers everybody first.
+
+mod guest;
 
 use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,14 +24,15 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use mini_wasm_canonical_abi::Own;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout_at;
 
-use crate::http::answer::{Answering, BeforeWaiting};
 use crate::http::body::{BodyReader, Bounds, Message, OutBody};
 use crate::http::client::runtime;
 use crate::http::fields::Fields;
 use crate::http::patient::Patient;
-use crate::http::types::{ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
+use crate::http::server::guest::Guest;
+use crate::http::types::{Answer, ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
 use crate::{Stop, Wasi};
 
 /// The instance that a guest exports, and its function: `handle: func(request: incoming-request, response-out:
@@ -35,9 +40,6 @@ use crate::{Stop, Wasi};
 pub const INSTANCE: &str = "wasi:http/incoming-handler@0.2.12";
 /// The function in [`INSTANCE`].
 pub const HANDLE: &str = "handle";
-
-/// For how long the head of an answer is held back, so that its body may go with it.
-const IN_ONE_PIECE: Duration = Duration::from_millis(10);
 
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,9 @@ pub struct Limits {
     pub head: Duration,
     /// How long a client may pause within a body, and take nothing of what it is sent.
     pub between_bytes: Duration,
+    /// How many bytes of a body a client has to send in each second that it is waited for, once these seconds are more than
+    /// `between_bytes`; 0: no matter how many.
+    pub body_rate: u32,
     /// How many bytes a request's body may have.
     pub body: u64,
     /// How long requests that are under way may take to end once the server is to end.
@@ -66,6 +71,7 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             head: Duration::from_secs(10),
             between_bytes: Duration::from_secs(60),
+            body_rate: 100,
             body: 4 << 30,
             drain: Duration::from_secs(30),
         }
@@ -77,22 +83,20 @@ impl Default for Limits {
 pub struct Asked {
     head: Parts,
     body: Arc<BodyReader>,
-    answer: Arc<Answering>,
+    answer: oneshot::Sender<Answer>,
     /// When it must have been answered.
     pub deadline: Instant,
 }
 
 impl Asked {
-    /// Gives it to a guest: the two resources that `handle` takes.
+    /// Gives it to a guest: the two resources that `handle` takes. From now on the guest waits no longer than until the deadline, in
+    /// tokio's sight.
     ///
     /// # Errors
     /// If the guest may not hold that much.
     pub fn give(self, wasi: &mut Wasi) -> Result<(Own<IncomingRequest>, Own<ResponseOutparam>), Stop> {
-        let Self { head, body, answer, .. } = self;
-        let deadline = wasi.deadline.clone();
-        wasi.deadline = Arc::new(BeforeWaiting { deadline, answer: answer.clone() });
-        // Whatever comes between, nobody waits for an answer that will not come.
-        let answer = ResponseOutparam(Some(answer));
+        let Self { head, body, answer, deadline } = self;
+        wasi.deadline = Arc::new(guest::Until(deadline));
         let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let request = IncomingRequest {
             method: method(&head.method),
@@ -103,7 +107,7 @@ impl Asked {
             body: Some(body),
         };
         let request = wasi.table.push(request)?;
-        Ok((request, wasi.table.push(answer)?))
+        Ok((request, wasi.table.push(ResponseOutparam(answer))?))
     }
 }
 
@@ -122,8 +126,22 @@ fn method(method: &hyper::Method) -> Method {
     }
 }
 
-/// Serves one request with a guest; its words are for the log if it did not end well. Called on a thread that may wait.
-pub type Handler = dyn Fn(Asked) -> Result<(), String> + Send + Sync;
+/// A request that is being served; its words are for the log if that did not end well.
+pub type Serving = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Serves one request with a guest. What it gives is polled on the server's own threads until the request's deadline, and may take
+/// a few milliseconds each time.
+pub type Handler = dyn Fn(Asked) -> Serving + Send + Sync;
+
+/// A handler that waits on its thread: each request gets one.
+pub fn on_threads(handler: impl Fn(Asked) -> Result<(), String> + Send + Sync + 'static) -> Arc<Handler> {
+    let handler = Arc::new(handler);
+    Arc::new(move |asked| {
+        let handler = handler.clone();
+        let serving = tokio::task::spawn_blocking(move || handler(asked));
+        Box::pin(async move { serving.await.unwrap_or_else(|panic| Err(panic.to_string())) })
+    })
+}
 
 /// What is told of each request that was answered.
 #[derive(Debug)]
@@ -143,13 +161,16 @@ pub struct Served<'s> {
 /// Told of each request.
 pub type Log = dyn Fn(&Served<'_>) + Send + Sync;
 
+/// Told of what went wrong in serving one.
+pub type Complain = dyn Fn(&str) + Send + Sync;
+
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
     limits: Limits,
     handler: Arc<Handler>,
     log: Arc<Log>,
-    complain: Arc<dyn Fn(&str) + Send + Sync>,
+    complain: Arc<Complain>,
 }
 
 impl fmt::Debug for Server {
@@ -168,7 +189,7 @@ impl Server {
         limits: Limits,
         handler: Arc<Handler>,
         log: Arc<Log>,
-        complain: Arc<dyn Fn(&str) + Send + Sync>,
+        complain: Arc<Complain>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -260,7 +281,7 @@ struct Service {
     requests: Arc<Semaphore>,
     handler: Arc<Handler>,
     log: Arc<Log>,
-    complain: Arc<dyn Fn(&str) + Send + Sync>,
+    complain: Arc<Complain>,
 }
 
 /// An answer of the server's own.
@@ -278,12 +299,12 @@ impl Service {
     ) -> Result<Response<OutBody>, hyper::Error> {
         let began = Instant::now();
         let method = request.method().clone();
-        let path = request.uri().path_and_query().map_or("*", |path| path.as_str()).to_owned();
+        let path = request.uri().path_and_query().cloned();
         let response = self.ask(request, began).await;
         (self.log)(&Served {
             peer,
             method: method.as_str(),
-            path: &path,
+            path: path.as_ref().map_or("*", |path| path.as_str()),
             status: response.status().as_u16(),
             took: began.elapsed(),
         });
@@ -301,36 +322,37 @@ impl Service {
             return full;
         };
         let (head, body) = request.into_parts();
-        let Limits { between_bytes, body: bytes, .. } = self.limits;
-        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, bytes });
-        let (answer, mut answered) = Answering::new();
+        let Limits { between_bytes, body_rate: rate, body: bytes, .. } = self.limits;
+        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, rate, bytes });
+        let (answer, mut answered) = oneshot::channel();
         let deadline = began + self.limits.request;
-        let asked = Asked { head, body: body.clone(), answer: answer.clone(), deadline };
-        let (handler, complain) = (self.handler.clone(), self.complain.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(what) = handler(asked) {
-                complain(&what);
-            }
-            // Held for as long as the guest runs, also after it has answered.
-            drop(permit);
-        });
-        let in_one_piece = tokio::time::timeout(IN_ONE_PIECE, &mut answered).await;
-        let answered = match in_one_piece {
-            Ok(answered) => Ok(answered),
-            Err(_) => {
-                answer.hurry();
-                tokio::time::timeout_at(deadline.into(), &mut answered).await
-            }
-        };
+        let call = (self.handler)(Asked { head, body: body.clone(), answer, deadline });
+        let mut guest = Guest::new(call, deadline, permit, self.complain.clone());
+        // The guest first: most have ended when they have answered, and all that they have said goes out in one piece.
+        let answered = timeout_at(
+            deadline.into(),
+            poll_fn(|cx| {
+                let over = guest.poll(cx).is_ready();
+                match Pin::new(&mut answered).poll(cx) {
+                    Poll::Pending if over => Poll::Ready(None),
+                    answered => answered.map(Result::ok),
+                }
+            }),
+        )
+        .await;
+        if answered.is_err() {
+            guest.stop();
+        }
         match answered {
-            Ok(Ok(Ok(response))) => response,
+            Ok(Some(Ok(response))) => response,
             Ok(_) if body.is_too_large() => too_large(),
-            Ok(Ok(Err(error))) => {
+            Ok(_) if body.is_too_slow() => own(StatusCode::REQUEST_TIMEOUT, "the body is too slow\n"),
+            Ok(Some(Err(error))) => {
                 (self.complain)(&format!("the guest answered with an error: {error:?}"));
                 own(status_of(&error), "the program failed\n")
             }
             // It ended without having answered; why is in the log.
-            Ok(Err(_)) => own(StatusCode::INTERNAL_SERVER_ERROR, "the program gave no answer\n"),
+            Ok(None) => own(StatusCode::INTERNAL_SERVER_ERROR, "the program gave no answer\n"),
             Err(_) => own(StatusCode::GATEWAY_TIMEOUT, "the program took too long\n"),
         }
     }

@@ -1,17 +1,21 @@
-//! The bell between tokio's threads and a guest's: a waker on one side, a handle that can be waited for on the other.
+//! The bell between the network's tasks and a guest: a waker on one side; on the other a handle that a thread can wait for, or
+//! the waker of the guest's own task.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::Wake;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
-use crate::sys::wait;
+use crate::sys::{clock, wait};
 
 /// Rung by wakers. The system's handle is made when somebody waits: most never do.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
-    rung: AtomicBool,
+    /// When it was first rung since it was silenced, in nanoseconds of the system's monotonic clock; 0 if it was not.
+    rung: AtomicU64,
     handle: OnceLock<Option<OwnedFd>>,
+    /// Of the task that waits.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Signal {
@@ -19,25 +23,48 @@ impl Signal {
         Arc::default()
     }
 
-    /// Silences it: before each look at what it is for.
-    pub(crate) fn silence(&self) {
-        self.rung.store(false, Ordering::SeqCst);
+    /// Silences it: before each look at what it is for. When it was rung first, in nanoseconds of the system's monotonic clock; 0 if it
+    /// was not.
+    pub(crate) fn silence(&self) -> u64 {
+        let rung = self.rung.swap(0, Ordering::SeqCst);
         if let Some(Some(handle)) = self.handle.get() {
             wait::lower(handle);
         }
+        rung
+    }
+
+    fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::SeqCst) != 0
     }
 
     /// The handle that becomes readable when it is rung; `None` if the system has none left.
     pub(crate) fn handle(&self) -> Option<BorrowedFd<'_>> {
         let handle = self.handle.get_or_init(|| wait::signal().ok()).as_ref()?;
-        if self.rung.load(Ordering::SeqCst) {
+        if self.is_rung() {
             wait::raise(handle);
         }
         Some(handle.as_fd())
     }
 
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready once it is rung; until then the task is woken when that happens.
+    pub(crate) fn poll_rung(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // First the waker: it may be rung at any moment.
+        match &mut *self.waker() {
+            Some(known) => known.clone_from(cx.waker()),
+            unknown => *unknown = Some(cx.waker().clone()),
+        }
+        if self.is_rung() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     pub(crate) fn ring(&self) {
-        self.rung.store(true, Ordering::SeqCst);
+        let now = clock::monotonic().max(1);
+        let _ = self.rung.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
+        let waker = self.waker().take();
+        waker.into_iter().for_each(Waker::wake);
         if let Some(Some(handle)) = self.handle.get() {
             wait::raise(handle);
         }

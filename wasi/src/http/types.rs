@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::header::CONTENT_LENGTH;
 use mini_wasm_canonical_abi::{Borrow, Own, record, variant};
+use tokio::sync::oneshot;
 
 use crate::clocks::monotonic_clock::Duration;
-use crate::http::answer::Answering;
 use crate::http::body::{BodyReader, BodyWriter, Message, OutBody};
 use crate::http::client::ResponseFuture;
 use crate::http::fields::{self, Allowance, Fields};
@@ -237,13 +237,7 @@ pub(crate) type Answer = Result<hyper::Response<OutBody>, ErrorCode>;
 
 /// The resource `response-outparam`. Dropped without having been set, there will be no answer.
 #[derive(Debug)]
-pub struct ResponseOutparam(pub(crate) Option<Arc<Answering>>);
-
-impl Drop for ResponseOutparam {
-    fn drop(&mut self) {
-        self.0.iter().for_each(|answer| answer.close());
-    }
-}
+pub struct ResponseOutparam(pub(crate) oneshot::Sender<Answer>);
 
 /// The resource `incoming-response`.
 #[derive(Debug)]
@@ -599,19 +593,12 @@ pub mod response_outparam {
         param: Own<ResponseOutparam>,
         response: Result<Own<OutgoingResponse>, ErrorCode>,
     ) -> Result<(), Stop> {
-        let asker =
-            wasi.table.take(param)?.0.take().expect("only this takes it, and it takes the resource too");
-        let mut whole = true;
+        let ResponseOutparam(asker) = wasi.table.take(param)?;
         let answer = match response {
-            Ok(response) => {
-                let response = wasi.table.take(response)?;
-                whole = response.body.as_ref().is_none_or(|body| body.ends_or_releases(&asker));
-                head(response)
-            }
+            Ok(response) => head(wasi.table.take(response)?),
             Err(error) => Err(error),
         };
-        whole |= answer.is_err();
-        asker.set(answer, whole);
+        let _ = asker.send(answer);
         Ok(())
     }
 

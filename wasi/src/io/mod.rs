@@ -3,3 +3,4 @@
 pub mod error;
 pub mod poll;
 pub mod streams;
+pub(crate) mod waiting;

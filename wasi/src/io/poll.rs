@@ -1,12 +1,14 @@
-//! `wasi:io/poll`: waiting for one of several things, on the calling thread.
+//! `wasi:io/poll`: waiting for one of several things, on the calling thread or, before that, without one.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use mini_wasm_canonical_abi::{Borrow, Own};
 
-use crate::interface::interface;
+use crate::http::signal::Signal;
+use crate::interface::{Waited, interface};
 use crate::io::streams::Handle;
+use crate::io::waiting;
 use crate::sockets::tcp::TcpState;
 use crate::sys::clock;
 use crate::sys::wait::{self, Interest};
@@ -16,9 +18,9 @@ interface! {
     "wasi:io/poll@0.2.12";
     resource Pollable in self {
         method ready(this);
-        method block(this);
+        method block(this) after first::block;
     }
-    func poll(r#in);
+    func poll(r#in) after first::poll;
 }
 
 /// The resource `pollable`: a promise to say when something is ready. It keeps what it needs alive by itself.
@@ -41,9 +43,9 @@ enum Kind {
 
 /// Something that another thread brings about.
 pub(crate) trait Event: core::fmt::Debug + Send + Sync {
-    /// `None` if it has come about; else a handle that becomes readable when it may have, and until when, in
-    /// nanoseconds of the system's monotonic clock, to wait for that.
-    fn waits_for(&self) -> Option<(BorrowedFd<'_>, u64)>;
+    /// `None` if it has come about; else what is rung when it may have, and until when, in nanoseconds of the system's monotonic
+    /// clock, to wait for that.
+    fn waits_for(&self) -> Option<(&Signal, u64)>;
 }
 
 impl Pollable {
@@ -78,19 +80,37 @@ impl Pollable {
     }
 
     /// What has to be waited for now: a handle, a moment, both, or nothing.
-    fn waits_for(&self) -> (Option<(BorrowedFd<'_>, Interest)>, Option<u64>) {
+    pub(crate) fn waits_for(&self) -> (Option<Source<'_>>, Option<u64>) {
+        let handle = |handle, interest| Some(Source::Handle(handle, interest));
         match &self.0 {
             Kind::Ready => (None, None),
             Kind::At(instant) => (None, Some(*instant)),
-            Kind::Handle(handle, interest) => (Some((handle.as_fd(), *interest)), None),
-            Kind::HandleUntil(handle, interest, instant) => {
-                (Some((handle.as_fd(), *interest)), Some(*instant))
-            }
+            Kind::Handle(of, interest) => (handle(of.as_fd(), *interest), None),
+            Kind::HandleUntil(of, interest, instant) => (handle(of.as_fd(), *interest), Some(*instant)),
             Kind::Event(event) => match event.waits_for() {
-                Some((handle, until)) => (Some((handle, Interest::Read)), Some(until)),
+                Some((signal, until)) => (Some(Source::Signal(signal)), Some(until)),
                 None => (None, None),
             },
-            Kind::Socket(state) => (state.waits_for().map(|interest| (state.as_fd(), interest)), None),
+            Kind::Socket(state) => {
+                (state.waits_for().and_then(|interest| handle(state.as_fd(), interest)), None)
+            }
+        }
+    }
+}
+
+/// What makes something ready: a handle of the system's, or another task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'s> {
+    Handle(BorrowedFd<'s>, Interest),
+    Signal(&'s Signal),
+}
+
+impl<'s> Source<'s> {
+    /// What a thread can wait for; `None` if the system has no handle left.
+    fn handle(self) -> Option<(BorrowedFd<'s>, Interest)> {
+        match self {
+            Self::Handle(handle, interest) => Some((handle, interest)),
+            Self::Signal(signal) => signal.handle().map(|handle| (handle, Interest::Read)),
         }
     }
 }
@@ -101,7 +121,14 @@ fn ready_of(pollables: &[&Pollable], wait: bool, deadline: &dyn Deadline) -> Res
     let mut earliest: Option<u64> = None;
     let mut at_once = !wait;
     let mut fds: Vec<(BorrowedFd<'_>, Interest)> = Vec::new();
-    let waiting: Vec<_> = pollables.iter().map(|pollable| pollable.waits_for()).collect();
+    let waiting = pollables.iter().map(|pollable| match pollable.waits_for() {
+        (Some(source), until) => match source.handle() {
+            Some(handle) => (Some(handle), until),
+            None => (None, None),
+        },
+        (None, until) => (None, until),
+    });
+    let waiting: Vec<_> = waiting.collect();
     for (handle, instant) in &waiting {
         at_once |= handle.is_none() && instant.is_none();
         fds.extend(*handle);
@@ -123,6 +150,27 @@ fn ready_of(pollables: &[&Pollable], wait: bool, deadline: &dyn Deadline) -> Res
         }
     };
     Ok(waiting.iter().map(ready).collect())
+}
+
+/// What is waited for before these functions are called, where a guest may be suspended.
+pub(crate) mod first {
+    use super::*;
+
+    pub(crate) fn block<'a>(wasi: &'a mut Wasi, (this,): &'a (Borrow<Pollable>,)) -> Waited<'a> {
+        Box::pin(async move { waiting::until_ready(&[wasi.table.get(this)?], &*wasi.deadline).await })
+    }
+
+    pub(crate) fn poll<'a>(wasi: &'a mut Wasi, (list,): &'a (Vec<Borrow<Pollable>>,)) -> Waited<'a> {
+        Box::pin(async move {
+            // What is wrong with the list is said by the function itself.
+            if list.is_empty() || list.len() > wasi.max_poll as usize {
+                return Ok(());
+            }
+            let pollables =
+                list.iter().map(|handle| wasi.table.get(handle)).collect::<Result<Vec<_>, _>>()?;
+            waiting::until_ready(&pollables, &*wasi.deadline).await
+        })
+    }
 }
 
 /// `[method]pollable.ready`.

@@ -12,9 +12,10 @@ use mini_wasm_canonical_abi::variant;
 use mini_wasm_canonical_abi::{Borrow, Own};
 
 use crate::http::body::{BodyReader, BodyWriter};
-use crate::interface::interface;
+use crate::interface::{Waited, interface};
 use crate::io::error::Error;
 use crate::io::poll::{self, Pollable};
+use crate::io::waiting;
 use crate::sockets::connection::Connection;
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, file, stdio};
@@ -24,22 +25,22 @@ interface! {
     "wasi:io/streams@0.2.12";
     resource InputStream in input_stream {
         method read(this, len);
-        method blocking_read(this, len);
+        method blocking_read(this, len) after first::readable;
         method skip(this, len);
-        method blocking_skip(this, len);
+        method blocking_skip(this, len) after first::readable;
         method subscribe(this);
     }
     resource OutputStream in output_stream {
         method check_write(this);
         method write(this, contents);
-        method blocking_write_and_flush(this, contents);
+        method blocking_write_and_flush(this, contents) after first::writable;
         method flush(this);
-        method blocking_flush(this);
+        method blocking_flush(this) after first::flushed;
         method subscribe(this);
         method write_zeroes(this, len);
-        method blocking_write_zeroes_and_flush(this, len);
+        method blocking_write_zeroes_and_flush(this, len) after first::writable;
         method splice(this, src, len);
-        method blocking_splice(this, src, len);
+        method blocking_splice(this, src, len) after first::movable;
     }
 }
 
@@ -427,6 +428,7 @@ impl OutputStream {
             Sink::Connection(connection) if !self.closed => {
                 Pollable::handle(connection.handle(), Interest::Write)
             }
+            Sink::Body(body) if !self.closed => Pollable::event(body.clone()),
             _ => Pollable::ready(),
         }
     }
@@ -518,6 +520,85 @@ fn outcome<T>(wasi: &mut Wasi, result: Result<T, Failure>) -> Result<Result<T, S
         Err(Failure::Closed) => Ok(Err(StreamError::Closed)),
         Err(Failure::Failed(error)) => Ok(Err(StreamError::LastOperationFailed(wasi.table.push(error)?))),
         Err(Failure::Stop(stop)) => Err(stop),
+    }
+}
+
+/// What is waited for before these functions are called, where a guest may be suspended.
+mod first {
+    use super::*;
+
+    async fn input(wasi: &mut Wasi, stream: &Borrow<InputStream>, len: u64) -> Result<(), Stop> {
+        let deadline = &*wasi.deadline;
+        let stream = wasi.table.get(stream)?;
+        match &stream.0 {
+            // Both directions: the peer may wait for the rest of what was asked. What fails is the stream's to tell.
+            Source::Connection(connection) => {
+                let [receives, sends] = [Interest::Read, Interest::Write]
+                    .map(|interest| Pollable::handle(connection.handle(), interest));
+                while len > 0 && connection.flush() == Ok(false) {
+                    waiting::until_ready(&[&receives, &sends], deadline).await?;
+                    if wait::ready(&**connection, Interest::Read) {
+                        return Ok(());
+                    }
+                }
+                if len > 0 { waiting::until_ready(&[&receives], deadline).await } else { Ok(()) }
+            }
+            _ if len > 0 => waiting::until_ready(&[&stream.pollable()], deadline).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn output(wasi: &mut Wasi, stream: &Borrow<OutputStream>) -> Result<(), Stop> {
+        let deadline = &*wasi.deadline;
+        let stream = wasi.table.get(stream)?;
+        match &stream.sink {
+            Sink::Connection(connection) => {
+                let sends = Pollable::handle(connection.handle(), Interest::Write);
+                while connection.flush() == Ok(false) {
+                    waiting::until_ready(&[&sends], deadline).await?;
+                }
+                Ok(())
+            }
+            Sink::Handle(handle) => {
+                waiting::until_ready(&[&Pollable::handle(handle.clone(), Interest::Write)], deadline).await
+            }
+            Sink::Body(_) => waiting::until_ready(&[&stream.pollable()], deadline).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn readable<'a>(
+        wasi: &'a mut Wasi,
+        (this, len): &'a (Borrow<InputStream>, u64),
+    ) -> Waited<'a> {
+        Box::pin(input(wasi, this, *len))
+    }
+
+    pub(super) fn writable<'a, C>(
+        wasi: &'a mut Wasi,
+        (this, _): &'a (Borrow<OutputStream>, C),
+    ) -> Waited<'a> {
+        Box::pin(output(wasi, this))
+    }
+
+    pub(super) fn flushed<'a>(wasi: &'a mut Wasi, (this,): &'a (Borrow<OutputStream>,)) -> Waited<'a> {
+        Box::pin(async move {
+            match wasi.table.get(this)?.sink {
+                // What is in its queue is on its way.
+                Sink::Body(_) => Ok(()),
+                _ => output(wasi, this).await,
+            }
+        })
+    }
+
+    pub(super) fn movable<'a>(
+        wasi: &'a mut Wasi,
+        (this, src, len): &'a (Borrow<OutputStream>, Borrow<InputStream>, u64),
+    ) -> Waited<'a> {
+        Box::pin(async move {
+            output(wasi, this).await?;
+            input(wasi, src, *len).await
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 
 use crate::sys::{Errno, clock};
 use crate::{Deadline, Stop};
@@ -49,9 +49,6 @@ pub(crate) fn wait(
     }
     let mut entries: Vec<PollFd<'_>> =
         asked.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
-    if until != Some(0) {
-        deadline.begins_to_wait();
-    }
     loop {
         let now = clock::monotonic();
         let left = until.map(|until| until.saturating_sub(now));
@@ -68,7 +65,12 @@ pub(crate) fn wait(
             tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
         });
-        match poll(&mut entries, timeout.as_ref()) {
+        let mut polled = Ok(0);
+        match only_look {
+            true => polled = poll(&mut entries, timeout.as_ref()),
+            false => deadline.wait(&mut || polled = poll(&mut entries, timeout.as_ref())),
+        }
+        match polled {
             Ok(0) if only_look => return Ok(vec![false; fds.len()]),
             Ok(0) => {
                 if until.is_some_and(|until| clock::monotonic() >= until) {
@@ -81,6 +83,23 @@ pub(crate) fn wait(
             Err(_) => return Ok(vec![true; fds.len()]),
         }
     }
+}
+
+/// A handle that is readable while one of `fds` is ready.
+pub(crate) fn set(fds: &[(BorrowedFd<'_>, Interest)]) -> Result<OwnedFd, Errno> {
+    let mut flags: BTreeMap<RawFd, (BorrowedFd<'_>, epoll::EventFlags)> = BTreeMap::new();
+    for (fd, interest) in fds {
+        let (_, flags) = flags.entry(fd.as_raw_fd()).or_insert((*fd, epoll::EventFlags::empty()));
+        *flags |= match interest {
+            Interest::Read => epoll::EventFlags::IN,
+            Interest::Write => epoll::EventFlags::OUT,
+        };
+    }
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (fd, flags) in flags.into_values() {
+        epoll::add(&set, fd, epoll::EventData::new_u64(0), flags)?;
+    }
+    Ok(set)
 }
 
 /// A handle that becomes readable when it is raised and stays so.
