@@ -7,6 +7,7 @@ use crate::output;
 use mini_wasm_jit::artifact::{Artifact, Facts, Kind, Reason, Trust};
 use mini_wasm_jit::seal::PublicKey;
 use mini_wasm_jit::{Jit, LoadOnly};
+use mini_wasm_runtime::backend::NativeCode;
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::module::WasmBytes;
 use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module, Store, StoreLimits};
@@ -90,6 +91,32 @@ pub(crate) fn load(input: Input, code: &Code, config: Config) -> Result<Program,
     Program::new(&engine(choice, config), kind, wasm.into()).map_err(Failure::engine(name))
 }
 
+/// Makes a core module for an engine that there is already: that of the program that imports from it.
+pub(crate) fn load_beside(engine: &Engine, input: Input, code: &Code) -> Result<Module, Failure> {
+    let Input { name, content } = input;
+    let made = match content {
+        Content::Module(bytes) => Module::new(engine, bytes),
+        Content::Component(_) => return Err(no_module(&name)),
+        Content::Artifact(file) => {
+            // Its code must count and check what the engine's other code does: no settings of its own.
+            let (config, trust) = (engine.config(), trust(&code.trusted)?);
+            let opened = open(&name, &file, code.engine, (config, config), &trust)?;
+            let wasm = WasmBytes::new(opened.wasm);
+            match (opened.kind, opened.native) {
+                (Kind::Component, _) => return Err(no_module(&name)),
+                (Kind::Module, Some(mut native)) => Module::with_native(engine, wasm, native.pop()),
+                (Kind::Module, None) => Module::parse_only(engine, wasm.clone())
+                    .and_then(|_validated| Module::with_native(engine, wasm, None)),
+            }
+        }
+    };
+    made.map_err(Failure::engine(name))
+}
+
+fn no_module(name: &str) -> Failure {
+    Failure::Usage(format!("--preload takes core modules, and {name} is none"))
+}
+
 fn artifact(
     name: &str,
     file: &ArtifactFile,
@@ -97,20 +124,11 @@ fn artifact(
     config: Config,
     trust: &Trust,
 ) -> Result<Program, Failure> {
-    if choice == EngineChoice::Interp {
-        let (kind, wasm) = Artifact::wasm(&file.bytes()?)
-            .ok_or_else(|| Failure::Other(format!("{name} is damaged: its WebAssembly is not intact")))?;
-        return Program::new(&Engine::new(config), kind, wasm).map_err(Failure::engine(name));
-    }
     let settings = settings(&config, file.facts.as_ref());
-    let loaded = file
-        .load(
-            |path| Artifact::load(&settings, path, trust),
-            |bytes| Artifact::load_bytes(&settings, bytes, trust),
-        )
-        .map_err(Failure::engine(""))?;
-    match loaded {
-        Ok(Artifact { kind, wasm, mut native }) => {
+    let Opened { kind, wasm, native } = open(name, file, choice, (&config, &settings), trust)?;
+    let made = match native {
+        None => Program::new(&Engine::new(config), kind, wasm),
+        Some(mut native) => {
             let engine = Engine::with_runtime(settings, &LoadOnly);
             let wasm = WasmBytes::new(wasm);
             match kind {
@@ -120,20 +138,51 @@ fn artifact(
                     Component::with_native(&engine, wasm, native).map(Program::Component)
                 }
             }
-            .map_err(Failure::engine(name))
         }
-        Err(refused) => {
-            let why = refusal(&refused.reason, &config, file.facts.as_ref());
-            let Some((kind, wasm)) = refused.wasm else {
-                let text = format!("{name} is refused: {why}; and the WebAssembly inside is not intact");
-                return Err(Error::new(ErrorKind::Artifact, text).into());
-            };
-            output::warn(format_args!(
-                "{name} is {why}: its native code is not used, its WebAssembly runs interpreted"
-            ));
-            Program::new(&Engine::new(config), kind, wasm).map_err(Failure::engine(name))
-        }
+    };
+    made.map_err(Failure::engine(name))
+}
+
+/// What an artifact has to give.
+struct Opened {
+    kind: Kind,
+    wasm: Arc<[u8]>,
+    /// Native code, where it may run: `wasm` is as valid as it was when that was sealed, else as untrusted as any.
+    native: Option<Vec<Arc<dyn NativeCode>>>,
+}
+
+/// Opens an artifact for an engine with `settings`; `config` is what the run itself needs of them.
+fn open(
+    name: &str,
+    file: &ArtifactFile,
+    choice: EngineChoice,
+    (config, settings): (&Config, &Config),
+    trust: &Trust,
+) -> Result<Opened, Failure> {
+    if choice == EngineChoice::Interp {
+        let (kind, wasm) = Artifact::wasm(&file.bytes()?)
+            .ok_or_else(|| Failure::Other(format!("{name} is damaged: its WebAssembly is not intact")))?;
+        return Ok(Opened { kind, wasm, native: None });
     }
+    let loaded = file
+        .load(
+            |path| Artifact::load(settings, path, trust),
+            |bytes| Artifact::load_bytes(settings, bytes, trust),
+        )
+        .map_err(Failure::engine(""))?;
+    let refused = match loaded {
+        Ok(Artifact { kind, wasm, native }) => return Ok(Opened { kind, wasm, native: Some(native) }),
+        Err(refused) => refused,
+    };
+    let why = refusal(&refused.reason, config, file.facts.as_ref());
+    let Some((kind, wasm)) = refused.wasm else {
+        let text = format!("{name} is refused: {why}; and the WebAssembly inside is not intact");
+        return Err(Error::new(ErrorKind::Artifact, text).into());
+    };
+    output::warn(format_args!(
+        "{name} is {why}: its native code is not used, its WebAssembly runs interpreted"
+    ));
+    Ok(Opened { kind, wasm, native: None })
 }
 
 /// The settings under which an artifact may run: those it was made with where that does no harm (more checks than asked for),

@@ -111,7 +111,8 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) wasi_unstable: bool,
 
-    /// Instantiate another core module first, its exports importable under NAME. Repeatable, in order
+    /// Instantiate another core module first (or an artifact of one) and call its `_initialize`; its exports are importable
+    /// under NAME. Repeatable, in order
     #[arg(long = "preload", value_name = "NAME=FILE", value_parser = value::preload)]
     pub(crate) preloads: Vec<Preload>,
 

@@ -5,10 +5,10 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::flags::Run;
 use crate::grant::grant;
-use crate::input::{Content, Input};
+use crate::input::Input;
 use crate::{engine, missing, output, wat_type, wat_value};
 use mini_wasm_runtime::types::ExternType;
-use mini_wasm_runtime::{ErrorKind, Linker, Module, Store, Val};
+use mini_wasm_runtime::{Error, ErrorKind, Linker, Module, Store, Val};
 use mini_wasm_wasi::{Wasi, preview1};
 use std::sync::Arc;
 
@@ -48,14 +48,8 @@ pub(super) fn run(
         .iter()
         .map(|preload| {
             let input = Input::read(&preload.file)?;
-            let Content::Module(bytes) = input.content else {
-                return Err(Failure::Usage(format!(
-                    "--preload takes core modules, and {} is none",
-                    input.name
-                )));
-            };
-            let module = Module::new(engine, bytes).map_err(Failure::engine(&input.name))?;
-            Ok((&*preload.name, input.name, module))
+            let file = input.name.clone();
+            Ok((&*preload.name, file, engine::load_beside(engine, input, &flags.code)?))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     // Compiling is done; from here on the guest's time runs.
@@ -66,6 +60,13 @@ pub(super) fn run(
     for (as_name, file, module) in &preloads {
         settle_missing(&mut linker, module, file, &defined, flags)?;
         let instance = linker.instantiate(&mut store, module).map_err(Failure::engine(file))?;
+        if is_entry(module, INITIALIZE) {
+            let initialize =
+                instance.func(&mut store, INITIALIZE).expect("the export was found in the module");
+            if let Err(error) = initialize.call(&mut store, &[]) {
+                return end(error, file);
+            }
+        }
         linker
             .instance(&mut store, as_name, instance)
             .map_err(Failure::engine(format!("--preload {as_name}")))?;
@@ -78,11 +79,24 @@ pub(super) fn run(
     match ended {
         Ok(results) if results.is_empty() => Ok(0),
         Ok(results) => output::print(results).map(|()| 0),
-        Err(error) => match error.kind() {
-            ErrorKind::Exit(status) => Ok(status),
-            _ => Err(Failure::engine(name)(error)),
-        },
+        Err(error) => end(error, name),
     }
+}
+
+/// The end that an error puts to a program: its exit status, if it asked for one.
+fn end(error: Error, name: &str) -> Result<u8, Failure> {
+    match error.kind() {
+        ErrorKind::Exit(status) => Ok(status),
+        _ => Err(Failure::engine(name)(error)),
+    }
+}
+
+/// Does it export a function of this name without parameters and results?
+fn is_entry(module: &Module, wanted: &str) -> bool {
+    module.exports().any(|(name, ty)| {
+        name == wanted
+            && matches!(ty, ExternType::Func(ty) if ty.params().is_empty() && ty.results().is_empty())
+    })
 }
 
 /// Names the imports that nobody defines, or with `--stub-missing` lets them trap when they are called.
@@ -111,11 +125,10 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn new(module: &Module, name: &str, args: &[String], flags: &'a Run) -> Result<Call<'a>, Failure> {
         let ty_of = |wanted: &str| module.exports().find(|(name, _)| *name == wanted).map(|(_, ty)| ty);
-        let is_entry = |ty: &Option<ExternType>| matches!(ty, Some(ExternType::Func(ty)) if ty.params().is_empty() && ty.results().is_empty());
-        let initialize = is_entry(&ty_of(INITIALIZE));
+        let initialize = is_entry(module, INITIALIZE);
         let Some(invoke) = &flags.invoke else {
             return match ty_of("_start") {
-                start if is_entry(&start) => {
+                Some(_) if is_entry(module, "_start") => {
                     Ok(Call { initialize, export: Some("_start"), args: Vec::new(), print: false })
                 }
                 // A start function is a program as well, and so is a reactor's beginning.

@@ -99,6 +99,50 @@ fn preloaded_modules_provide_imports_in_order() {
 }
 
 #[test]
+fn a_preloaded_module_may_be_an_artifact_and_is_initialised_before_anyone_imports_from_it() {
+    let sandbox = Sandbox::new("preload-reactor");
+    let reactor = sandbox.file(
+        "reactor.wat",
+        r#"(module (global $n (mut i32) (i32.const 1))
+            (func (export "_initialize") (global.set $n (i32.add (global.get $n) (i32.const 41))))
+            (func (export "n") (result i32) (global.get $n)))"#,
+    );
+    let main = sandbox.file(
+        "main.wat",
+        r#"(module (import "reactor" "n" (func $n (result i32))) (func (export "main") (result i32) (call $n)))"#,
+    );
+    let with = |reactor: &std::path::Path, main: &std::path::Path, engine: &str| {
+        let mut command = mini_wasm(&sandbox);
+        command.args(["run", engine, "--preload"]).arg(format!("reactor={}", reactor.display()));
+        end(&sandbox, command.args(["--invoke", "main"]).arg(main))
+    };
+    for mode in Mode::ALL {
+        let preloaded = prepared(&sandbox, mode, &reactor, &[]);
+        for main in [&main, &prepared(&sandbox, mode, &main, &[])] {
+            let ended = with(&preloaded, main, mode.engine());
+            assert_eq!(
+                (ended.status, &*ended.stdout, &*ended.stderr),
+                (0, "42\n", ""),
+                "{mode:?}: {ended:?}"
+            );
+        }
+    }
+    // An artifact that does what the run does not ask for is not for the run's engine.
+    let counting = prepared(&sandbox, Mode::Artifact, &reactor, &["--fuel"]);
+    let ended = with(&counting, &main, "--engine=jit");
+    assert_eq!((ended.status, &*ended.stdout), (0, "42\n"), "{ended:?}");
+    assert!(ended.stderr.contains("interpreted"), "{ended:?}");
+    // What ends while it is initialised ends the program.
+    let exits = sandbox.file(
+        "exits.wat",
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (func (export "_initialize") (call $exit (i32.const 5))) (func (export "n") (result i32) (i32.const 0)))"#,
+    );
+    let ended = with(&exits, &main, "--engine=interp");
+    assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (5, "", ""), "{ended:?}");
+}
+
+#[test]
 fn a_missing_import_is_named_with_what_would_provide_it() {
     let sandbox = Sandbox::new("missing");
     let program = sandbox
