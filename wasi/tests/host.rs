@@ -29,6 +29,8 @@ mod race;
 mod sandbox;
 #[path = "host/serve.rs"]
 mod serve;
+#[path = "host/splice.rs"]
+mod splice;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/tls.rs"]

@@ -385,9 +385,8 @@ impl OutputStream {
     fn check_write(&mut self) -> Result<u64, Failure> {
         self.open()?;
         self.permit = match &self.sink {
-            Sink::Connection(connection) => match connection.flush() {
-                Ok(true) => PERMIT,
-                Ok(false) => 0,
+            Sink::Connection(connection) => match connection.permit() {
+                Ok(permit) => permit,
                 Err(failure) => return Err(self.fail(failure)),
             },
             Sink::Body(body) => match body.permit() {
@@ -802,6 +801,10 @@ pub mod output_stream {
             Ok(bytes) => bytes,
             Err(failure) => return outcome(wasi, Err(failure)),
         };
-        with(wasi, this, |stream, deadline| stream.write(&bytes, deadline).map(|()| bytes.len() as u64))
+        with(wasi, this, |stream, deadline| {
+            // What was permitted for this is not left for a write.
+            stream.permit = 0;
+            stream.write(&bytes, deadline).map(|()| bytes.len() as u64)
+        })
     }
 }

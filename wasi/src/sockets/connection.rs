@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::Deadline;
 use crate::io::error::Error;
-use crate::io::streams::{Failure, Handle};
+use crate::io::streams::{Failure, Handle, PERMIT};
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, net};
 
@@ -92,6 +92,15 @@ impl Connection {
         }
         outgoing.kept.extend_from_slice(&bytes[sent..]);
         Ok(())
+    }
+
+    /// How many bytes may be sent: none as long as some are kept.
+    pub(crate) fn permit(&self) -> Result<u64, Failure> {
+        let all_gone = self.flush()?;
+        match self.outgoing().ends {
+            true => Err(Failure::Closed),
+            false => Ok(if all_gone { PERMIT } else { 0 }),
+        }
     }
 
     /// Hands on what is kept, as far as the system takes it; whether all is gone.
