@@ -11,6 +11,9 @@ use mini_wasm_runtime::{Config, Engine, Store};
 const SCALAR: &str = include_str!("../components/scalar.wat");
 const PAYLOAD: &str = include_str!("../components/payload.wat");
 const BORROW: &str = include_str!("../components/borrow.wat");
+const OWN: &str = include_str!("../components/own.wat");
+const METHOD: &str = include_str!("../components/method.wat");
+const RESULT: &str = include_str!("../components/result.wat");
 
 /// A component in an engine: calls of its exports, so many at a time.
 trait Guest {
@@ -237,11 +240,35 @@ pub(crate) fn run(options: &Options) {
             });
         }
     }
-    calls(options, "component -> component, a borrow", BORROW, 100_000, |guest, n| guest.call("run", &[n]));
+    for (name, wat) in [("a borrow", BORROW), ("a method", METHOD), ("an own there and back", OWN)] {
+        calls(options, &format!("component -> component, {name}"), wat, 100_000, |guest, n| {
+            guest.call("run", &[n]);
+        });
+    }
+    for (name, which) in [("ok(u32)", 0), ("error(string)", 1)] {
+        calls(options, &format!("-> result<u32, string>, {name}"), RESULT, 100_000, |guest, n| {
+            guest.call("run", &[n, which]);
+        });
+    }
 
     let list = payload("(list u8)", "", "");
     for (len, n) in [(16, 100_000), (4096, 100_000), (1 << 20, 500)] {
         calls(options, &format!("list<u8>, {len} bytes"), &list, n, |guest, n| guest.call("run", &[n, len]));
+    }
+    let bools = payload("(list bool)", "", "");
+    for (len, n) in [(16, 100_000), (4096, 20_000)] {
+        calls(options, &format!("list<bool>, {len} bytes"), &bools, n, |guest, n| {
+            guest.call("run", &[n, len])
+        });
+    }
+    // Pointer and length of each are the same bytes: 97 of them at 97.
+    let strings = payload("(list string)", "", "");
+    for (len, n) in [(1, 50_000), (64, 2_000)] {
+        let fill = |guest: &mut dyn Guest| guest.call("fill", &[0x0061, 8 * 64]);
+        let wat = strings.replace("(i32.store16 ", "(i32.store ").replace("(i32.const 2)", "(i32.const 4)");
+        row(options, &format!("list<string>, {len} of 97 bytes"), &wat, n, fill, |guest, n| {
+            guest.call("run", &[n, len])
+        });
     }
     let encodings = ["utf8", "utf16", "latin1+utf16"];
     for (from, to) in encodings.iter().flat_map(|from| encodings.iter().map(move |to| (from, to))) {

@@ -10,106 +10,11 @@ use crate::error::{Result, Trap, TypeMismatch};
 use crate::types::ResourceType;
 use crate::val::Resource;
 use alloc::vec::Vec;
+use core::any::TypeId;
+use core::fmt;
 
 /// No table is longer than this.
 pub const MAX_LENGTH: u32 = (1 << 28) - 1;
-
-/// Table State
-///
-/// Elements under the indices that a guest knows them by.
-#[derive(Clone, Debug)]
-pub struct Table<T> {
-    /// Index 0 is reserved: the slot of index `i` is `slots[i - 1]`.
-    slots: Vec<Slot<T>>,
-    /// The index that was freed last, 0 for none.
-    free: u32,
-    len: u32,
-    limit: u32,
-}
-
-#[derive(Clone, Debug)]
-enum Slot<T> {
-    Free {
-        /// The index that was freed before this one, 0 for none.
-        next: u32,
-    },
-    Used(T),
-}
-
-impl<T> Table<T> {
-    /// An empty table for at most `limit` elements (and never more than `MAX_LENGTH`).
-    pub fn new(limit: u32) -> Table<T> {
-        Table { slots: Vec::new(), free: 0, len: 0, limit: limit.min(MAX_LENGTH) }
-    }
-
-    /// How many elements there are.
-    pub fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The element of index `i`, or the trap for an index without one.
-    #[inline]
-    pub fn get(&self, i: u32) -> Result<&T, Trap> {
-        match self.slots.get((i as usize).wrapping_sub(1)) {
-            Some(Slot::Used(element)) => Ok(element),
-            _ => Err(Trap::UnknownHandle(i)),
-        }
-    }
-
-    /// The element of index `i`, for changing it.
-    #[inline]
-    pub fn get_mut(&mut self, i: u32) -> Result<&mut T, Trap> {
-        match self.slots.get_mut((i as usize).wrapping_sub(1)) {
-            Some(Slot::Used(element)) => Ok(element),
-            _ => Err(Trap::UnknownHandle(i)),
-        }
-    }
-
-    /// Adds an element under the index that was freed last, else under a new one.
-    pub fn add(&mut self, element: T) -> Result<u32, Trap> {
-        if let Some(Slot::Free { next }) = self.slots.get((self.free as usize).wrapping_sub(1)) {
-            let i = core::mem::replace(&mut self.free, *next);
-            self.slots[i as usize - 1] = Slot::Used(element);
-            self.len += 1;
-            return Ok(i);
-        }
-        if self.slots.len() >= self.limit as usize {
-            return Err(Trap::TooManyHandles { limit: self.limit });
-        }
-        self.slots.try_reserve(1).map_err(|_| Trap::HostMemory)?;
-        self.slots.push(Slot::Used(element));
-        self.len += 1;
-        Ok(self.slots.len() as u32)
-    }
-
-    /// Takes the element of index `i` out.
-    pub fn remove(&mut self, i: u32) -> Result<T, Trap> {
-        self.get(i)?;
-        let slot = &mut self.slots[i as usize - 1];
-        match core::mem::replace(slot, Slot::Free { next: self.free }) {
-            Slot::Used(element) => {
-                self.free = i;
-                self.len -= 1;
-                Ok(element)
-            }
-            // `get` has seen an element.
-            Slot::Free { .. } => Err(Trap::UnknownHandle(i)),
-        }
-    }
-
-    /// All elements with their indices, in the order of the indices.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.slots.iter().zip(1..).filter_map(|(slot, i)| match slot {
-            Slot::Used(element) => Some((i, element)),
-            Slot::Free { .. } => None,
-        })
-    }
-}
 
 /// Which call a borrowed handle belongs to: a number that the embedder gives, unique among the calls that are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,31 +37,78 @@ pub struct ResourceHandle {
     pub num_lends: u32,
 }
 
-impl ResourceHandle {
-    fn resource(&self) -> Resource {
-        Resource { rt: self.rt, rep: self.rep }
+/// The calls into components that are under way, innermost last, as far as borrows are concerned ("Task"): what was lowered for a call
+/// as `borrow` is dropped before it returns.
+///
+/// Native code begins and ends calls too, where these fields lie ([`native`]).
+#[derive(Debug)]
+#[repr(C)]
+pub struct Tasks {
+    /// The address of the first word of `num_borrows`.
+    words: usize,
+    /// How many words there are.
+    room: u32,
+    /// How many calls are under way: the scope of the next.
+    depth: u32,
+    /// How many borrowed handles each call has.
+    num_borrows: Vec<u32>,
+}
+
+impl Default for Tasks {
+    fn default() -> Tasks {
+        let mut tasks = Tasks { words: 0, room: 0, depth: 0, num_borrows: Vec::new() };
+        tasks.grow();
+        tasks
     }
 }
 
-/// A call into a component, as far as borrows are concerned: what was lowered for it as `borrow` is dropped before it
-/// returns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// Its number.
-    pub scope: BorrowScope,
-    /// How many borrowed handles of it there are.
-    pub num_borrows: u32,
-}
+impl Tasks {
+    /// Makes room, and notes for native code where it is.
+    fn grow(&mut self) {
+        self.num_borrows.resize((2 * self.num_borrows.len()).max(16), 0);
+        self.words = self.num_borrows.as_mut_ptr().expose_provenance();
+        self.room = self.num_borrows.len() as u32;
+    }
 
-impl Task {
-    /// A call that has been given no borrows yet.
-    pub fn new(scope: BorrowScope) -> Task {
-        Task { scope, num_borrows: 0 }
+    /// How many calls are under way.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Begins a call that has been given no borrows yet. Calls end in the opposite order.
+    pub fn begin(&mut self) -> BorrowScope {
+        if self.depth == self.room {
+            self.grow();
+        }
+        let scope = self.depth;
+        self.num_borrows[scope as usize] = 0;
+        self.depth += 1;
+        BorrowScope(scope)
+    }
+
+    /// Ends the call and all that began after it.
+    pub fn end(&mut self, scope: BorrowScope) {
+        self.depth = self.depth.min(scope.0);
+    }
+
+    /// How many borrowed handles the call has.
+    fn borrows(&mut self, scope: BorrowScope) -> Option<&mut u32> {
+        if scope.0 < self.depth { self.num_borrows.get_mut(scope.0 as usize) } else { None }
     }
 
     /// Traps if the call still has borrows when it returns (`return_`).
-    pub fn check_return(&self) -> Result<(), Trap> {
-        if self.num_borrows == 0 { Ok(()) } else { Err(Trap::BorrowsRemain) }
+    pub fn check_return(&self, scope: BorrowScope) -> Result<(), Trap> {
+        match self.num_borrows.get(scope.0 as usize) {
+            Some(1..) if scope.0 < self.depth => Err(Trap::BorrowsRemain),
+            _ => Ok(()),
+        }
+    }
+
+    /// A borrow of the call was dropped. Whether there is such a call.
+    pub fn dropped(&mut self, scope: BorrowScope) -> bool {
+        let Some(borrows) = self.borrows(scope) else { return false };
+        *borrows = borrows.saturating_sub(1);
+        true
     }
 }
 
@@ -178,8 +130,8 @@ impl Subtask {
     /// Gives back what was lent (`deliver_resolve`). A lent handle cannot be removed, so all of them are still there.
     pub fn deliver_resolve(&mut self, handles: &mut HandleTable) {
         for i in self.lender.take().into_iter().chain(self.more_lenders.drain(..)) {
-            if let Ok(handle) = handles.0.get_mut(i) {
-                handle.num_lends = handle.num_lends.saturating_sub(1);
+            if let Ok(slot) = handles.slot(i) {
+                slot.num_lends = slot.num_lends.saturating_sub(1);
             }
         }
     }
@@ -190,81 +142,227 @@ impl Subtask {
 pub enum Dropped {
     /// The resource is at its end: call its destructor with the representation.
     Own(Resource),
-    /// A borrow of this call is gone: one less in its `Task::num_borrows`.
+    /// A borrow of this call is gone: [`Tasks::dropped`].
     Borrow(BorrowScope),
 }
 
-/// The handles of a component instance.
-#[derive(Clone, Debug)]
-pub struct HandleTable(Table<ResourceHandle>);
+/// The handles of a component instance ("Table State").
+///
+/// Native code finds handles, lends them and moves them on, where these fields lie ([`native`]).
+#[repr(C)]
+pub struct HandleTable {
+    /// The address of the first slot.
+    first: usize,
+    /// How many slots there are, used and free.
+    count: u32,
+    /// The index that was freed last, 0 for none.
+    free: u32,
+    limit: u32,
+    /// Index 0 is reserved: the slot of index `i` is `slots[i - 1]`.
+    slots: Vec<Slot>,
+}
+
+/// A place in a table.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Slot {
+    /// [`native::resource_word`] of its handle; [`FREE`] without one.
+    rt: u64,
+    rep: u64,
+    /// How many calls it is lent to. Without a handle: the index that was freed before this one, 0 for none.
+    num_lends: u32,
+    /// Of a borrow, the call that must drop it before it returns, plus 1; 0 of an own.
+    scope: u32,
+    /// Which resource, when `rt` is [`HOST`].
+    host: Option<TypeId>,
+}
+
+/// No handle.
+const FREE: u64 = 0;
+/// A handle of a resource that the host defines.
+const HOST: u64 = 1;
+
+/// Where native code finds what: offsets in bytes. An own handle that is not lent has eight bytes of zeros at [`SLOT_STATE`].
+///
+/// [`SLOT_STATE`]: native::SLOT_STATE
+pub mod native {
+    use super::{FREE, HOST, HandleTable, ResourceType, Slot, Tasks};
+    use core::mem::offset_of;
+
+    /// In a [`HandleTable`]: the address of the first slot (8 bytes), which changes when the table grows.
+    pub const TABLE_FIRST: usize = offset_of!(HandleTable, first);
+    /// In a [`HandleTable`]: how many slots there are (4 bytes). It never becomes less.
+    pub const TABLE_COUNT: usize = offset_of!(HandleTable, count);
+    /// In a [`HandleTable`]: the index that was freed last, 0 for none (4 bytes).
+    pub const TABLE_FREE: usize = offset_of!(HandleTable, free);
+    /// Bytes of a slot. The slot of index `i` is the `i - 1`th.
+    pub const SLOT_SIZE: usize = size_of::<Slot>();
+    /// In a slot: its [`resource_word`] (8 bytes), 0 without a handle.
+    pub const SLOT_RESOURCE: usize = offset_of!(Slot, rt);
+    /// In a slot: the representation (8 bytes).
+    pub const SLOT_REP: usize = offset_of!(Slot, rep);
+    /// In a slot: lends (4 bytes) and the borrow's scope plus 1 (4 bytes).
+    pub const SLOT_STATE: usize = offset_of!(Slot, num_lends);
+    /// In a slot: how many calls it is lent to (4 bytes). Without a handle: the index that was freed before, 0 for none.
+    pub const SLOT_LENDS: usize = offset_of!(Slot, num_lends);
+    /// In [`Tasks`]: the address of the words that count borrows (8 bytes), which changes when there are more.
+    pub const TASKS_WORDS: usize = offset_of!(Tasks, words);
+    /// In [`Tasks`]: how many words there are (4 bytes).
+    pub const TASKS_ROOM: usize = offset_of!(Tasks, room);
+    /// In [`Tasks`]: how many calls are under way (4 bytes); the next one's scope, whose word is to be made 0 first.
+    pub const TASKS_DEPTH: usize = offset_of!(Tasks, depth);
+
+    /// What native code is told of a resource type that it cannot know: the word of no slot.
+    pub const UNKNOWN: u64 = u64::MAX;
+
+    /// The word by which slots tell the resources that components define; of the host's, that they are the host's.
+    pub const fn resource_word(rt: ResourceType) -> u64 {
+        match rt {
+            ResourceType::Id(id) => id as u64 + 2,
+            ResourceType::Host(_) => HOST,
+        }
+    }
+
+    const _: () = assert!(
+        size_of::<usize>() == 8 || cfg!(not(target_pointer_width = "64")),
+        "addresses are 8 bytes where there is native code"
+    );
+    const _: () = assert!(
+        offset_of!(Slot, scope) == SLOT_STATE + 4 && SLOT_STATE.is_multiple_of(8),
+        "lends and scope are read as one word"
+    );
+    const _: () = assert!(FREE == 0 && HOST == 1);
+}
+
+impl Slot {
+    fn handle(&self) -> Option<ResourceHandle> {
+        let rt = match (self.rt, self.host) {
+            (FREE, _) => return None,
+            (HOST, Some(host)) => ResourceType::Host(host),
+            (word, _) => ResourceType::Id(word.wrapping_sub(2) as u32),
+        };
+        let scope = self.scope.checked_sub(1).map(BorrowScope);
+        let (rep, num_lends) = (self.rep, self.num_lends);
+        Some(ResourceHandle { rt, rep, own: scope.is_none(), borrow_scope: scope, num_lends })
+    }
+
+    fn is(&self, rt: ResourceType) -> bool {
+        self.rt == native::resource_word(rt)
+            && match rt {
+                ResourceType::Id(_) => true,
+                ResourceType::Host(host) => self.host == Some(host),
+            }
+    }
+}
 
 impl HandleTable {
-    /// An empty table for at most `limit` handles.
+    /// An empty table for at most `limit` handles (and never more than [`MAX_LENGTH`]).
     pub fn new(limit: u32) -> HandleTable {
-        HandleTable(Table::new(limit))
+        HandleTable { first: 0, count: 0, free: 0, limit: limit.min(MAX_LENGTH), slots: Vec::new() }
     }
 
-    /// The table itself, to look at.
-    pub fn table(&self) -> &Table<ResourceHandle> {
-        &self.0
+    /// All handles with their indices, in the order of the indices.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, ResourceHandle)> {
+        self.slots.iter().zip(1..).filter_map(|(slot, i)| Some((i, slot.handle()?)))
     }
 
-    /// The handle of index `i`, which must be one of `rt`.
+    /// The slot of index `i`, which has a handle.
     #[inline]
-    fn typed(&mut self, i: u32, rt: ResourceType) -> Result<&mut ResourceHandle, Trap> {
-        let handle = self.0.get_mut(i)?;
-        if handle.rt == rt {
-            Ok(handle)
-        } else {
-            Err(Trap::WrongResourceType { index: i, expected: rt, found: handle.rt })
+    fn slot(&mut self, i: u32) -> Result<&mut Slot, Trap> {
+        match self.slots.get_mut((i as usize).wrapping_sub(1)) {
+            Some(slot) if slot.rt != FREE => Ok(slot),
+            _ => Err(Trap::UnknownHandle(i)),
         }
+    }
+
+    /// The slot of index `i`, whose handle must be one of `rt`.
+    #[inline]
+    fn typed(&mut self, i: u32, rt: ResourceType) -> Result<&mut Slot, Trap> {
+        let slot = self.slot(i)?;
+        if slot.is(rt) {
+            return Ok(slot);
+        }
+        let found = slot.handle().map_or(rt, |handle| handle.rt);
+        Err(Trap::WrongResourceType { index: i, expected: rt, found })
+    }
+
+    /// Adds a handle under the index that was freed last, else under a new one.
+    fn add(&mut self, resource: Resource, scope: u32) -> Result<u32, Trap> {
+        let host = match resource.rt {
+            ResourceType::Host(host) => Some(host),
+            ResourceType::Id(_) => None,
+        };
+        let new =
+            Slot { rt: native::resource_word(resource.rt), rep: resource.rep, num_lends: 0, scope, host };
+        if let Some(slot) = self.slots.get_mut((self.free as usize).wrapping_sub(1)) {
+            let i = core::mem::replace(&mut self.free, slot.num_lends);
+            *slot = new;
+            return Ok(i);
+        }
+        if self.slots.len() >= self.limit as usize {
+            return Err(Trap::TooManyHandles { limit: self.limit });
+        }
+        self.slots.try_reserve(1).map_err(|_| Trap::HostMemory)?;
+        self.slots.push(new);
+        self.first = self.slots.as_mut_ptr().expose_provenance();
+        self.count += 1;
+        Ok(self.count)
     }
 
     /// The handle of index `i`, which must be one of `rt` and not lent, taken out of the table.
-    fn take(&mut self, i: u32, rt: ResourceType, must_own: bool) -> Result<ResourceHandle, Trap> {
-        let handle = self.typed(i, rt)?;
-        if handle.num_lends != 0 {
+    fn take(&mut self, i: u32, rt: ResourceType, must_own: bool) -> Result<Slot, Trap> {
+        let free = self.free;
+        let slot = self.typed(i, rt)?;
+        if slot.num_lends != 0 {
             return Err(Trap::HandleLent);
         }
-        if must_own && !handle.own {
+        if must_own && slot.scope != 0 {
             return Err(Trap::NotOwned(i));
         }
-        self.0.remove(i)
+        let taken = *slot;
+        (slot.rt, slot.num_lends) = (FREE, free);
+        self.free = i;
+        Ok(taken)
     }
 
     /// Takes an owned handle out: ownership leaves the instance.
     pub fn lift_own(&mut self, i: u32, rt: ResourceType) -> Result<Resource> {
-        Ok(self.take(i, rt, true)?.resource())
+        Ok(Resource { rt, rep: self.take(i, rt, true)?.rep })
     }
 
     /// Lends a handle to the call `to`.
     pub fn lift_borrow(&mut self, i: u32, rt: ResourceType, to: &mut Subtask) -> Result<Resource> {
-        let handle = self.typed(i, rt)?;
+        let slot = self.typed(i, rt)?;
         to.more_lenders.try_reserve(usize::from(to.lender.is_some())).map_err(|_| Trap::HostMemory)?;
-        handle.num_lends = handle.num_lends.checked_add(1).ok_or(Trap::HandleLent)?;
+        slot.num_lends = slot.num_lends.checked_add(1).ok_or(Trap::HandleLent)?;
         match to.lender {
             None => to.lender = Some(i),
             Some(_) => to.more_lenders.push(i),
         }
-        Ok(handle.resource())
+        Ok(Resource { rt, rep: slot.rep })
     }
 
     /// Gives the instance a resource of type `rt` to own.
     pub fn lower_own(&mut self, resource: Resource, rt: ResourceType) -> Result<u32> {
         check_resource(resource, rt)?;
-        let Resource { rt, rep } = resource;
-        Ok(self.0.add(ResourceHandle { rt, rep, own: true, borrow_scope: None, num_lends: 0 })?)
+        Ok(self.add(resource, 0)?)
     }
 
-    /// Gives the call `to` into this instance a resource of type `rt` to borrow. Not for resources that this instance
-    /// defines: those it is given as their representation, without a handle.
-    pub fn lower_borrow(&mut self, resource: Resource, rt: ResourceType, to: &mut Task) -> Result<u32> {
+    /// Gives a call into this instance a resource of type `rt` to borrow. Not for resources that this instance
+    /// defines: those it is given as their representation, without a handle. `None` when there is no such call.
+    pub fn lower_borrow(
+        &mut self,
+        resource: Resource,
+        rt: ResourceType,
+        tasks: &mut Tasks,
+        scope: BorrowScope,
+    ) -> Result<Option<u32>> {
         check_resource(resource, rt)?;
-        let Resource { rt, rep } = resource;
-        let handle = ResourceHandle { rt, rep, own: false, borrow_scope: Some(to.scope), num_lends: 0 };
-        let i = self.0.add(handle)?;
-        to.num_borrows += 1;
-        Ok(i)
+        let Some(borrows) = tasks.borrows(scope) else { return Ok(None) };
+        let i = self.add(resource, scope.0 + 1)?;
+        // Fewer than there are slots in all tables.
+        *borrows += 1;
+        Ok(Some(i))
     }
 
     /// `canon resource.new`: a handle for a new resource of this instance.
@@ -274,16 +372,22 @@ impl HandleTable {
 
     /// `canon resource.drop`: takes the handle out and says what is to be done.
     pub fn resource_drop(&mut self, rt: ResourceType, i: u32) -> Result<Dropped> {
-        let handle = self.take(i, rt, false)?;
-        Ok(match handle.borrow_scope {
-            None => Dropped::Own(handle.resource()),
-            Some(scope) => Dropped::Borrow(scope),
+        let slot = self.take(i, rt, false)?;
+        Ok(match slot.scope.checked_sub(1) {
+            None => Dropped::Own(Resource { rt, rep: slot.rep }),
+            Some(scope) => Dropped::Borrow(BorrowScope(scope)),
         })
     }
 
     /// `canon resource.rep`: the representation behind a handle.
     pub fn resource_rep(&mut self, rt: ResourceType, i: u32) -> Result<u64> {
         Ok(self.typed(i, rt)?.rep)
+    }
+}
+
+impl fmt::Debug for HandleTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandleTable").field("free", &self.free).field("slots", &self.slots).finish()
     }
 }
 
@@ -360,19 +464,24 @@ mod tests {
     #[test]
     fn a_borrow_is_no_own_and_must_be_dropped_before_its_call_returns() {
         let mut handles = HandleTable::new(100);
-        let mut task = Task::new(BorrowScope(3));
+        let mut tasks = Tasks::default();
+        (0..40).for_each(|outer| assert_eq!(tasks.begin(), BorrowScope(outer)));
+        let scope = tasks.begin();
         let resource = Resource { rt: R1, rep: 7 };
-        let i = handles.lower_borrow(resource, R1, &mut task).unwrap();
+        assert_eq!(handles.lower_borrow(resource, R1, &mut tasks, BorrowScope(41)).unwrap(), None);
+        let i = handles.lower_borrow(resource, R1, &mut tasks, scope).unwrap().unwrap();
         assert_eq!(trap(handles.lift_own(i, R1)), Trap::NotOwned(i));
-        assert_eq!(task.check_return(), Err(Trap::BorrowsRemain));
+        assert_eq!(tasks.check_return(scope), Err(Trap::BorrowsRemain));
         // Lending it on is allowed, and keeps it from being dropped.
         let mut subtask = Subtask::new();
         assert_eq!(handles.lift_borrow(i, R1, &mut subtask).unwrap(), resource);
         assert_eq!(trap(handles.resource_drop(R1, i)), Trap::HandleLent);
         subtask.deliver_resolve(&mut handles);
-        assert_eq!(handles.resource_drop(R1, i).unwrap(), Dropped::Borrow(task.scope));
-        task.num_borrows -= 1;
-        assert_eq!(task.check_return(), Ok(()));
+        assert_eq!(handles.resource_drop(R1, i).unwrap(), Dropped::Borrow(scope));
+        assert!(tasks.dropped(scope) && !tasks.dropped(BorrowScope(41)));
+        assert_eq!(tasks.check_return(scope), Ok(()));
+        tasks.end(BorrowScope(1));
+        assert_eq!(tasks.depth(), 1);
         assert_eq!(trap(handles.resource_rep(R1, i)), Trap::UnknownHandle(i));
     }
 
@@ -384,8 +493,7 @@ mod tests {
         assert_eq!(trap(handles.resource_new(R1, 3)), Trap::TooManyHandles { limit: 2 });
         handles.resource_drop(R1, 1).unwrap();
         assert_eq!(handles.resource_new(R1, 3).unwrap(), 1);
-        assert_eq!(handles.table().len(), 2);
-        let reps: Vec<(u32, u64)> = handles.table().iter().map(|(i, handle)| (i, handle.rep)).collect();
+        let reps: Vec<(u32, u64)> = handles.iter().map(|(i, handle)| (i, handle.rep)).collect();
         assert_eq!(reps, [(1, 3), (2, 2)]);
     }
 
@@ -394,6 +502,6 @@ mod tests {
         let mut handles = HandleTable::new(2);
         let error = handles.lower_own(Resource { rt: R2, rep: 1 }, R1).unwrap_err();
         assert!(matches!(error, crate::Error::Type(TypeMismatch::Resource { .. })), "{error}");
-        assert!(handles.table().is_empty());
+        assert_eq!(handles.iter().count(), 0);
     }
 }

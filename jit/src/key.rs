@@ -85,7 +85,7 @@ fn layout() -> Vec<(&'static str, u64)> {
         GcHeader { shape len }
         Shape { kind }
         VmImport { native context func adapter }
-        VmAdapter { caller_may_leave callee }
+        VmAdapter { caller_may_leave callee func callee_may_leave realloc caller_realloc post_return from to caller_handles callee_handles tasks resources store builtins }
         VmMemory { base len }
         VmTable { base len }
         VmGlobal { slots }

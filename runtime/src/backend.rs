@@ -9,6 +9,7 @@ use crate::module::ModuleInfo;
 use crate::types::FuncType;
 use crate::vm::{ArrayCall, VmBuiltins};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ffi::c_void;
 use mini_wasm_canonical_abi::plan::Plan;
 
@@ -35,10 +36,12 @@ pub struct AdapterInfo {
     pub caller: FuncType,
     /// The core function behind the callee's `canon lift`.
     pub callee: FuncType,
-    /// What happens to the parameters. It needs no handle tables.
+    /// What happens to the parameters. The resource types in it have no meaning: see [`crate::vm::VmAdapter::resources`].
     pub params: Plan,
-    /// What happens to the results.
-    pub results: Plan,
+    /// What happens to the results, as with the parameters. `None`: they are left to the plan.
+    pub results: Option<Plan>,
+    /// Which resources of the parameters' plan the callee defines: it knows what it borrows of them by its representation.
+    pub callee_defines: Vec<bool>,
     /// Whether there are times at which the caller may not leave, so that it has to be asked.
     pub asks_caller: bool,
     /// Whether the callee has a `post-return`.

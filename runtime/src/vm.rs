@@ -164,18 +164,80 @@ pub struct VmAdapter {
     pub callee_may_leave: *const AtomicU32,
     /// The callee's `realloc`, where the parameters need one; it has a native entry.
     pub realloc: VmImport,
+    /// The caller's `realloc`, where the results need one and native code moves them; it has a native entry.
+    pub caller_realloc: VmImport,
     /// The callee's `post-return`, if it has one; it has a native entry.
     pub post_return: VmImport,
-    /// The caller's memory, where the parameters need one. No other thread touches it.
+    /// The caller's memory, where parameters or results need one. No other thread touches it.
     pub from: *const VmMemory,
     /// The callee's memory, another one.
     pub to: *const VmMemory,
+    /// Where the caller's handles are: a `HandleTable`, at offsets that `mini_wasm_canonical_abi::handle::native` names.
+    pub caller_handles: *mut c_void,
+    /// Where the callee's handles are.
+    pub callee_handles: *mut c_void,
+    /// The calls of the store that have borrows: `Tasks`, offsets as for handles.
+    pub tasks: *mut c_void,
+    /// A word for each resource type of the parameters' plan, then of the results' (`handle::native::resource_word`).
+    pub resources: *const u64,
     /// Limits of the store.
     pub store: *mut VmStore,
     /// The same as [`VmStore::builtins`].
     pub builtins: *const VmBuiltins,
     /// What kind of call it is, where the caller's code may make it itself; else null. Native code does not look here.
     pub scalars: *const ScalarCall,
+}
+
+macro_rules! numbered {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $case:ident)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u32)]
+        pub enum $name {
+            $($(#[$doc])* $case,)*
+        }
+
+        impl $name {
+            /// All of them, by number (`as u32`).
+            pub const ALL: &[$name] = &[$($name::$case),*];
+        }
+    };
+}
+
+numbered! {
+    /// What native code between components moves.
+    AdapterContent {
+        /// A string.
+        String
+        /// A list.
+        List
+        /// Values that do not go flat.
+        Values
+    }
+}
+
+numbered! {
+    /// A rule that native code between components finds broken after it has begun to move values; before, the plan tells it.
+    AdapterTrap {
+        /// A pointer of the source is not aligned.
+        Unaligned
+        /// A string lies outside of the memory.
+        StringOutOfBounds
+        /// A list lies outside of the memory.
+        ListOutOfBounds
+        /// A string is longer than any may be.
+        StringTooLong
+        /// A list is longer than any may be.
+        ListTooLong
+        /// More bytes than a call may move.
+        CopyBudget
+        /// No character; the first number says what.
+        Char
+        /// No case; the first number says what, the second how many there are.
+        Discriminant
+        /// The callee has not dropped all that it borrowed.
+        BorrowsRemain
+    }
 }
 
 /// A memory, where guest code looks at it. Always the head of a `MemoryData`.
@@ -298,7 +360,12 @@ macro_rules! for_each_builtin {
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
         adapter_string(ctx, adapter: u64, transcode: u32, from: u64, to: u64, units: u64) -> status "Moves a string that fits (`Transcode` by number) from one address to another, and judges it.";
         adapter_list(ctx, from: u64, to: u64, bytes: u64) -> status "Moves bytes from one address to another in a different memory.";
-        adapter_refuse(ctx, adapter: u64, string: u32, ptr: u64, alignment: u64, bytes: u64) -> status "What `realloc` returned is unaligned or out of bounds: the trap. For a string, else for a list.";
+        adapter_refuse(ctx, adapter: u64, results: u32, content: u32, ptr: u64, alignment: u64, bytes: u64) -> status "What `realloc` returned is unaligned or out of bounds: the trap. For content as in [`AdapterContent`].";
+        adapter_trap(ctx, adapter: u64, trap: u32, first: u64, second: u64) -> status "A rule is broken in the middle of a call: an [`AdapterTrap`], and numbers that it tells.";
+        adapter_checked(ctx, adapter: u64, results: u32, step: u32, from: u64, to: u64, bytes: u64) -> status "Moves the elements of a list that a step of a plan checks, and judges them.";
+        adapter_text(ctx, adapter: u64, results: u32, values: slots) -> status "Moves a string by the plan: pointer, length, and bytes moved so far in this direction; what they are then is left in the same slots.";
+        adapter_own(ctx, adapter: u64, results: u32, resource: u32, index: u32) -> u64 "Moves an owned handle by the plan: its index, or a status in the upper half.";
+        adapter_borrow(ctx, adapter: u64, resource: u32, index: u32) -> u64 "Lends a handle by the plan, to the innermost call if there is to be a handle: its index or representation, or a status in the upper half.";
         adapter_finish(ctx, adapter: u64, values: slots, results: slots) -> status "Lowers the results of a call, whose parameters are the values, into the values, and calls `post-return`.";
         switch_to(ctx, tag: u32, given: u32, results: u32, values: slots) -> status "`switch`: values, then the continuation.";
     } };

@@ -344,7 +344,7 @@ impl Compiler {
 
 impl Scalar {
     /// Bytes in memory.
-    pub(super) fn size(self) -> u32 {
+    pub fn size(self) -> u32 {
         match self {
             Scalar::Bool | Scalar::U8 | Scalar::S8 => 1,
             Scalar::U16 | Scalar::S16 => 2,

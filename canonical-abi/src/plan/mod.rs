@@ -208,10 +208,14 @@ pub enum Step {
 /// Size and alignment on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Elements {
-    from_size: u32,
-    to_size: u32,
-    from_alignment: u8,
-    to_alignment: u8,
+    /// Bytes in the source.
+    pub from_size: u32,
+    /// Bytes in the destination.
+    pub to_size: u32,
+    /// In the source.
+    pub from_alignment: u8,
+    /// In the destination.
+    pub to_alignment: u8,
 }
 
 /// What happens to a value without parts.
@@ -285,6 +289,28 @@ impl Plan {
         &self.targets
     }
 
+    /// The resource types that its steps name by number.
+    pub fn resources(&self) -> &[ResourceType] {
+        &self.resources
+    }
+
+    /// The plan with as many resource types as it has, that say nothing: what is left is the same for all pairs of functions that move
+    /// their values in the same way.
+    pub fn anonymous(&self) -> Plan {
+        let mut plan = self.clone();
+        plan.resources.fill(ResourceType::Id(0));
+        plan
+    }
+
+    /// Whether running it calls the destination's `realloc`; `out_param`: the destination says where values go that are spilled.
+    pub fn allocates(&self, out_param: bool) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::String { .. } | Step::Whole { .. } | Step::List { .. } => true,
+            Step::Spilled { .. } => !out_param,
+            _ => false,
+        })
+    }
+
     /// What it knows of the source and of the destination.
     pub fn sides(&self) -> (Side, Side) {
         (self.from, self.to)
@@ -293,6 +319,19 @@ impl Plan {
     /// How many steps there are.
     pub fn len(&self) -> usize {
         self.steps.len()
+    }
+
+    /// Moves one string by itself: pointer and (tagged) length of it, and of what it became.
+    ///
+    /// # Errors
+    /// As for [`Plan::run`].
+    pub fn move_string<S: Sides + ?Sized>(
+        &self,
+        sides: &mut S,
+        ptr: usize,
+        tagged_code_units: u64,
+    ) -> Result<(usize, u64)> {
+        run::Run::new(sides, self, &[], &mut []).string(ptr, tagged_code_units)
     }
 
     /// Whether there is nothing to do.

@@ -57,7 +57,7 @@ impl Plan {
         to: &mut [u64],
         out_param: Option<usize>,
     ) -> Result<()> {
-        let run = Run { sides, plan: self, from, to, frame: Frame::default() };
+        let run = Run::new(sides, self, from, to);
         let depth = self.depth as usize;
         if depth == 0 {
             run.steps(&mut [], out_param)
@@ -69,6 +69,12 @@ impl Plan {
             frames.resize(depth, Frame::default());
             run.steps(&mut frames, out_param)
         }
+    }
+}
+
+impl<'r, S: Sides + ?Sized> Run<'r, S> {
+    pub(super) fn new(sides: &'r mut S, plan: &'r Plan, from: &'r [u64], to: &'r mut [u64]) -> Run<'r, S> {
+        Run { sides, plan, from, to, frame: Frame::default() }
     }
 }
 
@@ -364,8 +370,11 @@ impl Scalar {
         })
     }
 
-    /// The same for the elements of a list, where they lie.
-    fn convert_all(self, bytes: &mut [u8]) -> Result<()> {
+    /// Makes the elements of a list values, where they lie.
+    ///
+    /// # Errors
+    /// The trap of the first that is no value.
+    pub fn convert_all(self, bytes: &mut [u8]) -> Result<()> {
         match self {
             // What is in most lists, in a form that vector units like.
             Scalar::Bool => bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0)),

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part of this")]
 
-use mini_wasm_canonical_abi::handle::{BorrowScope, HandleTable, Subtask, Task};
+use mini_wasm_canonical_abi::handle::{BorrowScope, HandleTable, Subtask, Tasks};
 use mini_wasm_canonical_abi::{Error, Guest, Resource, ResourceType, Trap};
 
 /// What `realloc` does instead of its duty, at one of its calls.
@@ -38,13 +38,15 @@ pub struct PlainGuest {
     pub grow: usize,
     pub calls: Vec<ReallocCall>,
     pub handles: HandleTable,
-    pub task: Task,
+    pub tasks: Tasks,
     pub subtask: Subtask,
 }
 
 impl PlainGuest {
     /// With `size` bytes of memory, allocating from address 16.
     pub fn new(size: usize) -> PlainGuest {
+        let mut tasks = Tasks::default();
+        tasks.begin();
         PlainGuest {
             memory: vec![0xa5; size],
             next: 16,
@@ -52,7 +54,7 @@ impl PlainGuest {
             grow: 0,
             calls: Vec::new(),
             handles: HandleTable::new(1000),
-            task: Task::new(BorrowScope(1)),
+            tasks,
             subtask: Subtask::new(),
         }
     }
@@ -124,7 +126,8 @@ impl Guest for PlainGuest {
     }
 
     fn lower_borrow(&mut self, resource: Resource, rt: ResourceType) -> Result<u32, Error> {
-        self.handles.lower_borrow(resource, rt, &mut self.task)
+        let lowered = self.handles.lower_borrow(resource, rt, &mut self.tasks, BorrowScope(0))?;
+        Ok(lowered.expect("a call was begun"))
     }
 }
 

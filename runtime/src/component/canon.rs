@@ -155,8 +155,9 @@ pub(super) fn canon_lift<A, R, S>(
         Some(data) if data.uses_context => Some(core::mem::take(&mut components.context)),
         _ => None,
     };
+    let begun = components.tasks.depth();
     // Without borrows nobody asks for the scope.
-    let scope = if lifted.borrows { components.begin_task() } else { BorrowScope(u32::MAX) };
+    let scope = if lifted.borrows { components.tasks.begin() } else { BorrowScope(u32::MAX) };
     let call = || {
         let failed = |error| Failed::Call(raise(error, between));
         let args = on_start(store).map_err(Failed::Arguments)?;
@@ -171,10 +172,8 @@ pub(super) fn canon_lift<A, R, S>(
         store.call_from_host(lifted.callee, &mut slots).map_err(Failed::Call)?;
         let mut guest = InstanceGuest::new(store, &lifted.cx, Scope::Callee(scope)).with_names(names);
         let result = lift_result(&mut guest.context(), &mut CoreValueIter::new(&slots)).map_err(failed)?;
-        if lifted.borrows
-            && let Some(task) = store.task(scope)
-        {
-            task.check_return().map_err(|trap| failed(trap.into()))?;
+        if lifted.borrows {
+            store.components().tasks.check_return(scope).map_err(|trap| failed(trap.into()))?;
         }
         let own = outer.map(|outer| core::mem::replace(&mut store.components().context, outer));
         let resolved = on_resolve(store, args, result).map_err(Failed::Call)?;
@@ -191,8 +190,9 @@ pub(super) fn canon_lift<A, R, S>(
     if let Some(outer) = outer {
         store.components().context = outer;
     }
-    if lifted.borrows {
-        store.end_task(scope);
+    // Native code that was left on the way has ended none of its calls.
+    if lifted.borrows || !matches!(result, Ok(Ok(_))) {
+        store.components().tasks.end(BorrowScope(begun));
     }
     let result = match result {
         Ok(result) => result,

@@ -8,6 +8,7 @@ use super::abi::{
     StringEncoding, Trap as AbiTrap,
 };
 use super::canon::CALL_SLOTS;
+use super::instance::ComponentStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::Memory;
 use crate::host::crossing::Callee;
@@ -152,14 +153,12 @@ impl Guest for InstanceGuest<'_> {
         if resource.rt == rt && self.store.defines(self.cx.instance, rt) {
             return Ok(resource.rep_i32()?);
         }
-        let components = self.store.components();
-        match (
-            components.instances.get_mut(self.cx.instance as usize),
-            components.tasks.get_mut(scope.0 as usize),
-        ) {
-            (Some(instance), Some(task)) => instance.handles.lower_borrow(resource, rt, task),
-            _ => Err(AbiError::guest(Error::usage("no such component instance in this store"))),
-        }
+        let ComponentStore { instances, tasks, .. } = self.store.components();
+        let lowered = match instances.get_mut(self.cx.instance as usize) {
+            Some(instance) => instance.handles.lower_borrow(resource, rt, tasks, scope)?,
+            None => None,
+        };
+        lowered.ok_or_else(|| AbiError::guest(Error::usage("a borrow outside of any call")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Component instances in a store: their state, the items they export, and the embedder's handle.
 
 use super::Component;
-use super::abi::handle::{HandleTable, Task};
+use super::abi::handle::{HandleTable, Tasks};
 use super::abi::typed::{LiftOptional, LowerList};
 use super::canon::Lifted;
 use super::func::{Func, TypedFunc};
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::handle::StoreId;
 use crate::module::Module;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -31,13 +32,14 @@ pub(super) struct ComponentStore {
     pub(super) resources: Vec<ResourceData>,
     /// What the current task keeps (`context.get`, `context.set`).
     pub(super) context: [u64; 2],
-    /// Calls into components that are under way, innermost last; a borrow scope is an index into them.
-    pub(super) tasks: Vec<Task>,
+    /// Calls into components that are under way and have borrows. Native code knows where it is.
+    pub(super) tasks: Box<Tasks>,
 }
 
 /// One component instance (CanonicalABI.md "Component Instances").
 pub(super) struct InstanceData {
-    pub(super) handles: HandleTable,
+    /// Native code knows where it is.
+    pub(super) handles: Box<HandleTable>,
     /// 0 while `realloc` or `post-return` runs: no built-in may be called then. Native code looks at it where it is.
     pub(super) may_leave: Arc<AtomicU32>,
     /// The instance that an embedder made, of which this is a part, or itself.
@@ -139,7 +141,7 @@ impl StoreInner {
             return Err(Error::exhausted(format!("the store's limit of {limit} instances is reached")));
         }
         instances.push(InstanceData {
-            handles: HandleTable::new(handles),
+            handles: Box::new(HandleTable::new(handles)),
             may_leave: Arc::new(AtomicU32::new(1)),
             root: root.unwrap_or(index as u32),
             poisoned: false,

@@ -5,11 +5,10 @@
 //! of the host is `ResourceType::Host`, the same everywhere; what ends it is whatever the linker said where it was imported.
 
 use super::abi::ResourceType;
-use super::abi::handle::{BorrowScope, Dropped, Task};
+use super::abi::handle::Dropped;
 use super::abi::{Resource, Trap as AbiTrap};
 use super::canon;
 use super::guest::raise;
-use super::instance::ComponentStore;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
 use crate::store::{AsStoreMut, StoreInner};
@@ -33,15 +32,6 @@ pub(super) struct ResourceData {
     /// The instance whose code its destructor is.
     pub(super) definer: u32,
     pub(super) destructor: Option<CoreFunc>,
-}
-
-impl ComponentStore {
-    /// Begins a call into a component: the scope of what it borrows.
-    pub(super) fn begin_task(&mut self) -> BorrowScope {
-        let scope = BorrowScope(self.tasks.len() as u32);
-        self.tasks.push(Task::new(scope));
-        scope
-    }
 }
 
 impl StoreInner {
@@ -70,16 +60,6 @@ impl StoreInner {
         self.resource_data(rt).is_some_and(|data| data.definer == instance)
     }
 
-    /// The call that borrows of this scope belong to.
-    pub(super) fn task(&mut self, scope: BorrowScope) -> Option<&mut Task> {
-        self.components().tasks.get_mut(scope.0 as usize)
-    }
-
-    /// Ends the call and all that it began.
-    pub(super) fn end_task(&mut self, scope: BorrowScope) {
-        self.components().tasks.truncate(scope.0 as usize);
-    }
-
     /// Ends a resource that nobody owns any more.
     pub(super) fn destroy(&mut self, resource: Resource, host: Option<&HostDestructor>) -> Result<()> {
         if let Some(destructor) = host {
@@ -98,13 +78,8 @@ impl StoreInner {
         let dropped = self.component_instance(instance)?.handles.resource_drop(resource.rt, index);
         match dropped.map_err(|error| raise(error, false))? {
             Dropped::Own(ended) => self.destroy(ended, resource.destructor.as_deref()),
-            Dropped::Borrow(scope) => match self.task(scope) {
-                Some(task) => {
-                    task.num_borrows = task.num_borrows.saturating_sub(1);
-                    Ok(())
-                }
-                None => Err(raise(AbiTrap::UnknownHandle(index).into(), false)),
-            },
+            Dropped::Borrow(scope) if self.components().tasks.dropped(scope) => Ok(()),
+            Dropped::Borrow(_) => Err(raise(AbiTrap::UnknownHandle(index).into(), false)),
         }
     }
 }

@@ -21,10 +21,13 @@ use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType, TypeId};
 use crate::val::RawVal;
-use crate::vm::{CROSSING_SLOTS, Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore};
+use crate::vm::{
+    AdapterContent, AdapterTrap, CROSSING_SLOTS, Status, VmAdapter, VmContext, VmFunc, VmImport, VmStore,
+};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
+use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use mini_wasm_canonical_abi::error::Content;
@@ -67,6 +70,37 @@ pub(crate) trait Crossing: Send + Sync {
 
     /// The end of a call in which native code has found this.
     fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped;
+
+    /// Makes the elements of a list values, whose step of the plan for parameters (or results) this is, where they went to.
+    fn check_list(
+        &self,
+        store: &mut StoreInner,
+        results: bool,
+        step: u32,
+        elements: &mut [u8],
+    ) -> core::result::Result<(), Stopped>;
+
+    /// Moves a string: pointer and (tagged) length, of it and of what it became. `moved`: bytes that went over before.
+    fn text(
+        &self,
+        store: &mut StoreInner,
+        results: bool,
+        string: (u64, u64),
+        moved: &mut u64,
+    ) -> core::result::Result<(u64, u64), Stopped>;
+
+    /// Moves a handle.
+    fn own(
+        &self,
+        store: &mut StoreInner,
+        results: bool,
+        resource: u32,
+        index: u32,
+    ) -> core::result::Result<u32, Stopped>;
+
+    /// Lends a handle to the innermost call.
+    fn borrow(&self, store: &mut StoreInner, resource: u32, index: u32)
+    -> core::result::Result<u32, Stopped>;
 }
 
 /// Ways past a [`Crossing`] for callers in native code.
@@ -146,6 +180,8 @@ pub(crate) struct Native {
     code: Option<Arc<dyn NativeAdapter>>,
     /// What callers may do themselves.
     scalars: Option<ScalarCall>,
+    /// `vm` points there.
+    _resources: Box<[u64]>,
     /// Held for as long as `vm` points there.
     _may_leave: [Arc<AtomicU32>; 2],
 }
@@ -153,8 +189,13 @@ pub(crate) struct Native {
 /// What native code between two guests reaches.
 pub(crate) struct Between<'a> {
     pub(crate) callee: Callee,
-    pub(crate) realloc: Option<Callee>,
+    /// The callee's and the caller's.
+    pub(crate) realloc: [Option<Callee>; 2],
     pub(crate) post_return: Option<Callee>,
+    /// Handles of the caller and of the callee, and the calls with borrows, as [`VmAdapter`] has them.
+    pub(crate) handles: [*mut c_void; 3],
+    /// As [`VmAdapter`] has them.
+    pub(crate) resources: Box<[u64]>,
     /// In the direction of the parameters.
     pub(crate) memories: &'a TwoMemories,
     /// Of the caller and of the callee.
@@ -162,10 +203,10 @@ pub(crate) struct Between<'a> {
 }
 
 impl Between<'_> {
-    /// What `compile` makes of an adapter, linked, and what callers may do themselves; it is told the types of callee, `realloc` and
+    /// What `compile` makes of an adapter, linked, and what callers may do themselves; it is told the types of callee, both `realloc`s and
     /// `post-return`. `None` where it makes nothing, and where a function has no native code.
     pub(crate) fn link(
-        &self,
+        self,
         store: &StoreInner,
         compile: impl FnOnce(Types) -> (Option<Arc<dyn NativeAdapter>>, Option<ScalarCall>),
     ) -> Option<Native> {
@@ -182,8 +223,10 @@ impl Between<'_> {
             }
             Some(VmImport { native, context, func, adapter: ptr::null() })
         };
-        let (callee, realloc, post_return) =
-            (entry(Some(self.callee))?, entry(self.realloc)?, entry(self.post_return)?);
+        let [realloc, caller_realloc] = self.realloc;
+        let (callee, own_realloc, post_return) =
+            (entry(Some(self.callee))?, entry(realloc)?, entry(self.post_return)?);
+        let other_realloc = entry(caller_realloc);
         let memories = self.memories.vms();
         let ty = |callee: Callee| {
             // SAFETY: V1, V6.
@@ -191,7 +234,8 @@ impl Between<'_> {
         };
         let (code, scalars) = compile(Types {
             callee: ty(self.callee)?,
-            realloc: self.realloc.and_then(ty),
+            realloc: realloc.and_then(ty),
+            caller_realloc: caller_realloc.filter(|_| other_realloc.is_some()).and_then(ty),
             post_return: self.post_return.and_then(ty),
             memories: memories.0.is_some() && memories.1.is_some(),
         });
@@ -203,15 +247,26 @@ impl Between<'_> {
             callee,
             func: ptr::null(),
             callee_may_leave: Arc::as_ptr(self.may_leave[1]),
-            realloc,
+            realloc: own_realloc,
+            caller_realloc: other_realloc.or_else(|| entry(None))?,
             post_return,
             from: memories.0.unwrap_or(ptr::null()),
             to: memories.1.unwrap_or(ptr::null()),
+            caller_handles: self.handles[0],
+            callee_handles: self.handles[1],
+            tasks: self.handles[2],
+            resources: self.resources.as_ptr(),
             store: ptr::null_mut(),
             builtins: store.engine().builtins(),
             scalars: ptr::null(),
         };
-        Some(Native { vm, code, scalars, _may_leave: self.may_leave.map(Arc::clone) })
+        Some(Native {
+            vm,
+            code,
+            scalars,
+            _resources: self.resources,
+            _may_leave: self.may_leave.map(Arc::clone),
+        })
     }
 }
 
@@ -219,6 +274,8 @@ impl Between<'_> {
 pub(crate) struct Types {
     pub(crate) callee: FuncType,
     pub(crate) realloc: Option<FuncType>,
+    /// Where it has native code.
+    pub(crate) caller_realloc: Option<FuncType>,
     pub(crate) post_return: Option<FuncType>,
     /// Both sides have a memory that no other thread touches.
     pub(crate) memories: bool,
@@ -389,21 +446,131 @@ pub(crate) unsafe extern "C" fn list(_ctx: *mut VmContext, from: u64, to: u64, b
 pub(crate) unsafe extern "C" fn refuse(
     _ctx: *mut VmContext,
     adapter: u64,
-    string: u32,
+    results: u32,
+    content: u32,
     ptr: u64,
     alignment: u64,
     bytes: u64,
 ) -> Status {
-    let content = if string != 0 { Content::String } else { Content::List };
+    let content = match AdapterContent::ALL.get(content as usize) {
+        Some(AdapterContent::String) => Content::String,
+        Some(AdapterContent::List) => Content::List,
+        _ => Content::Values,
+    };
     // SAFETY: native code calls with its own context; there is a memory where there is a `realloc`.
     let (func, store, length) = unsafe {
         let (func, store, vm) = parts(adapter);
-        (func, store, (*vm.to).len.load(Ordering::Relaxed))
+        let memory = if results == 0 { vm.to } else { vm.from };
+        (func, store, (*memory).len.load(Ordering::Relaxed))
     };
     match check_reallocated(ptr as usize, alignment as usize, bytes as usize, length, content) {
         Err(AbiError::Trap(trap)) => status(store, |store| Err(func.crossing().refuse(store, trap))),
         _ => unreachable!("crash: native code refuses what is right"),
     }
+}
+
+/// [`crate::vm::VmBuiltins::adapter_trap`]
+pub(crate) unsafe extern "C" fn trap(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    trap: u32,
+    first: u64,
+    second: u64,
+) -> Status {
+    let (first, second) = (first as u32, second as u32);
+    let trap = match AdapterTrap::ALL.get(trap as usize) {
+        Some(AdapterTrap::Unaligned) => AbiTrap::UnalignedPointer,
+        Some(AdapterTrap::StringOutOfBounds) => AbiTrap::OutOfBounds(Content::String),
+        Some(AdapterTrap::ListOutOfBounds) => AbiTrap::OutOfBounds(Content::List),
+        Some(AdapterTrap::StringTooLong) => AbiTrap::TooLong(Content::String),
+        Some(AdapterTrap::ListTooLong) => AbiTrap::TooLong(Content::List),
+        Some(AdapterTrap::CopyBudget) => AbiTrap::CopyBudget,
+        Some(AdapterTrap::Char) => AbiTrap::InvalidChar(first),
+        Some(AdapterTrap::Discriminant) => {
+            AbiTrap::InvalidDiscriminant { discriminant: first, cases: second }
+        }
+        Some(AdapterTrap::BorrowsRemain) => AbiTrap::BorrowsRemain,
+        None => unreachable!("crash: native code has found an unknown trap"),
+    };
+    // SAFETY: native code calls with its own context.
+    let (func, store, _) = unsafe { parts(adapter) };
+    status(store, |store| Err(func.crossing().refuse(store, trap)))
+}
+
+/// [`crate::vm::VmBuiltins::adapter_checked`]
+pub(crate) unsafe extern "C" fn checked(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    results: u32,
+    step: u32,
+    from: u64,
+    to: u64,
+    bytes: u64,
+) -> Status {
+    // SAFETY: as in `string`.
+    let (func, store, elements) = unsafe {
+        ptr::copy_nonoverlapping(from as usize as *const u8, to as usize as *mut u8, bytes as usize);
+        let (func, store, _) = parts(adapter);
+        (func, store, core::slice::from_raw_parts_mut(to as usize as *mut u8, bytes as usize))
+    };
+    status(store, |store| func.crossing().check_list(store, results != 0, step, elements))
+}
+
+/// [`crate::vm::VmBuiltins::adapter_text`]
+pub(crate) unsafe extern "C" fn text(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    results: u32,
+    values: *mut RawVal,
+) -> Status {
+    // SAFETY: native code calls with its own context, and with three slots.
+    let (func, store, values) = unsafe {
+        let (func, store, _) = parts(adapter);
+        (func, store, &mut *values.cast::<[RawVal; 3]>())
+    };
+    status(store, |store| {
+        let [ptr, length, moved] = values;
+        (*ptr, *length) = func.crossing().text(store, results != 0, (*ptr, *length), moved)?;
+        Ok(())
+    })
+}
+
+/// What a builtin answers with that has an index or a status.
+fn index(
+    store: &mut StoreInner,
+    run: impl FnOnce(&mut StoreInner) -> core::result::Result<u32, Stopped>,
+) -> u64 {
+    let mut found = 0;
+    let status = status(store, |store| {
+        found = run(store)?;
+        Ok(())
+    });
+    u64::from(status.0) << 32 | u64::from(found)
+}
+
+/// [`crate::vm::VmBuiltins::adapter_own`]
+pub(crate) unsafe extern "C" fn own(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    results: u32,
+    resource: u32,
+    handle: u32,
+) -> u64 {
+    // SAFETY: native code calls with its own context.
+    let (func, store, _) = unsafe { parts(adapter) };
+    index(store, |store| func.crossing().own(store, results != 0, resource, handle))
+}
+
+/// [`crate::vm::VmBuiltins::adapter_borrow`]
+pub(crate) unsafe extern "C" fn borrow(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    resource: u32,
+    handle: u32,
+) -> u64 {
+    // SAFETY: native code calls with its own context.
+    let (func, store, _) = unsafe { parts(adapter) };
+    index(store, |store| func.crossing().borrow(store, resource, handle))
 }
 
 /// [`crate::vm::VmBuiltins::adapter_finish`]

@@ -5,8 +5,8 @@
 //!
 //! Must not know: the host, values.
 
-use super::super::abi::handle::{BorrowScope, Subtask};
-use super::super::abi::plan::{Plan, Sides};
+use super::super::abi::handle::{BorrowScope, Subtask, native};
+use super::super::abi::plan::{Check, Plan, Sides, Step};
 use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
@@ -21,6 +21,7 @@ use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType, ValType};
 use alloc::sync::Arc;
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 type Result<T> = core::result::Result<T, Stopped>;
@@ -72,25 +73,54 @@ impl Fused {
     }
 
     /// What native callers do instead: code for it, where the backend makes some, and what they do themselves. `asks_caller`: the caller may be kept from leaving.
-    pub(super) fn native(&self, store: &StoreInner, caller: &FuncType, asks_caller: bool) -> Option<Native> {
-        let (engine, needs) = (store.engine(), self.params.needs());
-        // The caller runs, so the callee can, and no exception comes by; of handles and fuel native code knows nothing.
-        let has_handles = needs.own || needs.borrow;
-        let is_metered = needs.memory && engine.config().fuel;
-        if !self.one_root || self.lifted.may_throw || has_handles || is_metered {
+    pub(super) fn native(
+        &self,
+        store: &mut StoreInner,
+        caller: &FuncType,
+        asks_caller: bool,
+    ) -> Option<Native> {
+        let needs = self.params.needs();
+        // The caller runs, so the callee can, and no exception comes by; of fuel native code knows nothing.
+        let metered = store.engine().config().fuel;
+        if !self.one_root || self.lifted.may_throw || needs.memory && metered {
             return None;
         }
+        let defines = self.params.resources().iter().map(|&rt| store.defines(self.lifted.cx.instance, rt));
+        let callee_defines = defines.collect();
+        let handles = |store: &mut StoreInner, instance| -> Option<*mut c_void> {
+            Some((&raw mut *store.component_instance(instance).ok()?.handles).cast())
+        };
+        let handles = [
+            handles(store, self.caller.instance)?,
+            handles(store, self.lifted.cx.instance)?,
+            (&raw mut *store.components().tasks).cast(),
+        ];
+        let allocates = self.results.allocates(self.out_param.is_some());
         let between = Between {
             callee: self.lifted.callee,
-            realloc: if needs.realloc { self.lifted.cx.realloc } else { None },
+            realloc: [
+                if self.params.allocates(false) { self.lifted.cx.realloc } else { None },
+                if allocates { self.caller.realloc } else { None },
+            ],
             post_return: self.lifted.post_return,
+            handles,
+            resources: [&self.params, &self.results]
+                .into_iter()
+                .flat_map(|plan| plan.resources())
+                .map(|&rt| match rt {
+                    ResourceType::Id(_) => native::resource_word(rt),
+                    ResourceType::Host(_) => native::UNKNOWN,
+                })
+                .collect(),
             memories: &self.memories.0,
             may_leave: [&self.caller_may_leave, &self.callee_may_leave],
         };
+        let engine = store.engine();
         between.link(store, |types| {
             let i32s = |n: usize| core::iter::repeat_n(ValType::I32, n);
+            let realloc = FuncType::new(i32s(4), i32s(1));
             let as_expected = (!needs.memory || types.memories)
-                && (!needs.realloc || types.realloc == Some(FuncType::new(i32s(4), i32s(1))))
+                && (!self.params.allocates(false) || types.realloc.as_ref() == Some(&realloc))
                 && types
                     .post_return
                     .as_ref()
@@ -104,18 +134,41 @@ impl Fused {
             } else {
                 ScalarCall::new(&self.params, &self.results, asks_caller)
             };
+            let results_too = !self.results.needs().memory
+                || types.memories && !metered && (!allocates || types.caller_realloc == Some(realloc));
             let code = engine.backend().and_then(|backend| {
                 backend.adapter(&AdapterInfo {
                     caller: caller.clone(),
                     callee: types.callee,
-                    params: self.params.clone(),
-                    results: self.results.clone(),
+                    params: self.params.anonymous(),
+                    results: results_too.then(|| self.results.anonymous()),
+                    callee_defines,
                     asks_caller,
                     has_post_return,
                 })
             });
             (code, scalars)
         })
+    }
+
+    /// A plan, and values on their way by it.
+    fn travel<'a>(&'a self, store: &'a mut StoreInner, results: bool) -> (&'a Plan, Travel<'a>) {
+        let (caller, callee) = (&self.caller, &self.lifted.cx);
+        if results {
+            let sides = (callee, caller);
+            (&self.results, Travel::new(store, sides, &self.memories.1, &self.caller_may_leave, None))
+        } else {
+            let sides = (caller, callee);
+            (&self.params, Travel::new(store, sides, &self.memories.0, &self.callee_may_leave, None))
+        }
+    }
+
+    /// Poisons what an error leaves behind.
+    fn contained<T>(&self, store: &mut StoreInner, result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            poison(store, self.lifted.cx.instance);
+        }
+        result
     }
 
     fn values(
@@ -125,36 +178,25 @@ impl Fused {
         scope: BorrowScope,
         lent: &mut Subtask,
     ) -> Result<()> {
-        let (caller, callee) = (&self.caller, &self.lifted.cx);
         let mut inner = [0; CALL_SLOTS];
-        let scopes = Some((scope, lent));
-        Travel::new(store, (caller, callee), &self.memories.0, &self.callee_may_leave, scopes).run(
-            &self.params,
-            slots,
-            &mut inner,
-            None,
-        )?;
+        let (plan, mut travel) = self.travel(store, false);
+        travel.scopes = Some((scope, lent));
+        travel.run(plan, slots, &mut inner, None)?;
         store.call_inside(self.lifted.callee, &mut inner)?;
-        if self.borrows
-            && let Some(task) = store.task(scope)
-        {
-            task.check_return().map_err(|trap| Stopped::Error(raise(trap.into(), true)))?;
+        if self.borrows {
+            let left = store.components().tasks.check_return(scope);
+            left.map_err(|trap| Stopped::Error(raise(trap.into(), true)))?;
         }
         self.rest(store, slots, &mut inner)
     }
 
     /// The result goes back, then `post-return` runs.
     fn rest(&self, store: &mut StoreInner, slots: &mut [u64], inner: &mut [u64]) -> Result<()> {
-        let (caller, callee) = (&self.caller, &self.lifted.cx);
         if !self.results.is_empty() {
-            let out_param =
-                self.out_param.and_then(|slot| slots.get(slot)).map(|slot| caller.ptr_type.address(*slot));
-            Travel::new(store, (callee, caller), &self.memories.1, &self.caller_may_leave, None).run(
-                &self.results,
-                inner,
-                slots,
-                out_param,
-            )?;
+            let out_param = self.out_param.and_then(|slot| slots.get(slot));
+            let out_param = out_param.map(|slot| self.caller.ptr_type.address(*slot));
+            let (plan, travel) = self.travel(store, true);
+            travel.run(plan, inner, slots, out_param)?;
         }
         if let Some(post_return) = self.lifted.post_return {
             call_own(store, &self.callee_may_leave, post_return, inner)?;
@@ -174,32 +216,82 @@ impl Crossing for Fused {
             return Err(Trap::CannotEnterComponent.into());
         }
         let result = if self.borrows {
-            let scope = store.components().begin_task();
+            let scope = store.components().tasks.begin();
             let mut lent = Subtask::new();
             let result = self.values(store, slots, scope, &mut lent);
-            store.end_task(scope);
+            store.components().tasks.end(scope);
             lent.deliver_resolve(&mut instance(store.components(), self.caller.instance)?.handles);
             result
         } else {
             self.values(store, slots, BorrowScope(u32::MAX), &mut Subtask::new())
         };
-        if result.is_err() {
-            poison(store, callee);
-        }
-        result
+        self.contained(store, result)
     }
 
     fn finish(&self, store: &mut StoreInner, slots: &mut [u64], results: &mut [u64]) -> Result<()> {
         let result = self.rest(store, slots, results);
-        if result.is_err() {
-            poison(store, self.lifted.cx.instance);
-        }
-        result
+        self.contained(store, result)
     }
 
     fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped {
         poison(store, self.lifted.cx.instance);
         Stopped::Error(raise(trap.into(), true))
+    }
+
+    fn check_list(
+        &self,
+        store: &mut StoreInner,
+        results: bool,
+        step: u32,
+        elements: &mut [u8],
+    ) -> Result<()> {
+        let plan = if results { &self.results } else { &self.params };
+        let Some(Step::Whole { check: Check::Scalar(kind), .. }) = plan.steps().get(step as usize) else {
+            unreachable!("crash: native code has elements checked that no step checks")
+        };
+        let checked = kind.convert_all(elements).map_err(|error| Stopped::Error(raise(error, true)));
+        self.contained(store, checked)
+    }
+
+    fn text(
+        &self,
+        store: &mut StoreInner,
+        results: bool,
+        (ptr, length): (u64, u64),
+        moved: &mut u64,
+    ) -> Result<(u64, u64)> {
+        let (plan, mut travel) = self.travel(store, results);
+        let all = travel.budget;
+        travel.budget = all.saturating_sub(*moved);
+        let found = plan.move_string(&mut travel, ptr as usize, length);
+        *moved = all - travel.budget;
+        let found = found.map_err(|error| travel.stopped(error));
+        let (ptr, length) = self.contained(store, found)?;
+        Ok((ptr as u64, length))
+    }
+
+    fn own(&self, store: &mut StoreInner, results: bool, resource: u32, index: u32) -> Result<u32> {
+        let (plan, mut travel) = self.travel(store, results);
+        let moved = match plan.resources().get(resource as usize) {
+            Some(&rt) => travel.transfer_own(index, rt),
+            None => Err(AbiTrap::UnknownHandle(index).into()),
+        };
+        let moved = moved.map_err(|error| travel.stopped(error));
+        self.contained(store, moved)
+    }
+
+    fn borrow(&self, store: &mut StoreInner, resource: u32, index: u32) -> Result<u32> {
+        // Native code counts by itself what is lent.
+        let mut lent = Subtask::new();
+        let scope = BorrowScope(store.components().tasks.depth().wrapping_sub(1));
+        let (plan, mut travel) = self.travel(store, false);
+        travel.scopes = Some((scope, &mut lent));
+        let moved = match plan.resources().get(resource as usize) {
+            Some(&rt) => travel.transfer_borrow(index, rt),
+            None => Err(AbiTrap::UnknownHandle(index).into()),
+        };
+        let moved = moved.map_err(|error| travel.stopped(error));
+        self.contained(store, moved)
     }
 }
 
@@ -249,10 +341,15 @@ impl<'a> Travel<'a> {
     }
 
     fn run(mut self, plan: &Plan, from: &[u64], to: &mut [u64], out_param: Option<usize>) -> Result<()> {
-        plan.run(&mut self, from, to, out_param).map_err(|error| match self.stopped.take() {
+        plan.run(&mut self, from, to, out_param).map_err(|error| self.stopped(error))
+    }
+
+    /// Why it ends.
+    fn stopped(&mut self, error: AbiError) -> Stopped {
+        match self.stopped.take() {
             Some(stopped) => stopped,
             None => Stopped::Error(raise(error, true)),
-        })
+        }
     }
 
     /// The handle tables of the source and of the destination.
@@ -316,9 +413,8 @@ impl Sides for Travel<'_> {
         if defines {
             return Ok(resource.rep_i32()?);
         }
-        match components.tasks.get_mut(scope.0 as usize) {
-            Some(task) => components.instances[to].handles.lower_borrow(resource, rt, task),
-            None => Err(AbiError::guest(Error::usage("a borrow outside of any call"))),
-        }
+        let ComponentStore { instances, tasks, .. } = components;
+        let lowered = instances[to].handles.lower_borrow(resource, rt, tasks, *scope)?;
+        lowered.ok_or_else(|| AbiError::guest(Error::usage("a borrow outside of any call")))
     }
 }
