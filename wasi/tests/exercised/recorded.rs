@@ -16,7 +16,7 @@ use mini_wasm_runtime::types::{FuncType, ValType};
 use mini_wasm_runtime::{Caller, Config, Engine, Error, ErrorKind, Module, Result, Store, Trap};
 use mini_wasm_wasi::cli::run;
 use mini_wasm_wasi::http::client::Outgoing;
-use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Server};
+use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Server, on_threads};
 use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
 use mini_wasm_wasi::preview1::{self, FUNCTIONS, SNAPSHOT};
 use mini_wasm_wasi::sockets::policy::Network;
@@ -236,7 +236,7 @@ fn serve(guest: &str, calls: &Calls) -> SocketAddr {
     let complain = |words: &str| eprintln!("{words}");
     let address = "127.0.0.1:0".parse().unwrap();
     let server =
-        Server::bind(address, Limits::default(), Arc::new(handler), Arc::new(|_| {}), Arc::new(complain));
+        Server::bind(address, Limits::default(), on_threads(handler), Arc::new(|_| {}), Arc::new(complain));
     let server = server.unwrap();
     let address = server.address().unwrap();
     std::thread::spawn(move || server.serve());
