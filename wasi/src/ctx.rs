@@ -19,6 +19,7 @@ use crate::io::streams::{MemoryInput, MemoryOutput};
 use crate::keyvalue::KeyValue;
 use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
+use crate::sockets::connection::Linger;
 use crate::sockets::policy::Network;
 use crate::sys::path::Resolution;
 use crate::sys::{clock, file};
@@ -106,6 +107,7 @@ pub struct Wasi {
     pub(crate) max_poll: u32,
     pub(crate) handles: Handles,
     pub(crate) network: Network,
+    pub(crate) linger: Arc<Linger>,
     /// What sends requests, if any may be sent.
     pub(crate) http: Option<Arc<Client>>,
     pub(crate) config: Vec<(String, String)>,
@@ -441,6 +443,7 @@ impl WasiBuilder {
             max_poll: self.max_poll,
             handles: Handles::new(self.max_handles),
             network: self.network.clone(),
+            linger: Arc::default(),
             http: self.http.clone(),
             config: self.config.clone(),
             keyvalue: self.keyvalue.clone(),

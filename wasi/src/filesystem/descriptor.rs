@@ -203,6 +203,15 @@ fn name(entry: Entry<'_>) -> Result<Place<'_>, ErrorCode> {
     }
 }
 
+/// What a path with a trailing `/` gets from a call that would make a name which is no directory.
+fn no_directory(place: &Place<'_>) -> Result<(), ErrorCode> {
+    match (place.directory, file::kind_of(&place.parent, &place.name)) {
+        (false, _) => Ok(()),
+        (true, Ok(_)) => Err(ErrorCode::Exist),
+        (true, Err(error)) => Err(error.into()),
+    }
+}
+
 /// Refuses a path with a trailing `/` whose name is not a directory, a symbolic link to one included.
 fn must_be_directory(place: &Place<'_>) -> Result<(), ErrorCode> {
     match file::kind_of(&place.parent, &place.name)? {
@@ -456,9 +465,7 @@ pub fn link_at(
             },
         };
         let new = name(to.place(how, &new_path)?)?;
-        if new.directory {
-            return Err(ErrorCode::NoEntry);
-        }
+        no_directory(&new)?;
         Ok(file::link(&old.parent, &old.name, &new.parent, &new.name)?)
     })
 }
@@ -560,8 +567,7 @@ pub fn symlink_at(
             [] => return Err(ErrorCode::NoEntry),
             [b'/', ..] => return Err(ErrorCode::NotPermitted),
             target if target.contains(&0) => return Err(ErrorCode::Invalid),
-            _ if place.directory => return Err(ErrorCode::NoEntry),
-            _ => {}
+            _ => no_directory(&place)?,
         }
         Ok(file::make_link(&old_path, &place.parent, &place.name)?)
     })

@@ -3,6 +3,8 @@
 //! A cookie is the number of entries before it, `.` and `..` included. Whoever goes on where the last call ended costs
 //! nothing; another cookie reads from the start again.
 
+use std::sync::Arc;
+
 use crate::filesystem::types::DescriptorType;
 use crate::preview1::descriptors::{Object, status};
 use crate::preview1::types::{Filetype, Rights};
@@ -22,6 +24,8 @@ pub(super) struct Listing {
     held: Option<DirectoryEntry>,
     /// The directory's own number, for `.` and `..`.
     own: u64,
+    /// Its place among the guest's handles.
+    _held: Arc<()>,
 }
 
 impl Listing {
@@ -61,12 +65,19 @@ pub(super) fn fd_readdir(
     let Object::Directory { listing, .. } = &mut call.entry(fd)?.object else {
         return Err(Errno::NotDir.into());
     };
-    let mut listing = match listing.take() {
-        Some(listing) if listing.next == cookie => listing,
-        _ => {
+    // Another one is closed before its successor is opened.
+    let kept = listing.take().filter(|listing| listing.next == cookie);
+    let mut listing = match kept {
+        Some(listing) => listing,
+        None => {
             let own = status(call.wasi, &descriptor)?.number;
+            if !call.wasi.handles.room() {
+                return Err(Errno::MFile.into());
+            }
             let entries = Entries::of(&**call.wasi.table.get(&descriptor)?.object())?;
-            let mut listing = Box::new(Listing { entries, next: 0, held: None, own });
+            let place = Arc::new(());
+            call.wasi.handles.hold(&place);
+            let mut listing = Box::new(Listing { entries, next: 0, held: None, own, _held: place });
             while listing.next < cookie {
                 match listing.next() {
                     Some(entry) => entry?,

@@ -2,7 +2,8 @@
 //!
 //! Nothing here waits but [`Connection::drain`] and a receive that is asked to. What the system does not take at once is
 //! kept, at most one permit of a stream's, and handed on whenever the guest does anything with the connection, at the latest
-//! when it is dropped: then for a moment, so that what a guest has written before it ends is not lost.
+//! when it is dropped: then for a moment, so that what a guest has written before it ends is not lost. However many connections a
+//! guest leaves behind, they share that moment ([`Linger`]); a task of tokio's does not wait itself.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,17 +11,36 @@ use std::time::{Duration, Instant};
 
 use crate::Deadline;
 use crate::io::error::Error;
+use crate::io::poll::Pollable;
 use crate::io::streams::{Failure, Handle, PERMIT};
+use crate::io::waiting::until_ready;
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, net};
 
 /// How long the end of a connection waits for a slow reader.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Until when the ends of a guest's connections wait for slow readers.
+#[derive(Debug, Default)]
+pub(crate) struct Linger(Mutex<Option<Instant>>);
+
+impl Linger {
+    /// [`LINGER`] from the first of several ends on; as long after that it begins anew.
+    fn until(&self) -> Instant {
+        let now = Instant::now();
+        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *until {
+            Some(until) if now < until + LINGER => until,
+            _ => *until.insert(now + LINGER),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: Arc<OwnedFd>,
     outgoing: Mutex<Outgoing>,
+    linger: Arc<Linger>,
 }
 
 /// What is on its way.
@@ -35,8 +55,8 @@ struct Outgoing {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Arc<OwnedFd>) -> Arc<Self> {
-        Arc::new(Self { socket, outgoing: Mutex::default() })
+    pub(crate) fn new(socket: Arc<OwnedFd>, linger: Arc<Linger>) -> Arc<Self> {
+        Arc::new(Self { socket, outgoing: Mutex::default(), linger })
     }
 
     /// For pollables.
@@ -133,6 +153,19 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits until all is gone or time is over; whatever is kept then is lost.
+    async fn drain_by(self, until: Instant) {
+        let writable = Pollable::handle(self.handle(), Interest::Write);
+        while let Ok(false) = self.flush() {
+            if until_ready(&[&writable], &until).await.is_err() {
+                break;
+            }
+            // Without a handle of the system's left it could not wait.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.outgoing().kept.clear();
+    }
+
     /// Ends one direction or both.
     pub(crate) fn shutdown(&self, receive: bool, send: bool) -> Result<(), Errno> {
         if receive {
@@ -158,9 +191,20 @@ impl AsFd for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if !self.outgoing().kept.is_empty() {
-            // Nobody is left to be told of an error.
-            let _ = self.drain(&(Instant::now() + LINGER));
+        if self.outgoing().kept.is_empty() {
+            return;
+        }
+        let until = self.linger.until();
+        // Nobody is left to be told of an error.
+        match tokio::runtime::Handle::try_current() {
+            Ok(tokio) => {
+                let outgoing = Mutex::new(std::mem::take(&mut *self.outgoing()));
+                let rest = Self { socket: self.socket.clone(), outgoing, linger: self.linger.clone() };
+                tokio.spawn(rest.drain_by(until));
+            }
+            Err(_) => {
+                let _ = self.drain(&until);
+            }
         }
     }
 }

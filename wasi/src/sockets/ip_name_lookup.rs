@@ -105,9 +105,14 @@ pub fn resolve_addresses(
         wasi.refused(Capability::Resolve, &known);
         return Ok(Err(ErrorCode::AccessDenied));
     }
+    // Until it is answered it takes a handle of the system's.
+    if !wasi.handles.room() {
+        return Ok(Err(ErrorCode::NewSocketLimit));
+    }
     let until = clock::monotonic().saturating_add(PATIENCE);
     match Lookup::begin(known.clone()) {
         Ok(lookup) => {
+            wasi.handles.hold(&lookup.done);
             wasi.table.push(ResolveAddressStream(State::Waits { name: known, lookup, until })).map(Ok)
         }
         Err(error) => Ok(Err(error)),

@@ -154,7 +154,7 @@ pub(crate) fn create<T: Send + 'static>(
     family: IpAddressFamily,
     kind: Kind,
     what: &str,
-    socket: fn(Arc<OwnedFd>, Family) -> T,
+    socket: impl FnOnce(Arc<OwnedFd>, Family) -> T,
 ) -> Outcome<Own<T>> {
     if !wasi.network.allows_sockets() {
         wasi.refused(Capability::Network, what);

@@ -14,7 +14,7 @@ use crate::ctx::Capability;
 use crate::interface::interface;
 use crate::io::poll::{self, Pollable};
 use crate::io::streams::{InputStream, OutputStream};
-use crate::sockets::connection::Connection;
+use crate::sockets::connection::{Connection, Linger};
 use crate::sockets::network::{
     ErrorCode, IpAddressFamily, IpSocketAddress, Network, Outcome, destination, unicast,
 };
@@ -134,16 +134,17 @@ pub struct TcpSocket {
     family: Family,
     backlog: i32,
     connection: OnceLock<Arc<Connection>>,
+    linger: Arc<Linger>,
 }
 
 impl TcpSocket {
-    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family) -> Self {
-        Self::of(socket, family, State::Unbound)
+    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family, linger: Arc<Linger>) -> Self {
+        Self::of(socket, family, State::Unbound, linger)
     }
 
-    fn of(socket: Arc<OwnedFd>, family: Family, state: State) -> Self {
+    fn of(socket: Arc<OwnedFd>, family: Family, state: State, linger: Arc<Linger>) -> Self {
         let shared = Arc::new(TcpState { socket, state: AtomicU8::new(state as u8) });
-        Self { shared, family, backlog: BACKLOG, connection: OnceLock::new() }
+        Self { shared, family, backlog: BACKLOG, connection: OnceLock::new(), linger }
     }
 
     fn state(&self) -> State {
@@ -155,7 +156,7 @@ impl TcpSocket {
     }
 
     fn connection(&self) -> &Arc<Connection> {
-        self.connection.get_or_init(|| Connection::new(self.shared.socket.clone()))
+        self.connection.get_or_init(|| Connection::new(self.shared.socket.clone(), self.linger.clone()))
     }
 
     /// `Ok` in one of these states, else why not.
@@ -336,7 +337,7 @@ pub mod tcp_socket {
         if socket.state() != State::Listening {
             return Ok(Err(ErrorCode::InvalidState));
         }
-        let family = socket.family;
+        let (family, linger) = (socket.family, socket.linger.clone());
         if !wasi.handles.room() {
             return Ok(Err(ErrorCode::NewSocketLimit));
         }
@@ -350,7 +351,7 @@ pub mod tcp_socket {
         }
         let accepted = Arc::new(accepted);
         wasi.handles.hold(&accepted);
-        let accepted = TcpSocket::of(accepted, family, State::Connected);
+        let accepted = TcpSocket::of(accepted, family, State::Connected, linger);
         let connection = accepted.connection().clone();
         let accepted = wasi.table.push(accepted)?;
         let input = wasi.table.push(InputStream::connection(connection.clone()))?;

@@ -15,5 +15,8 @@ interface! {
 
 /// `create-tcp-socket`: denied unless something of the network has been granted.
 pub fn create_tcp_socket(wasi: &mut Wasi, address_family: IpAddressFamily) -> Outcome<Own<TcpSocket>> {
-    create(wasi, address_family, Kind::Tcp, "a TCP socket", TcpSocket::new)
+    let linger = wasi.linger.clone();
+    create(wasi, address_family, Kind::Tcp, "a TCP socket", |socket, family| {
+        TcpSocket::new(socket, family, linger)
+    })
 }

@@ -5,8 +5,10 @@ use mini_wasm_wasi::clocks::monotonic_clock;
 use mini_wasm_wasi::filesystem::descriptor::{open_at, read_directory, read_via_stream};
 use mini_wasm_wasi::filesystem::preopens::get_directories;
 use mini_wasm_wasi::filesystem::types::{DescriptorFlags, ErrorCode as FileError, OpenFlags, PathFlags};
-use mini_wasm_wasi::io::poll::poll;
+use mini_wasm_wasi::io::poll::{block, poll};
 use mini_wasm_wasi::random::{insecure, random};
+use mini_wasm_wasi::sockets::instance_network::instance_network;
+use mini_wasm_wasi::sockets::ip_name_lookup::{resolve_address_stream, resolve_addresses};
 use mini_wasm_wasi::sockets::network::{ErrorCode, IpAddressFamily};
 use mini_wasm_wasi::sockets::policy::Network;
 use mini_wasm_wasi::sockets::{tcp_create_socket, udp_create_socket};
@@ -90,4 +92,23 @@ fn open_files_and_sockets_have_one_limit_and_a_stream_keeps_its_file_open() {
         let file = open(wasi).unwrap();
         wasi.resource_drop(file).unwrap();
     }
+}
+
+#[test]
+fn a_lookup_takes_a_handle_until_it_is_answered_and_dropped() {
+    let mut network = Network::all();
+    let network = network.allow_all_lookups().clone();
+    let mut wasi = Wasi::builder().network(network).max_handles(2).build();
+    let wasi = &mut wasi;
+    let network = instance_network(wasi).unwrap();
+    let begin = |wasi: &mut Wasi| resolve_addresses(wasi, network.borrow(), "localhost".into()).unwrap();
+    let (one, _other) = (begin(wasi).unwrap(), begin(wasi).unwrap());
+    assert_eq!(begin(wasi).unwrap_err(), ErrorCode::NewSocketLimit);
+    let settled = resolve_address_stream::subscribe(wasi, one.borrow()).unwrap();
+    block(wasi, settled.borrow()).unwrap();
+    wasi.resource_drop(settled).unwrap();
+    resolve_address_stream::resolve_next_address(wasi, one.borrow()).unwrap().unwrap();
+    begin(wasi).unwrap();
+    // An address is no question.
+    assert!(resolve_addresses(wasi, network.borrow(), "127.0.0.1".into()).unwrap().is_ok());
 }

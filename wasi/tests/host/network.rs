@@ -419,3 +419,56 @@ fn a_streams_error_says_what_it_is_in_the_words_of_sockets_if_a_connection_gave_
     assert_eq!(network_error_code(wasi, error.borrow()).unwrap(), Some(ErrorCode::ConnectionReset));
     assert_eq!(filesystem_error_code(wasi, error.borrow()).unwrap(), None);
 }
+
+/// A connection to a peer that reads nothing, with as much written to it as it takes.
+fn clogged(wasi: &mut Wasi, network: &Own<Network>, address: SocketAddr) -> Connected {
+    let connected = connect(wasi, network, address).unwrap();
+    let output = &connected.2;
+    loop {
+        match output_stream::check_write(wasi, output.borrow()).unwrap().unwrap() {
+            0 => return connected,
+            permit => {
+                let bytes = vec![0; usize::try_from(permit).unwrap()];
+                output_stream::write(wasi, output.borrow(), bytes).unwrap().unwrap();
+            }
+        }
+    }
+}
+
+// Class K: what a guest leaves behind does not hold the host up for as long as the guest likes.
+#[test]
+fn many_connections_that_nobody_reads_end_together_within_a_moment() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (mut wasi, network) = granted(&[&address.to_string()]);
+    let connections: Vec<Connected> = (0..8).map(|_| clogged(&mut wasi, &network, address)).collect();
+    let started = Instant::now();
+    drop(wasi);
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_millis(500), "the peer might have begun to read: {waited:?}");
+    assert!(waited < Duration::from_secs(6), "{waited:?}");
+    drop(connections);
+}
+
+#[test]
+fn a_task_that_serves_others_too_does_not_wait_for_a_slow_reader_and_loses_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (mut wasi, network) = granted(&[&address.to_string()]);
+    let (_, _, output) = clogged(&mut wasi, &network, address);
+    // A few that nobody has but the host.
+    let (mut peer, _) = listener.accept().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (waited, read) = runtime.block_on(async move {
+        let started = Instant::now();
+        drop((output, wasi));
+        let waited = started.elapsed();
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).map(|_| all.len())
+        });
+        (waited, reader.await.unwrap().unwrap())
+    });
+    assert!(waited < Duration::from_millis(500), "{waited:?}");
+    assert!(read.is_multiple_of(64 * 1024), "{read} bytes of whole permits");
+}

@@ -197,6 +197,11 @@ fn a_trailing_slash_never_follows_the_last_link_of_a_call_on_a_name() {
         assert_eq!(guest.rmdir("made/"), Ok(()));
         assert_eq!(guest.symlink("x", "made/"), Err(ErrorCode::NoEntry));
         assert_eq!(guest.link(NO_FOLLOW, "a/plain", "made/"), Err(ErrorCode::NoEntry));
+        // What is there is there, whatever it is.
+        for path in ["a/", "a/plain/", "in/", "out/"] {
+            assert_eq!(guest.symlink("x", path), Err(ErrorCode::Exist), "{path}");
+            assert_eq!(guest.link(NO_FOLLOW, "a/plain", path), Err(ErrorCode::Exist), "{path}");
+        }
         assert_eq!(guest.readlink("in/"), Err(ErrorCode::Invalid));
         assert_eq!(guest.readlink("out/"), Err(ErrorCode::NotPermitted));
         assert_eq!(guest.open("made/", CREATE, WRITE).err(), Some(ErrorCode::IsDirectory));

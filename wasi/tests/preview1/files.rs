@@ -226,3 +226,30 @@ fn a_granted_directory_has_the_name_it_was_granted_under() {
         assert_eq!(guest.call("fd_prestat_get", &[opened.into(), OUT.into()]), Errno::BadF);
     });
 }
+
+#[test]
+fn a_trailing_slash_asks_for_a_directory_and_makes_none_of_anything_else() {
+    both(|sandbox, resolution| {
+        fs::write(sandbox.inside("file"), "data").unwrap();
+        fs::create_dir(sandbox.inside("dir")).unwrap();
+        let mut guest = Guest::in_sandbox(sandbox, resolution, false);
+        assert_eq!(guest.symlink("file", "new/"), Errno::NoEnt);
+        assert_eq!(guest.link(DIR, false, "file", DIR, "new/"), Errno::NoEnt);
+        for there in ["dir/", "file/"] {
+            assert_eq!(guest.symlink("file", there), Errno::Exist, "{there}");
+            assert_eq!(guest.link(DIR, false, "file", DIR, there), Errno::Exist, "{there}");
+            assert_eq!(guest.at("path_create_directory", DIR, there), Errno::Exist, "{there}");
+        }
+        assert_eq!(guest.open("file/", 0, FD_READ), Err(Errno::NotDir));
+        assert_eq!(guest.open("new/", CREAT, FD_WRITE), Err(Errno::IsDir));
+        assert_eq!(guest.stat(false, "file/"), Err(Errno::NotDir));
+        assert_eq!(guest.rename(DIR, "file", DIR, "new/"), Errno::NotDir);
+        assert_eq!(guest.rename(DIR, "file/", DIR, "new"), Errno::NotDir);
+        assert_eq!(guest.at("path_unlink_file", DIR, "file/"), Errno::NotDir);
+        assert_eq!(guest.at("path_unlink_file", DIR, "dir/"), Errno::IsDir);
+        assert_eq!(guest.at("path_remove_directory", DIR, "file/"), Errno::NotDir);
+        assert_eq!(guest.rename(DIR, "dir/", DIR, "new/"), Errno::Success);
+        assert_eq!(guest.at("path_create_directory", DIR, "made/"), Errno::Success);
+        assert_eq!(guest.at("path_remove_directory", DIR, "made/"), Errno::Success);
+    });
+}

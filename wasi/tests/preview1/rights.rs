@@ -157,3 +157,22 @@ fn descriptors_have_a_limit_and_closing_makes_room() {
     assert_eq!(guest.close(DIR), Errno::Success);
     assert_eq!(guest.open("f", 0, FD_READ), Err(Errno::BadF), "a grant can be given back");
 }
+
+#[test]
+fn a_directory_that_is_being_listed_takes_a_second_handle() {
+    both(|sandbox, resolution| {
+        let mut builder = Wasi::builder();
+        builder.resolution(resolution).preopen(sandbox.inside(""), "/", false).unwrap().max_handles(2);
+        let mut guest = Guest::of(builder.build());
+        let list = |guest: &mut Guest, fd: u32| {
+            guest.call("fd_readdir", &[fd.into(), DATA.into(), 100, 0, OUT.into()])
+        };
+        assert_eq!(list(&mut guest, DIR), Errno::Success);
+        let other = guest.open(".", DIRECTORY, READDIR).unwrap();
+        assert_eq!(list(&mut guest, other), Errno::MFile);
+        // To begin again takes no more than to go on.
+        assert_eq!(list(&mut guest, DIR), Errno::Success);
+        assert_eq!(guest.close(DIR), Errno::Success);
+        assert_eq!(list(&mut guest, other), Errno::Success);
+    });
+}
