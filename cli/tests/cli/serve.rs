@@ -156,6 +156,48 @@ fn a_server_that_is_full_says_so() {
 }
 
 #[test]
+fn guests_that_compute_without_end_keep_nobody_waiting() {
+    for mode in [Mode::Interp, Mode::Jit] {
+        let sandbox = Sandbox::new("serve-spin");
+        let server = Server::begin(&sandbox, mode, &["--timeout", "20s"]);
+        let mut spinning: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+        for stream in &mut spinning {
+            write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        let began = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(status(&server.get("/")), "200");
+        }
+        // While they all compute: their time is not over.
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_guest_that_waits_takes_no_thread() {
+    let sandbox = Sandbox::new("serve-waits");
+    let server = Server::begin(&sandbox, Mode::Jit, &[]);
+    let threads = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).expect("it is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).expect("it says how many");
+        line.trim().parse::<usize>().expect("a number")
+    };
+    status(&server.get("/"));
+    let before = threads();
+    // Each has begun its answer and waits for the rest of the body.
+    let waiting: Vec<_> = (0..200).map(|_| begun(&server)).collect();
+    let during = threads();
+    // One that happened to be slow for some milliseconds may have got one.
+    assert!(during < before + 50, "{before} threads, {during} while 200 guests wait");
+    for one in waiting {
+        let one = finished(one);
+        assert!(status(&one) == "200" && one.contains("last"), "{one}");
+    }
+}
+
+#[test]
 fn a_request_that_has_begun_is_answered_after_the_signal_and_no_other() {
     for signal in ["TERM", "INT"] {
         let sandbox = Sandbox::new("serve-drain");

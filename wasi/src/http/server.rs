@@ -221,6 +221,9 @@ impl Server {
         let connections = Arc::new(Semaphore::new(self.limits.connections));
         let graceful = GracefulShutdown::new();
         let mut http = auto::Builder::new(TokioExecutor::new());
+        // A client that ends its side still gets its answer; and hyper does not look, with a buffer of its own for it, whether each
+        // client has ended its side while it is being answered.
+        http.http1().half_close(true);
         http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(64 * 1024);
         http.http2()
             .timer(TokioTimer::new())

@@ -393,6 +393,16 @@ fn a_body_that_only_trickles_is_given_up() {
     assert!(taken == 100 && answer.contains("100 bytes, 1 lengths"), "{taken}: {answer}");
 }
 
+#[test]
+fn a_client_that_has_said_all_and_ends_its_side_is_answered() {
+    let address = serve(Limits::default(), pauses);
+    let mut stream = connect(address);
+    stream.write_all(b"GET /waits HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("last"), "{answer}");
+}
+
 /// Never answers.
 fn forgets(wasi: &mut Wasi, _: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
     wasi.resource_drop(out).map_err(|stop| stop.to_string())?;
