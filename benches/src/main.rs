@@ -7,6 +7,7 @@
 
 mod compile;
 mod component;
+mod instantiate;
 mod interp;
 mod native;
 mod peers;
@@ -20,6 +21,7 @@ const QUESTIONS: &[Question] = &[
     ("interp", "compute in the interpreter, beside wasmi", interp::run),
     ("native", "compute in native code, beside wasmtime", native::run),
     ("component", "calls across the boundary of a component, beside wasmtime", component::run),
+    ("instantiate", "a fresh instance of a component, as a server makes for a request", instantiate::run),
     ("compile", "compile time, artifact size, load and seal check, beside wasmtime", compile::run),
     ("start", "a whole process: from .wasm and from an artifact, beside wasmtime", start::run),
 ];
@@ -61,6 +63,6 @@ fn main() {
 fn help() {
     println!("usage: bench [--rounds N] [QUESTION]...\n\nquestions (all when none is named):");
     for (name, about, _) in QUESTIONS {
-        println!("  {name:9} {about}");
+        println!("  {name:11} {about}");
     }
 }
