@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::handle::Func;
-use crate::host::{Caller, HostCall, InternedFuncType, with_caller};
+use crate::host::{Caller, HostCall, with_caller};
 use crate::simd::V128;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::types::{FuncType, TypeId, ValType};
@@ -19,16 +19,6 @@ impl Func {
     ) -> Func {
         let store = store.as_store_mut();
         let func = store.new_host_func(&ty, Arc::new(call), None);
-        store.func_handle(func)
-    }
-
-    /// The same where the engine of the store knows the type already.
-    pub(crate) fn new_interned(
-        store: &mut StoreInner,
-        ty: &InternedFuncType,
-        call: impl Fn(&mut StoreInner, &mut [RawVal]) -> Result<()> + Send + Sync + 'static,
-    ) -> Func {
-        let func = store.new_interned_host_func(ty, Arc::new(call), None);
         store.func_handle(func)
     }
 

@@ -8,28 +8,41 @@ use crate::handle::{Extern, Instance};
 #[cfg(feature = "std")]
 use crate::store::Parked;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
-use crate::types::{FuncType, TypeId};
+use crate::types::FuncType;
 use crate::val::RawVal;
 use crate::vm::{ArrayCall, Status, VmFunc, VmStore, VmType};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicU32;
 
 /// What a host function does: parameters in the slots, results into the same place.
 pub type HostCall = dyn Fn(&mut StoreInner, &mut [RawVal]) -> Result<()> + Send + Sync;
 
-/// A function type, and its identity in an engine.
-#[derive(Clone, Debug)]
-pub(crate) struct InternedFuncType {
-    ty: FuncType,
-    id: TypeId,
+/// What many host functions do, told apart by a number that whoever made them chose.
+pub(crate) trait NumberedCall: Send + Sync {
+    /// As [`HostCall`].
+    fn call(&self, store: &mut StoreInner, number: u32, slots: &mut [RawVal]) -> Result<()>;
 }
 
+/// What a host function's type comes to in an engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InternedFuncType {
+    vm: *const VmType,
+    slots: usize,
+}
+
+// SAFETY: V6: who has one holds the engine.
+unsafe impl Send for InternedFuncType {}
+// SAFETY: as above; nobody changes a `VmType`.
+unsafe impl Sync for InternedFuncType {}
+
 impl InternedFuncType {
-    pub(crate) fn new(engine: &Engine, ty: FuncType) -> InternedFuncType {
-        InternedFuncType { id: engine.types().intern(&ty), ty }
+    pub(crate) fn new(engine: &Engine, ty: &FuncType) -> InternedFuncType {
+        let types = engine.types();
+        InternedFuncType { vm: types.vm(types.intern(ty)), slots: ty.call_slots() }
     }
 }
 
@@ -49,15 +62,12 @@ pub(crate) struct HostFunc {
 /// What is behind a function that is not a module's.
 enum Body {
     Host(Arc<HostCall>),
+    Numbered(Arc<dyn NumberedCall>, u32),
     Crossing(Box<dyn crossing::Crossing>),
 }
 
 impl HostFunc {
-    pub(crate) fn new(ty: &FuncType, vm_type: *const VmType, call: Arc<HostCall>) -> HostFunc {
-        HostFunc::with_body(ty, vm_type, call_host, Body::Host(call))
-    }
-
-    fn with_body(ty: &FuncType, vm_type: *const VmType, array_call: ArrayCall, body: Body) -> HostFunc {
+    fn with_body(ty: InternedFuncType, array_call: ArrayCall, body: Body) -> HostFunc {
         let vm = VmFunc {
             array_call,
             native: ptr::null(),
@@ -68,10 +78,11 @@ impl HostFunc {
             guard: ptr::null(),
             behind: ptr::null(),
             adapter: ptr::null(),
-            ty: vm_type,
+            ty: ty.vm,
             index: 0,
+            handle: AtomicU32::new(0),
         };
-        HostFunc { vm, body, slots: ty.call_slots(), guard: None, native: None, caller: None }
+        HostFunc { vm, body, slots: ty.slots, guard: None, native: None, caller: None }
     }
 
     /// Called once at its final address.
@@ -110,14 +121,18 @@ unsafe extern "C" fn call_host(func: *const VmFunc, slots: *mut RawVal) -> Statu
     if let Err(trap) = store.check_native_stack() {
         return Status::trap(trap);
     }
-    let Body::Host(call) = &host.body else { unreachable!("crash: the entry of another kind of function") };
     let outer = store.swap_caller(host.caller);
     // SAFETY: V4.
     let slots = unsafe { core::slice::from_raw_parts_mut(slots, host.slots) };
+    let call = || match &host.body {
+        Body::Host(call) => call(store, slots),
+        Body::Numbered(call, number) => call.call(store, *number, slots),
+        Body::Crossing(_) => unreachable!("crash: the entry of another kind of function"),
+    };
     #[cfg(feature = "std")]
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(store, slots)));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
     #[cfg(not(feature = "std"))]
-    let result: Result<Result<()>, core::convert::Infallible> = Ok(call(store, slots));
+    let result: Result<Result<()>, core::convert::Infallible> = Ok(call());
     store.swap_caller(outer);
     match result {
         Ok(Ok(())) => Status::OK,
@@ -196,21 +211,54 @@ impl StoreInner {
         call: Arc<HostCall>,
         caller: Option<Instance>,
     ) -> *const VmFunc {
-        let ty = InternedFuncType::new(self.engine(), ty.clone());
-        self.new_interned_host_func(&ty, call, caller)
+        let ty = InternedFuncType::new(self.engine(), ty);
+        self.new_interned_host_func(ty, call, caller)
     }
 
-    /// The same where the engine knows the type already. It is this store's engine.
+    /// The same where the type is known already, as one of this store's engine.
     pub(crate) fn new_interned_host_func(
         &mut self,
-        InternedFuncType { ty, id }: &InternedFuncType,
+        ty: InternedFuncType,
         call: Arc<HostCall>,
         caller: Option<Instance>,
     ) -> *const VmFunc {
-        let func = HostFunc::new(ty, self.engine().types().vm(*id), call);
+        let func = HostFunc::with_body(ty, call_host, Body::Host(call));
         self.add_host_func(match caller {
             Some(instance) => func.for_import_of(instance),
             None => func,
         })
+    }
+
+    /// A function of many that do the same; the type is one of this store's engine.
+    pub(crate) fn new_numbered_host_func(
+        &mut self,
+        ty: InternedFuncType,
+        call: Arc<dyn NumberedCall>,
+        number: u32,
+    ) -> *const VmFunc {
+        self.add_host_func(HostFunc::with_body(ty, call_host, Body::Numbered(call, number)))
+    }
+}
+
+/// The host functions of a store, at addresses that do not change.
+#[derive(Default)]
+pub(crate) struct HostFuncs {
+    /// None grows beyond what it was made for.
+    chunks: Vec<Vec<HostFunc>>,
+}
+
+impl HostFuncs {
+    /// Keeps one; where it is.
+    pub(crate) fn push(&mut self, func: HostFunc) -> NonNull<HostFunc> {
+        let full = self.chunks.last().is_none_or(|chunk| chunk.len() == chunk.capacity());
+        if full {
+            // Few for a store with few, and little left over.
+            let len = (4 << self.chunks.len().min(5)).min(128);
+            self.chunks.push(Vec::with_capacity(len));
+        }
+        let Some(chunk) = self.chunks.last_mut() else { unreachable!("crash: there is a chunk") };
+        chunk.push(func);
+        // SAFETY: the last of the chunk. No reference to the others is made, which guests point at.
+        unsafe { NonNull::new_unchecked(chunk.as_mut_ptr().add(chunk.len() - 1)) }
     }
 }

@@ -146,6 +146,14 @@ impl Instance {
         store.instance_extern(self.index, export.item)
     }
 
+    /// An export by its number in the module's order.
+    pub(crate) fn export_at(self, store: &mut StoreInner, export: u32) -> Option<Extern> {
+        store.check(self.store).ok()?;
+        let data = store.instances.get(self.index as usize)?;
+        let item = data.module.info().exports.get(export as usize)?.item;
+        store.instance_extern(self.index, item)
+    }
+
     /// An exported function by name.
     pub fn func(self, store: impl AsStoreMut, name: &str) -> Option<Func> {
         self.export(store, name)?.func()

@@ -14,6 +14,7 @@ use crate::val::RawVal;
 use crate::vm::{VmAdapter, VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
 use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use core::ptr;
+use core::sync::atomic::AtomicU32;
 
 impl Instance {
     /// Instantiates a module with its imports in order.
@@ -163,6 +164,9 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
     let info = module.info().clone();
     let layout = info.layout;
     let context = store.instances[index as usize].context();
+    if !module.is_wholly_native() {
+        store.touch_value_stack();
+    }
     let (mut memories, mut tables, mut globals) = (Vec::new(), Vec::new(), Vec::new());
     let mut tags = Vec::new();
     let mut imported_funcs = 0;
@@ -224,6 +228,7 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
                 adapter: ptr::null(),
                 ty,
                 index: own as u32,
+                handle: AtomicU32::new(0),
             });
         }
     }
@@ -326,12 +331,22 @@ fn initialize(store: &mut StoreInner, index: u32, module: &Module) -> Result<()>
         }
         store.instances[index as usize].drop_elem(i as u32);
     }
+    // Where active segments of the first memory lie.
+    let mut written: Option<(u64, u64)> = None;
     for (i, data) in info.data.iter().enumerate() {
         let Some((memory, offset)) = &data.active else { continue };
         let at = offset_of(evaluate(store, index, offset)?[0], info.memories[memory.index()].memory64);
         let len = data.range.len() as u64;
         store.memory_init(index, memory.0, DataIdx(i as u32), at, 0, len)?;
         store.instances[index as usize].dropped_data[i] = true;
+        if memory.0 == 0 && len > 0 {
+            let (start, end) = written.unwrap_or((at, at + len));
+            written = Some((start.min(at), end.max(at + len)));
+        }
+    }
+    if let (Some((start, end)), Some(&memory)) = (written, store.instances[index as usize].memories.first()) {
+        // SAFETY: V1, V5.
+        unsafe { store.memories[memory as usize].as_mut() }.keep(start as usize, end as usize);
     }
     Ok(())
 }

@@ -149,6 +149,17 @@ impl MemoryData {
         }
     }
 
+    /// Instances of the same module will have something here from the start: data, behind it the heap, before it most often the stack that
+    /// compilers keep in memory.
+    pub(crate) fn keep(&mut self, data_start: usize, data_end: usize) {
+        const BEFORE: usize = 16 << 10;
+        const BEHIND: usize = 16 << 10;
+        let len = self.len();
+        if let Home::Own { storage, .. } = &mut self.home {
+            storage.keep(data_start.saturating_sub(BEFORE)..data_end.saturating_add(BEHIND).min(len));
+        }
+    }
+
     /// Its bytes; `None` when others may touch them meanwhile.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         // SAFETY: V2.

@@ -9,8 +9,7 @@ use crate::val::RawVal;
 pub(crate) struct ValueStack {
     /// Held for as long as `base` points into it.
     #[cfg(feature = "std")]
-    _block: Option<memmap2::MmapMut>,
-    /// Held for as long as `base` points into it.
+    block: Option<crate::sys::Reservation>,
     #[cfg(not(feature = "std"))]
     _block: alloc::boxed::Box<[RawVal]>,
     base: *mut RawVal,
@@ -21,12 +20,24 @@ impl ValueStack {
     /// Reserves the stack. When the system has no room for it the stack is empty, and the first call traps with `StackOverflow`.
     #[cfg(feature = "std")]
     pub(crate) fn new(bytes: usize) -> ValueStack {
-        let mut block = memmap2::MmapOptions::new().len(bytes.max(4096)).no_reserve_swap().map_anon().ok();
+        let bytes = bytes.max(1).next_multiple_of(region::page::size());
+        let mut block = crate::sys::Reservation::new(bytes, bytes);
         let (base, len) = match &mut block {
-            Some(map) => (map.as_mut_ptr().cast::<RawVal>(), map.len()),
+            Some(block) => {
+                block.leave_untouched();
+                (block.base().cast::<RawVal>(), bytes)
+            }
             None => (core::ptr::NonNull::dangling().as_ptr(), 0),
         };
-        ValueStack { _block: block, base, slots: len / size_of::<RawVal>() }
+        ValueStack { block, base, slots: len / size_of::<RawVal>() }
+    }
+
+    /// Some function of the store is interpreted: it may be used from now on.
+    pub(crate) fn touch(&mut self) {
+        #[cfg(feature = "std")]
+        if let Some(block) = &mut self.block {
+            block.touch();
+        }
     }
 
     /// Allocates the stack.

@@ -9,7 +9,7 @@ use crate::error::{Backtrace, Error, Frame, Result};
 use crate::exception::{ExnRef, Landing};
 use crate::gc;
 use crate::handle::{Func, Instance, StoreId};
-use crate::host::HostFunc;
+use crate::host::{HostFunc, HostFuncs};
 use crate::instance::InstanceData;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
@@ -22,7 +22,7 @@ use crate::trap::Trap;
 use crate::types::{GlobalType, HeapType, ValType};
 use crate::val::{ExternRef, RawVal, Val};
 use crate::vm::{Status, VmContext, VmFunc, VmGlobal, VmStore, VmType};
-use alloc::{boxed::Box, collections::BTreeMap, format, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::any::{Any, TypeId as RustTypeId};
 use core::marker::PhantomData;
 use core::num::NonZeroU64;
@@ -275,13 +275,12 @@ pub struct StoreInner {
     )]
     pub(crate) instances: Vec<Box<InstanceData>>,
     funcs: Vec<*const VmFunc>,
-    funcs_by_address: BTreeMap<usize, u32>,
     pub(crate) memories: Vec<NonNull<MemoryData>>,
     pub(crate) tables: Vec<NonNull<TableData>>,
     pub(crate) globals: Vec<GlobalData>,
     #[expect(clippy::vec_box, reason = "contexts point at these: they must not move when the list grows")]
     pub(crate) tags: Vec<Box<TagData>>,
-    host_funcs: Vec<NonNull<HostFunc>>,
+    host_funcs: HostFuncs,
     no_memory: NonNull<MemoryData>,
     parked: Option<Parked>,
     caller: Option<Instance>,
@@ -332,12 +331,11 @@ impl StoreInner {
             epoch_yield: None,
             instances: Vec::new(),
             funcs: Vec::new(),
-            funcs_by_address: BTreeMap::new(),
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
             tags: Vec::new(),
-            host_funcs: Vec::new(),
+            host_funcs: HostFuncs::default(),
             no_memory: NonNull::from(Box::leak(Box::new(MemoryData::none()))),
             parked: None,
             caller: None,
@@ -483,10 +481,17 @@ impl StoreInner {
 
     /// The handle of a function that this store owns.
     pub(crate) fn func_handle(&mut self, func: *const VmFunc) -> Func {
-        let index = *self.funcs_by_address.entry(func as usize).or_insert_with(|| {
-            self.funcs.push(func);
-            self.funcs.len() as u32 - 1
-        });
+        // SAFETY: V1; one thread at a time uses a store (V5).
+        let handle = unsafe { &(*func).handle };
+        let index = match handle.load(Ordering::Relaxed) {
+            0 => {
+                self.funcs.push(func);
+                let count = self.funcs.len() as u32;
+                handle.store(count, Ordering::Relaxed);
+                count - 1
+            }
+            count => count - 1,
+        };
         Func { store: self.id, index }
     }
 
@@ -506,9 +511,11 @@ impl StoreInner {
     }
 
     pub(crate) fn add_host_func(&mut self, func: HostFunc) -> *const VmFunc {
-        let func = Box::leak(Box::new(func));
-        func.seal(self.vm());
-        self.host_funcs.push(NonNull::from(&mut *func));
+        let vm = self.vm();
+        let mut func = self.host_funcs.push(func);
+        // SAFETY: just made, at its final address; nobody else has it.
+        let func = unsafe { func.as_mut() };
+        func.seal(vm);
         func.vm()
     }
 
@@ -855,6 +862,11 @@ impl StoreInner {
         self.native_stack.set_limit(limit);
     }
 
+    /// A function that is interpreted came to the store.
+    pub(crate) fn touch_value_stack(&mut self) {
+        self.value_stack.touch();
+    }
+
     /// First slot of the value stack.
     pub(crate) fn value_stack_base(&self) -> *mut RawVal {
         self.value_stack.base()
@@ -879,9 +891,6 @@ impl Drop for StoreInner {
             }
             for global in self.globals.drain(..).filter(|g| g.owned) {
                 drop(Box::from_raw(global.vm));
-            }
-            for func in self.host_funcs.drain(..) {
-                drop(Box::from_raw(func.as_ptr()));
             }
             drop(Box::from_raw(self.vm.as_ptr()));
         }

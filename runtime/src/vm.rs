@@ -88,6 +88,8 @@ pub struct VmFunc {
     pub ty: *const VmType,
     /// Index in its module's function index space; 0 for host functions.
     pub index: u32,
+    /// What the store's handles of it say, and 1 more; 0 as long as there is none. Guest code does not look here.
+    pub handle: AtomicU32,
     /// A word that says whether [`VmFunc::behind`] may be called instead, which then comes to the same: not 0, it may. Null when there is
     /// no such function. A native stub looks here first.
     pub guard: *const AtomicU32,

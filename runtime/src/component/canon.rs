@@ -14,14 +14,17 @@ use super::abi::{
 };
 use super::adapter;
 use super::guest::{CanonContext, InstanceGuest, ResourceNames, Scope, leaving, raise};
+use super::host::HostFunc;
 use super::instance::{ComponentStore, FuncItem};
 use super::resource::ResourceItem;
 use crate::error::{Error, Result};
 use crate::handle::Func as CoreFunc;
 use crate::host::crossing::Callee;
+use crate::host::{InternedFuncType, NumberedCall};
 use crate::store::StoreInner;
 use crate::trap::Trap;
 use crate::types::{FuncType as CoreFuncType, ValType as CoreValType};
+use alloc::sync::Arc;
 
 /// Core values of a call: parameters, a result pointer, results.
 pub(super) const CALL_SLOTS: usize = crate::vm::CROSSING_SLOTS;
@@ -249,24 +252,39 @@ fn resume(panic: Panic) -> ! {
     match panic {}
 }
 
-/// `canon lower`: the core function through which an instance calls `callee`; `always_leaves` as for [`adapter::link`].
+/// `canon lower`: the core function through which an instance calls `callee`; `cx` is the number of its options (`ComponentStore::contexts`),
+/// `always_leaves` as for [`adapter::link`].
 pub(super) fn canon_lower(
     store: &mut StoreInner,
-    cx: CanonContext,
+    cx: u32,
     always_leaves: bool,
-    callee: FuncItem,
+    callee: &FuncItem,
 ) -> Result<CoreFunc> {
-    let host = match callee {
-        FuncItem::Lifted(lifted) => return adapter::link(store, cx, always_leaves, lifted),
-        FuncItem::Host(host) => host,
-    };
-    let ty = host.lowered(store.engine(), cx.ptr_type);
-    Ok(CoreFunc::new_interned(store, &ty, move |store, slots| {
+    let context = context(store, cx)?;
+    match callee {
+        FuncItem::Lifted(lifted) => adapter::link(store, context, always_leaves, lifted.clone()),
+        FuncItem::Host(host) => {
+            let ty = host.lowered(store.engine(), context.ptr_type);
+            let func = store.new_numbered_host_func(ty, host.clone(), cx);
+            Ok(store.func_handle(func))
+        }
+    }
+}
+
+fn context(store: &mut StoreInner, cx: u32) -> Result<CanonContext> {
+    let context = store.components().contexts.get(cx as usize).copied();
+    context.ok_or_else(|| Error::usage("no such canonical options in this store"))
+}
+
+/// A call of a function of the host that `canon_lower` has lowered.
+impl NumberedCall for HostFunc {
+    fn call(&self, store: &mut StoreInner, number: u32, slots: &mut [u64]) -> Result<()> {
+        let cx = context(store, number)?;
         leave(store, cx.instance)?;
-        host.call(store, &cx, slots).map_err(Error::contained)?;
+        self.call_lowered(store, &cx, slots).map_err(Error::contained)?;
         // It may have called into this component again, and kept to itself how that ended.
         enter(store.components(), cx.instance)
-    }))
+    }
 }
 
 /// The engine's word for a core signature of the Canonical ABI.
@@ -308,12 +326,23 @@ pub(super) fn canon_resource_new(
 }
 
 /// `canon resource.drop`
-pub(super) fn canon_resource_drop(store: &mut StoreInner, instance: u32, resource: ResourceItem) -> CoreFunc {
-    let ty = CoreFuncType::new([CoreValType::I32], []);
-    CoreFunc::new_raw(store, ty, move |store, slots| {
+pub(super) fn canon_resource_drop(
+    store: &mut StoreInner,
+    ty: InternedFuncType,
+    instance: u32,
+    resource: ResourceItem,
+) -> CoreFunc {
+    let drop = move |store: &mut StoreInner, slots: &mut [u64]| {
         leave(store, instance)?;
         store.drop_handle(instance, &resource, *slot(slots)? as u32)
-    })
+    };
+    let func = store.new_interned_host_func(ty, Arc::new(drop), None);
+    store.func_handle(func)
+}
+
+/// The type of every `canon resource.drop`.
+pub(super) fn resource_drop_type() -> CoreFuncType {
+    CoreFuncType::new([CoreValType::I32], [])
 }
 
 /// `canon resource.rep`

@@ -12,6 +12,7 @@ use super::instance::{FuncItem, Item, Items};
 use super::names;
 use super::resource::ResourceItem;
 use super::types::*;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::instantiate::describe;
 use crate::module::Module;
@@ -50,6 +51,7 @@ impl Definition {
 
 /// Matches the imports of one component, in order.
 pub(super) struct Matcher<'c> {
+    engine: &'c Engine,
     info: &'c ComponentInfo,
     bindings: Bindings,
     /// What slots were bound to.
@@ -61,8 +63,8 @@ fn mismatch(at: &str, want: &str, found: &str) -> Error {
 }
 
 impl<'c> Matcher<'c> {
-    pub(super) fn new(info: &'c ComponentInfo) -> Matcher<'c> {
-        Matcher { info, bindings: Bindings::default(), resources: BTreeMap::new() }
+    pub(super) fn new(engine: &'c Engine, info: &'c ComponentInfo) -> Matcher<'c> {
+        Matcher { engine, info, bindings: Bindings::default(), resources: BTreeMap::new() }
     }
 
     /// The item that `found` gives for an import of type `want`; `at` is the import's name for messages.
@@ -75,7 +77,8 @@ impl<'c> Matcher<'c> {
                     let have = type_of().map_err(|error| Error::from(error).context(format!("`{at}`")))?;
                     same_func(at, &resolved, &have)?;
                 }
-                Ok(Item::Func(FuncItem::Host(Arc::new(HostFunc::new(resolved, body.clone())))))
+                let func = HostFunc::new(self.engine, resolved, body.clone());
+                Ok(Item::Func(FuncItem::Host(Arc::new(func))))
             }
             (ExternType::Func(want), Definition::Item(item @ Item::Func(have))) => {
                 let resolved = self.bindings.func(&self.info.open_types, want);

@@ -17,7 +17,6 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Caller, InternedFuncType};
 use crate::store::StoreInner;
-use crate::sync::Mutex;
 use crate::trap::Trap;
 use alloc::format;
 use alloc::sync::Arc;
@@ -48,32 +47,38 @@ pub(super) struct HostFunc {
     pub(super) body: HostBody,
     /// [`spills_result`] of `ty`.
     spills_result: bool,
-    /// What it was lowered to last: instances of one component lower it to the same, one for each request perhaps.
-    lowered: Mutex<Option<(Engine, PtrType, InternedFuncType)>>,
+    /// Its type as a core function over 32-bit addresses: instances of one component lower it to the same, one for each request perhaps.
+    lowered: InternedFuncType,
+}
+
+/// The type of the core function that a component function is lowered to.
+fn lowered(engine: &Engine, ty: &FuncType, ptr_type: PtrType) -> InternedFuncType {
+    let core = flatten_functype(ptr_type, ty, FlattenContext::Lower);
+    InternedFuncType::new(engine, &core_func_type(&core))
 }
 
 impl HostFunc {
-    pub(super) fn new(ty: FuncType, body: HostBody) -> HostFunc {
-        let spills_result = spills_result(&ty);
-        HostFunc { ty, body, spills_result, lowered: Mutex::new(None) }
+    /// With the type by which a component of this engine imports it.
+    pub(super) fn new(engine: &Engine, ty: FuncType, body: HostBody) -> HostFunc {
+        let (spills_result, lowered) = (spills_result(&ty), lowered(engine, &ty, PtrType::I32));
+        HostFunc { ty, body, spills_result, lowered }
     }
 
     /// Its type as a core function.
     pub(super) fn lowered(&self, engine: &Engine, ptr_type: PtrType) -> InternedFuncType {
-        let mut lowered = self.lowered.lock();
-        match &*lowered {
-            Some((of, ptr, ty)) if of.same(engine) && *ptr == ptr_type => ty.clone(),
-            _ => {
-                let core = flatten_functype(ptr_type, &self.ty, FlattenContext::Lower);
-                let ty = InternedFuncType::new(engine, core_func_type(&core));
-                *lowered = Some((engine.clone(), ptr_type, ty.clone()));
-                ty
-            }
+        match ptr_type {
+            PtrType::I32 => self.lowered,
+            PtrType::I64 => lowered(engine, &self.ty, ptr_type),
         }
     }
 
     /// Calls it from an instance; `slots` are the core values of the instance's import.
-    pub(super) fn call(&self, store: &mut StoreInner, cx: &CanonContext, slots: &mut [u64]) -> Result<()> {
+    pub(super) fn call_lowered(
+        &self,
+        store: &mut StoreInner,
+        cx: &CanonContext,
+        slots: &mut [u64],
+    ) -> Result<()> {
         let body = match &self.body {
             HostBody::Typed(body) => return body(store, cx, self.spills_result, slots),
             HostBody::Dynamic(body) => body,

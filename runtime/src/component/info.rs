@@ -11,6 +11,7 @@
 //! Must not know: stores.
 
 use super::abi::StringEncoding;
+use super::places::CorePlace;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
 use crate::module::{Module, ScalarCall};
 use crate::types::FuncType as CoreFuncType;
@@ -38,6 +39,23 @@ pub(crate) struct ComponentInfo {
     pub(crate) open_types: OpenTypes,
     /// Names of the resource slots, for messages and printing.
     pub(crate) resource_names: Vec<Option<Arc<str>>>,
+    /// Once all modules are known (places.rs).
+    pub(crate) facts: Facts,
+}
+
+/// What every instantiation of a component asks of it, found out once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// [`ComponentInfo::always_leaves`]
+    pub(crate) always_leaves: bool,
+    /// [`ComponentInfo::uses_context`]
+    pub(crate) uses_context: bool,
+    /// [`ComponentInfo::may_throw`]
+    pub(crate) may_throw: bool,
+    /// Definitions of core functions.
+    pub(crate) core_funcs: usize,
+    /// Definitions of functions.
+    pub(crate) funcs: usize,
 }
 
 impl ComponentInfo {
@@ -152,11 +170,12 @@ pub(crate) enum Def {
     /// A core module: its number among all core modules of the file.
     CoreModule(u32),
     /// `core instance (instantiate module (with name (instance i)))`
-    CoreInstantiate { module: u32, args: Box<[(Box<str>, u32)]> },
+    /// (`places`: what each import of the module is, where that is known before.)
+    CoreInstantiate { module: u32, args: Box<[(Box<str>, u32)]>, places: Option<Box<[CorePlace]>> },
     /// `core instance` of inline exports.
     CoreExports(Box<[(Box<str>, CoreSort, u32)]>),
-    /// `alias core export`
-    CoreAlias { instance: u32, name: Box<str>, sort: CoreSort },
+    /// `alias core export` (`place`: which export it is, where that is known before)
+    CoreAlias { instance: u32, name: Box<str>, sort: CoreSort, place: Option<u32> },
     /// A nested component, by its number in `ComponentInfo::components`.
     Component(u32),
     /// `instance (instantiate component (with name item))`
@@ -195,4 +214,58 @@ pub(crate) enum Def {
     BackpressureDec,
     /// A built-in that the engine does not have yet, by name: it may be there and be called by nobody, or where nothing may be called.
     Unsupported { name: &'static str, ty: CoreFuncType },
+}
+
+/// What a definition adds to the core modules.
+pub(crate) enum AddsModule {
+    No,
+    /// This module of the file.
+    OfFile(u32),
+    /// One that comes from outside, or of which it is not known which it is.
+    Other,
+    /// One that was captured, unless that was a component.
+    Perhaps,
+}
+
+impl Def {
+    /// What does it add to the core modules?
+    pub(crate) fn adds_core_module(&self) -> AddsModule {
+        match self {
+            Def::CoreModule(module) => AddsModule::OfFile(*module),
+            Def::Import { sort: Sort::Module, .. }
+            | Def::Alias { sort: Sort::Module, .. }
+            | Def::Export { sort: Sort::Module, .. }
+            | Def::Outer(Capture::Module(_)) => AddsModule::Other,
+            Def::Outer(Capture::Captured(_)) => AddsModule::Perhaps,
+            _ => AddsModule::No,
+        }
+    }
+
+    /// Does it add to the core functions?
+    pub(crate) fn adds_core_func(&self) -> bool {
+        match self {
+            Def::CoreAlias { sort, .. } => *sort == CoreSort::Func,
+            Def::Lower { .. }
+            | Def::ResourceNew { .. }
+            | Def::ResourceDrop(_)
+            | Def::ResourceRep { .. }
+            | Def::ContextGet { .. }
+            | Def::ContextSet { .. }
+            | Def::BackpressureInc
+            | Def::BackpressureDec
+            | Def::Unsupported { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Does it add to the functions?
+    pub(crate) fn adds_func(&self) -> bool {
+        match self {
+            Def::Import { sort, .. } | Def::Alias { sort, .. } | Def::Export { sort, .. } => {
+                *sort == Sort::Func
+            }
+            Def::Lift { .. } => true,
+            _ => false,
+        }
+    }
 }

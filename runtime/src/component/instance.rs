@@ -5,6 +5,7 @@ use super::abi::handle::{HandleTable, Tasks};
 use super::abi::typed::{LiftOptional, LowerList};
 use super::canon::Lifted;
 use super::func::{Func, TypedFunc};
+use super::guest::CanonContext;
 use super::host::HostFunc;
 use super::info::ComponentInfo;
 use super::names;
@@ -26,6 +27,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub(super) struct ComponentStore {
     /// All component instances, nested ones too.
     pub(super) instances: Vec<InstanceData>,
+    /// Canonical options, with what they name here, of functions of the host that components import.
+    pub(super) contexts: Vec<CanonContext>,
     /// Functions that [`Func`] names.
     pub(super) funcs: Vec<FuncItem>,
     /// Resource types that components of this store define: `ResourceType::Id` counts here.

@@ -10,9 +10,11 @@ use super::Component;
 use super::abi::PtrType;
 use super::builtins;
 use super::canon::{self, Lifted};
+use super::foreseen::Foreseen;
 use super::guest::CanonContext;
 use super::info::*;
 use super::instance::{ComponentValue, FuncItem, Instance, Item, Items};
+use super::places::CorePlace;
 use super::resource::ResourceItem;
 use super::types::{Bindings, Slot};
 use crate::error::{Error, Result};
@@ -23,7 +25,6 @@ use crate::host::crossing::Callee;
 use crate::module::Module;
 use crate::store::{AsStoreMut, StoreInner};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,6 +34,7 @@ use core::marker::PhantomData;
 pub struct InstancePre<T> {
     pub(super) component: Component,
     pub(super) args: Arc<Items>,
+    pub(super) foreseen: Foreseen,
     /// The store that some definition belongs to.
     pub(super) store: Option<StoreId>,
     pub(super) data: PhantomData<fn() -> T>,
@@ -43,6 +45,7 @@ impl<T> Clone for InstancePre<T> {
         InstancePre {
             component: self.component.clone(),
             args: self.args.clone(),
+            foreseen: self.foreseen.clone(),
             store: self.store,
             data: PhantomData,
         }
@@ -75,7 +78,7 @@ impl<T: 'static> InstancePre<T> {
             info: self.component.root().clone(),
             captured: Arc::default(),
         };
-        let index = instantiate(store, component, self.args.clone())?;
+        let index = instantiate(store, component, self.args.clone(), self.foreseen.clone())?;
         Ok(Instance { store: store.id(), index })
     }
 
@@ -92,34 +95,34 @@ impl<T> core::fmt::Debug for InstancePre<T> {
 }
 
 /// Instantiates a component with its imports by name; the number of the new instance.
-fn instantiate(store: &mut StoreInner, component: ComponentValue, args: Arc<Items>) -> Result<u32> {
+fn instantiate(
+    store: &mut StoreInner,
+    component: ComponentValue,
+    args: Arc<Items>,
+    foreseen: Foreseen,
+) -> Result<u32> {
     let mut frames = Vec::new();
-    let mut frame = Frame::new(store, component, args, None)?;
+    let mut frame = Frame::new(store, component, args, foreseen, None)?;
     let root = Some(frame.instance);
-    loop {
+    'frame: loop {
         let info = frame.component.info.clone();
-        let Some(def) = info.plan.get(frame.next) else {
-            // The plan is done: its exports are an instance of the component around it, or of the host.
-            let (index, exports) = (frame.instance, Arc::new(frame.exports));
-            store.set_component_exports(index, exports.clone())?;
-            match frames.pop() {
-                None => return Ok(index),
-                Some(outer) => {
-                    frame = outer;
-                    frame.instances.push(exports);
-                    continue;
-                }
+        while let Some(def) = info.plan.get(frame.next) {
+            frame.next += 1;
+            if let Def::Instantiate { component, args } = def {
+                let component = at(&frame.components, *component)?.clone();
+                let args = frame.items(args)?;
+                let nested = Frame::new(store, component, Arc::new(args), Foreseen::default(), root)?;
+                frames.push(core::mem::replace(&mut frame, nested));
+                continue 'frame;
             }
-        };
-        frame.next += 1;
-        if let Def::Instantiate { component, args } = def {
-            let component = at(&frame.components, *component)?.clone();
-            let args = frame.items(args)?;
-            let nested = Frame::new(store, component, Arc::new(args), root)?;
-            frames.push(core::mem::replace(&mut frame, nested));
-        } else {
             frame.define(store, def)?;
         }
+        // The plan is done: its exports are an instance of the component around it, or of the host.
+        let (index, exports) = (frame.instance, Arc::new(frame.exports));
+        store.set_component_exports(index, exports.clone())?;
+        let Some(outer) = frames.pop() else { return Ok(index) };
+        frame = outer;
+        frame.instances.push(exports);
     }
 }
 
@@ -139,13 +142,20 @@ enum CoreInstance {
     Exports(usize, Vec<Extern>),
 }
 
+/// How many of the contexts made last are looked through for one that is the same.
+const LIKELY_CONTEXTS: usize = 8;
+
+/// A component function.
+enum FuncEntry {
+    /// What is foreseen for the definition at this place in the plan.
+    Foreseen(usize),
+    Item(FuncItem),
+}
+
 /// An instantiation under way: where the plan is, and the index spaces so far.
 struct Frame {
     component: ComponentValue,
-    /// `ComponentInfo::always_leaves`
-    always_leaves: bool,
-    /// `ComponentInfo::may_throw`
-    may_throw: bool,
+    foreseen: Foreseen,
     /// The next definition.
     next: usize,
     instance: u32,
@@ -159,8 +169,11 @@ struct Frame {
     core_tags: Vec<Tag>,
     components: Vec<ComponentValue>,
     instances: Vec<Arc<Items>>,
-    funcs: Vec<FuncItem>,
-    resources: BTreeMap<Slot, ResourceItem>,
+    funcs: Vec<FuncEntry>,
+    /// Options that were met, with the numbers of their contexts in the store.
+    contexts: Vec<(CanonOptions, u32)>,
+    /// By slot.
+    resources: Vec<Option<ResourceItem>>,
     bindings: Bindings,
     exports: Items,
 }
@@ -171,28 +184,30 @@ impl Frame {
         store: &mut StoreInner,
         component: ComponentValue,
         args: Arc<Items>,
+        foreseen: Foreseen,
         root: Option<u32>,
     ) -> Result<Frame> {
         let instance = store.add_component_instance(root)?;
-        store.component_instance(instance)?.uses_context = component.info.uses_context();
+        let facts = component.info.facts;
+        store.component_instance(instance)?.uses_context = facts.uses_context;
         Ok(Frame {
-            always_leaves: component.info.always_leaves(),
-            may_throw: component.info.may_throw(component.file.core_modules()),
             component,
+            foreseen,
             next: 0,
             instance,
             args,
             core_modules: Vec::new(),
             core_instances: Vec::new(),
-            core_funcs: Vec::new(),
+            core_funcs: Vec::with_capacity(facts.core_funcs),
             core_memories: Vec::new(),
             core_tables: Vec::new(),
             core_globals: Vec::new(),
             core_tags: Vec::new(),
             components: Vec::new(),
             instances: Vec::new(),
-            funcs: Vec::new(),
-            resources: BTreeMap::new(),
+            funcs: Vec::with_capacity(facts.funcs),
+            contexts: Vec::new(),
+            resources: Vec::new(),
             bindings: Bindings::default(),
             exports: Items::new(),
         })
@@ -200,17 +215,47 @@ impl Frame {
 
     /// Carries out one definition (nested instantiation excepted).
     fn define(&mut self, store: &mut StoreInner, def: &Def) -> Result<()> {
+        match (self.foreseen.at(self.next - 1), def) {
+            // Most of what is imported: not even counted.
+            (
+                Some(Item::Func(_)),
+                Def::Import { sort: Sort::Func, .. } | Def::Alias { sort: Sort::Func, .. },
+            ) => {
+                self.funcs.push(FuncEntry::Foreseen(self.next - 1));
+                return Ok(());
+            }
+            (Some(item), Def::Import { sort, .. } | Def::Alias { sort, .. }) => {
+                let item = item.clone();
+                return self.add(*sort, item);
+            }
+            (Some(Item::Resource(resource)), Def::Bind { slot, .. }) => {
+                let resource = resource.clone();
+                self.bind(*slot, resource);
+                return Ok(());
+            }
+            _ => {}
+        }
         match def {
             Def::CoreModule(module) => {
                 self.core_modules.push(at(self.component.file.core_modules(), *module)?.clone());
             }
-            Def::CoreInstantiate { module, args } => self.core_instantiate(store, *module, args)?,
+            Def::CoreInstantiate { module, args, places } => {
+                self.core_instantiate(store, *module, args, places.as_deref())?;
+            }
             Def::CoreExports(exports) => {
                 let items = exports.iter().map(|(_, sort, index)| self.core_item(*sort, *index));
                 let items = items.collect::<Result<Vec<_>>>()?;
                 self.core_instances.push(CoreInstance::Exports(self.next - 1, items));
             }
-            Def::CoreAlias { instance, name, sort } => self.core_alias(store, *instance, name, *sort)?,
+            Def::CoreAlias { instance, name, sort, place } => {
+                let found = match place {
+                    Some(export) => {
+                        Some(self.core_place(store, CorePlace { instance: *instance, export: *export })?)
+                    }
+                    None => self.core_export(store, *instance, name)?,
+                };
+                self.core_alias(name, *sort, found)?;
+            }
             Def::Component(nested) => {
                 let (info, captures) = at(&self.component.info.components, *nested)?;
                 let mut captured = Vec::with_capacity(captures.len());
@@ -274,15 +319,21 @@ impl Frame {
                     options.post_return.map(|func| at(&self.core_funcs, func).copied()).transpose()?;
                 let (cx, core_func) =
                     (self.canon_context(store, options)?, *at(&self.core_funcs, *core_func)?);
-                let lifted = Lifted::new(store, cx, core_func, post_return, ty, self.may_throw)?;
+                let lifted =
+                    Lifted::new(store, cx, core_func, post_return, ty, self.component.info.facts.may_throw)?;
                 let func = FuncItem::Lifted(Arc::new(lifted));
                 store.components().funcs.push(func.clone());
-                self.funcs.push(func);
+                self.funcs.push(FuncEntry::Item(func));
             }
             Def::Lower { func, options, .. } => {
-                let callee = at(&self.funcs, *func)?.clone();
-                let cx = self.canon_context(store, options)?;
-                self.core_funcs.push(canon::canon_lower(store, cx, self.always_leaves, callee)?);
+                let cx = self.numbered_context(store, options)?;
+                let callee = self.func(*func)?;
+                self.core_funcs.push(canon::canon_lower(
+                    store,
+                    cx,
+                    self.component.info.facts.always_leaves,
+                    callee,
+                )?);
             }
             Def::ResourceNew { slot, ty } => {
                 let resource = self.resource(*slot)?;
@@ -290,7 +341,12 @@ impl Frame {
                 self.core_funcs.push(func);
             }
             Def::ResourceDrop(slot) => {
-                let func = canon::canon_resource_drop(store, self.instance, self.resource(*slot)?.clone());
+                let func = canon::canon_resource_drop(
+                    store,
+                    self.component.file.resource_drop_type(),
+                    self.instance,
+                    self.resource(*slot)?.clone(),
+                );
                 self.core_funcs.push(func);
             }
             Def::ContextGet { slot, ty } => {
@@ -317,6 +373,20 @@ impl Frame {
         Ok(())
     }
 
+    /// The number of the context for some options. Functions that are lowered one after another mostly have the same.
+    fn numbered_context(&mut self, store: &mut StoreInner, options: &CanonOptions) -> Result<u32> {
+        let known = self.contexts.iter().rev().take(LIKELY_CONTEXTS).find(|(known, _)| known == options);
+        if let Some(&(_, number)) = known {
+            return Ok(number);
+        }
+        let cx = self.canon_context(store, options)?;
+        let contexts = &mut store.components().contexts;
+        let number = contexts.len() as u32;
+        contexts.push(cx);
+        self.contexts.push((*options, number));
+        Ok(number)
+    }
+
     fn canon_context(&self, store: &StoreInner, options: &CanonOptions) -> Result<CanonContext> {
         let memory = options.memory.map(|memory| at(&self.core_memories, memory).copied()).transpose()?;
         let ptr_type = match memory.map(|memory| memory.ty(store)).transpose()? {
@@ -338,10 +408,15 @@ impl Frame {
         store: &mut StoreInner,
         module: u32,
         args: &[(Box<str>, u32)],
+        places: Option<&[CorePlace]>,
     ) -> Result<()> {
         let module = at(&self.core_modules, module)?.clone();
         let mut imports = Vec::with_capacity(module.info().imports.len());
-        for import in &module.info().imports {
+        for place in places.unwrap_or(&[]) {
+            imports.push(self.core_place(store, *place)?);
+        }
+        let by_name = if places.is_some() { &[][..] } else { &module.info().imports };
+        for import in by_name {
             let arg = args.iter().find(|(name, _)| *name == import.module);
             let found = match arg {
                 Some((_, instance)) => self.core_export(store, *instance, &import.name)?,
@@ -372,14 +447,17 @@ impl Frame {
         })
     }
 
-    fn core_alias(
-        &mut self,
-        store: &mut StoreInner,
-        instance: u32,
-        name: &str,
-        sort: CoreSort,
-    ) -> Result<()> {
-        match (sort, self.core_export(store, instance, name)?) {
+    /// The same by its place.
+    fn core_place(&self, store: &mut StoreInner, place: CorePlace) -> Result<Extern> {
+        let found = match at(&self.core_instances, place.instance)? {
+            CoreInstance::Instance(instance) => instance.export_at(store, place.export),
+            CoreInstance::Exports(_, items) => items.get(place.export as usize).copied(),
+        };
+        found.ok_or_else(|| Error::invalid("crash: a plan refers to a core export that is not there"))
+    }
+
+    fn core_alias(&mut self, name: &str, sort: CoreSort, found: Option<Extern>) -> Result<()> {
+        match (sort, found) {
             (CoreSort::Func, Some(Extern::Func(func))) => self.core_funcs.push(func),
             (CoreSort::Memory, Some(Extern::Memory(memory))) => self.core_memories.push(memory),
             (CoreSort::Table, Some(Extern::Table(table))) => self.core_tables.push(table),
@@ -408,10 +486,20 @@ impl Frame {
         })
     }
 
+    fn func(&self, index: u32) -> Result<&FuncItem> {
+        match at(&self.funcs, index)? {
+            FuncEntry::Item(func) => Ok(func),
+            FuncEntry::Foreseen(place) => match self.foreseen.at(*place) {
+                Some(Item::Func(func)) => Ok(func),
+                _ => Err(Error::invalid("crash: what was foreseen is no function")),
+            },
+        }
+    }
+
     fn item(&self, item: ItemIdx) -> Result<Item> {
         Ok(match item {
             ItemIdx::Module(index) => Item::Module(at(&self.core_modules, index)?.clone()),
-            ItemIdx::Func(index) => Item::Func(at(&self.funcs, index)?.clone()),
+            ItemIdx::Func(index) => Item::Func(self.func(index)?.clone()),
             ItemIdx::Instance(index) => Item::Instance(at(&self.instances, index)?.clone()),
             ItemIdx::Component(index) => Item::Component(at(&self.components, index)?.clone()),
             ItemIdx::Resource(slot) => Item::Resource(self.resource(slot)?.clone()),
@@ -427,7 +515,7 @@ impl Frame {
     fn add(&mut self, sort: Sort, item: Item) -> Result<()> {
         match (sort, item) {
             (Sort::Module, Item::Module(module)) => self.core_modules.push(module),
-            (Sort::Func, Item::Func(func)) => self.funcs.push(func),
+            (Sort::Func, Item::Func(func)) => self.funcs.push(FuncEntry::Item(func)),
             (Sort::Instance, Item::Instance(items)) => self.instances.push(items),
             (Sort::Component, Item::Component(component)) => self.components.push(component),
             (Sort::Type(None), _) => {}
@@ -443,10 +531,15 @@ impl Frame {
 
     fn bind(&mut self, slot: Slot, resource: ResourceItem) {
         self.bindings.bind(slot, resource.rt);
-        self.resources.insert(slot, resource);
+        let slot = slot as usize;
+        if slot >= self.resources.len() {
+            self.resources.resize(slot + 1, None);
+        }
+        self.resources[slot] = Some(resource);
     }
 
     fn resource(&self, slot: Slot) -> Result<&ResourceItem> {
-        self.resources.get(&slot).ok_or_else(|| Error::invalid("crash: a plan refers to an unbound resource"))
+        let resource = self.resources.get(slot as usize).and_then(Option::as_ref);
+        resource.ok_or_else(|| Error::invalid("crash: a plan refers to an unbound resource"))
     }
 }

@@ -37,6 +37,7 @@
 use super::abi::typed::{LentList, LiftList, LowerOptional};
 use super::abi::{FuncType, ResourceType, Val};
 use super::check::{Definition, Matcher};
+use super::foreseen::Foreseen;
 use super::host::{self, HostBody};
 use super::info::ComponentInfo;
 use super::instance::{ComponentValue, Exports, Instance, Item, Items};
@@ -157,7 +158,7 @@ impl<T: 'static> Linker<T> {
     /// `Unlinkable` naming the first import or function that is missing or does not fit, and the nearest there is.
     pub fn instantiate_pre(&self, component: &Component) -> Result<InstancePre<T>> {
         let info: &ComponentInfo = component.root();
-        let mut matcher = Matcher::new(info);
+        let mut matcher = Matcher::new(component.engine(), info);
         let mut args = Items::new();
         for (name, ty) in &info.imports {
             let found =
@@ -181,6 +182,7 @@ impl<T: 'static> Linker<T> {
         }
         Ok(InstancePre {
             component: component.clone(),
+            foreseen: Foreseen::new(info, &args),
             args: Arc::new(args),
             store: self.store,
             data: PhantomData,

@@ -7,6 +7,7 @@
 //! | [`Instance`], [`Func`], [`TypedFunc`] | handles into a store |
 //! | `canon` | one function per canonical built-in |
 //! | `adapter` | a call from one component into another |
+//! | `foreseen`, `places` | what is settled before anything is instantiated |
 //! | `builtins` | what asynchrony between components brings and synchronous ones can use |
 //! | `call_async` | calls and functions of the host that may wait |
 //! | [`ResourceTable`] | what a host keeps for its resources |
@@ -23,6 +24,7 @@ mod builtins;
 mod call_async;
 mod canon;
 mod check;
+mod foreseen;
 mod func;
 mod guest;
 mod host;
@@ -33,6 +35,7 @@ mod linker;
 mod names;
 mod parse;
 mod parse_types;
+mod places;
 mod resource;
 mod resource_table;
 mod scalars;
@@ -63,6 +66,7 @@ pub use types::{ComponentType, ExternType, InstanceType, ItemFunc, ModuleType, T
 use crate::backend::NativeCode;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::host::InternedFuncType;
 use crate::module::{Module, WasmBytes};
 use abi::ResourceType;
 use alloc::format;
@@ -80,6 +84,8 @@ struct ComponentInner {
     wasm: WasmBytes,
     root: Arc<ComponentInfo>,
     modules: Vec<Module>,
+    /// Of [`canon::resource_drop_type`], which most components ask for a dozen times in each instantiation.
+    resource_drop_type: InternedFuncType,
 }
 
 impl Component {
@@ -129,8 +135,20 @@ impl Component {
         Ok(Component::assemble(engine, wasm, parsed.root, modules))
     }
 
-    fn assemble(engine: &Engine, wasm: WasmBytes, root: ComponentInfo, modules: Vec<Module>) -> Component {
-        Component(Arc::new(ComponentInner { engine: engine.clone(), wasm, root: Arc::new(root), modules }))
+    fn assemble(
+        engine: &Engine,
+        wasm: WasmBytes,
+        mut root: ComponentInfo,
+        modules: Vec<Module>,
+    ) -> Component {
+        places::settle(&mut root, &modules);
+        Component(Arc::new(ComponentInner {
+            engine: engine.clone(),
+            wasm,
+            root: Arc::new(root),
+            modules,
+            resource_drop_type: InternedFuncType::new(engine, &canon::resource_drop_type()),
+        }))
     }
 
     /// Whether the bytes begin as a component does (and not as a core module).
@@ -185,6 +203,10 @@ impl Component {
     /// The binary.
     pub fn wasm(&self) -> &WasmBytes {
         &self.0.wasm
+    }
+
+    fn resource_drop_type(&self) -> InternedFuncType {
+        self.0.resource_drop_type
     }
 
     fn root(&self) -> &Arc<ComponentInfo> {

@@ -366,6 +366,7 @@ fn core_instance(instance: Instance<'_>) -> Result<Def> {
         Instance::Instantiate { module_index, args } => Def::CoreInstantiate {
             module: module_index,
             args: args.iter().map(|arg| (arg.name.into(), arg.index)).collect(),
+            places: None,
         },
         Instance::FromExports(exports) => {
             let mut with = Vec::with_capacity(exports.len());
@@ -401,7 +402,7 @@ fn alias(frames: &mut [Frame], types: TypesRef<'_>, alias: ComponentAlias<'_>) -
             if let (CoreSort::Func, Some(frame)) = (sort, open(frames)) {
                 frame.core_func_count += 1;
             }
-            Def::CoreAlias { instance: instance_index, name: name.into(), sort }
+            Def::CoreAlias { instance: instance_index, name: name.into(), sort, place: None }
         }
         ComponentAlias::InstanceExport { kind, instance_index, name } => {
             let Some(frame) = open(frames) else { return Ok(()) };

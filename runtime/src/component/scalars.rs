@@ -6,7 +6,7 @@
 //!
 //! Must not know: stores, native code.
 
-use super::info::{Capture, ComponentInfo, CoreSort, Def, Sort};
+use super::info::{AddsModule, ComponentInfo, CoreSort, Def};
 use crate::module::{ModuleInfo, ScalarCall};
 use crate::types::ExternType;
 use alloc::boxed::Box;
@@ -42,14 +42,14 @@ impl ScalarImports {
         let mut instances: Vec<Exports<'_>> = Vec::new();
         let mut funcs: Vec<Option<&ScalarCall>> = Vec::new();
         for def in &component.plan {
+            match def.adds_core_module() {
+                AddsModule::No => {}
+                AddsModule::OfFile(module) => modules.push(Some(module)),
+                AddsModule::Other => modules.push(None),
+                // From here on modules cannot be told apart.
+                AddsModule::Perhaps => return,
+            }
             match def {
-                Def::CoreModule(module) => modules.push(Some(*module)),
-                Def::Import { sort: Sort::Module, .. }
-                | Def::Alias { sort: Sort::Module, .. }
-                | Def::Export { sort: Sort::Module, .. }
-                | Def::Outer(Capture::Module(_)) => modules.push(None),
-                // A module or a component: from here on modules cannot be told apart.
-                Def::Outer(_) => return,
                 Def::CoreExports(exports) => instances.push(
                     exports
                         .iter()
@@ -57,7 +57,7 @@ impl ScalarImports {
                         .map(|(name, _, func)| (&**name, funcs.get(*func as usize).copied().flatten()))
                         .collect(),
                 ),
-                Def::CoreInstantiate { module, args } => {
+                Def::CoreInstantiate { module, args, .. } => {
                     if let Some(module) = modules.get(*module as usize).copied().flatten() {
                         let known = self.0.entry(module).or_default();
                         for (name, instance) in args {
@@ -72,19 +72,12 @@ impl ScalarImports {
                     }
                     instances.push(Exports::new());
                 }
-                Def::CoreAlias { instance, name, sort: CoreSort::Func } => {
+                Def::CoreAlias { instance, name, sort: CoreSort::Func, .. } => {
                     let func = instances.get(*instance as usize).and_then(|exports| exports.get(&**name));
                     funcs.push(func.copied().flatten());
                 }
                 Def::Lower { scalars, .. } => funcs.push(scalars.as_ref()),
-                Def::ResourceNew { .. }
-                | Def::ResourceDrop(_)
-                | Def::ResourceRep { .. }
-                | Def::ContextGet { .. }
-                | Def::ContextSet { .. }
-                | Def::BackpressureInc
-                | Def::BackpressureDec
-                | Def::Unsupported { .. } => funcs.push(None),
+                def if def.adds_core_func() => funcs.push(None),
                 _ => {}
             }
         }

@@ -153,19 +153,23 @@ pub(crate) struct OpenTypes(pub(crate) Vec<OpenType>);
 /// What slots are bound to, and the types made so far.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
-    slots: BTreeMap<Slot, ResourceType>,
+    slots: Vec<Option<ResourceType>>,
     resolved: BTreeMap<u32, ValType>,
 }
 
 impl Bindings {
     /// Binds a slot. A slot is bound again only to the same type.
     pub(crate) fn bind(&mut self, slot: Slot, rt: ResourceType) {
-        self.slots.insert(slot, rt);
+        let slot = slot as usize;
+        if slot >= self.slots.len() {
+            self.slots.resize(slot + 1, None);
+        }
+        self.slots[slot] = Some(rt);
     }
 
     /// What a slot is bound to.
     pub(crate) fn resource(&self, slot: Slot) -> Option<ResourceType> {
-        self.slots.get(&slot).copied()
+        self.slots.get(slot as usize).copied().flatten()
     }
 
     fn bound(&self, slot: Slot) -> Result<ResourceType> {

@@ -9,7 +9,7 @@
 //!
 //! Must not know: component instances.
 
-use super::{Body, HostFunc};
+use super::{Body, HostFunc, InternedFuncType};
 use crate::backend::NativeAdapter;
 use crate::error::{Error, Result};
 use crate::handle::{Func, StoreId};
@@ -153,14 +153,13 @@ impl Func {
         crossing: Box<dyn Crossing>,
         shortcuts: Shortcuts,
     ) -> Result<Func> {
-        let types = store.engine().types();
-        let vm_type = types.vm(types.intern(&ty));
-        let mut func = HostFunc::with_body(&ty, vm_type, cross, Body::Crossing(crossing));
+        let ty = InternedFuncType::new(store.engine(), &ty);
+        let mut func = HostFunc::with_body(ty, cross, Body::Crossing(crossing));
         if let Some((guard, behind)) = shortcuts.guarded {
             let behind = store.func_ptr(behind)?;
             // SAFETY: V1.
             let (native, behind_ty) = unsafe { ((*behind).native, (*behind).ty) };
-            if behind_ty != vm_type {
+            if behind_ty != ty.vm {
                 return Err(Error::usage("the function behind a guard has another type"));
             }
             if !native.is_null() {
@@ -382,7 +381,9 @@ impl HostFunc {
     fn crossing(&self) -> &dyn Crossing {
         match &self.body {
             Body::Crossing(crossing) => &**crossing,
-            Body::Host(_) => unreachable!("crash: the entry of another kind of function"),
+            Body::Host(_) | Body::Numbered(..) => {
+                unreachable!("crash: the entry of another kind of function")
+            }
         }
     }
 }

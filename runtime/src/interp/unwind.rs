@@ -11,6 +11,7 @@ use crate::module::FuncIdx;
 use crate::store::{Place, RawFrame, StoreInner};
 use crate::vm::{Status, VmContext, VmFunc};
 use core::ptr;
+use core::sync::atomic::AtomicU32;
 
 /// Leaves all frames of this run, or those up to one that catches: the status is in the accumulator, `ip` at the instruction
 /// that failed.
@@ -200,6 +201,7 @@ pub(super) unsafe extern "C" fn call_native(ctx: *mut VmContext, own: u32, slots
             adapter: ptr::null(),
             ty: *VmContext::entry(ctx, info.layout.types, info.funcs[FuncIdx(index).index()].ty.0),
             index,
+            handle: AtomicU32::new(0),
         };
         (native.array_call)(&func, slots)
     }

@@ -84,6 +84,17 @@ impl Storage {
         }
     }
 
+    /// The next of its kind will touch these bytes, too.
+    pub(super) fn keep(&mut self, bytes: core::ops::Range<usize>) {
+        match self {
+            #[cfg(feature = "std")]
+            Storage::Reserved { reservation, .. } => reservation.keep(bytes),
+            Storage::Heap(_) => {
+                let _ = bytes;
+            }
+        }
+    }
+
     /// Bytes from the base that belong to nobody else and fault where they are not the memory's.
     pub(super) fn guarded_bytes(&self) -> u64 {
         match self {

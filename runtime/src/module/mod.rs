@@ -28,6 +28,8 @@ struct ModuleInner {
     info: Arc<ModuleInfo>,
     native: Option<Arc<dyn NativeCode>>,
     interp: CodeTable,
+    /// Has every function native code?
+    wholly_native: bool,
 }
 
 impl Module {
@@ -98,7 +100,9 @@ impl Module {
         }
         let info = Arc::new(info);
         let interp = CodeTable::new(&info, engine.types(), engine.config(), native.clone());
-        Ok(Module(Arc::new(ModuleInner { engine: engine.clone(), info, native, interp })))
+        let is_native = |own| native.as_ref().is_some_and(|native| native.func(own).is_some());
+        let wholly_native = (0..info.bodies.len()).all(is_native);
+        Ok(Module(Arc::new(ModuleInner { engine: engine.clone(), info, native, interp, wholly_native })))
     }
 
     /// What it is.
@@ -114,6 +118,11 @@ impl Module {
     /// Its native code, if it has any.
     pub fn native(&self) -> Option<&Arc<dyn NativeCode>> {
         self.0.native.as_ref()
+    }
+
+    /// Does no function of it run in the interpreter?
+    pub(crate) fn is_wholly_native(&self) -> bool {
+        self.0.wholly_native
     }
 
     pub(crate) fn interp_code(&self) -> &CodeTable {

@@ -5,20 +5,26 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
     None
 }
 
-/// Cannot be made here.
+/// Memory that is accessible whole; address space that is not cannot be had here.
 #[derive(Debug)]
-pub(crate) enum Reservation {}
+pub(crate) struct Reservation(memmap2::MmapMut);
 
 impl Reservation {
-    pub(crate) fn new(_bytes: usize, _accessible: usize) -> Option<Reservation> {
-        None
+    pub(crate) fn new(bytes: usize, accessible: usize) -> Option<Reservation> {
+        (accessible == bytes).then(|| memmap2::MmapMut::map_anon(bytes).ok().map(Reservation))?
     }
 
     pub(crate) fn base(&mut self) -> *mut u8 {
-        match *self {}
+        self.0.as_mut_ptr()
     }
 
-    pub(crate) fn commit(&mut self, _to: usize) -> Option<()> {
-        match *self {}
+    pub(crate) fn commit(&mut self, to: usize) -> Option<()> {
+        (to <= self.0.len()).then_some(())
     }
+
+    pub(crate) fn leave_untouched(&mut self) {}
+
+    pub(crate) fn touch(&mut self) {}
+
+    pub(crate) fn keep(&mut self, _bytes: core::ops::Range<usize>) {}
 }

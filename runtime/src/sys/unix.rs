@@ -2,6 +2,7 @@
 
 use crate::sync::Mutex;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Lowest usable address of the calling thread's stack. On the main thread the system's limit counts, at most 8 MiB of it:
 /// `ulimit -s unlimited` would otherwise leave no bound at all.
@@ -34,33 +35,58 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
 
 /// Address space of which a growing part from the start is accessible.
 ///
-/// What is given back is kept for the next that has the same size: a server makes and drops one for each request, and asking the
-/// system for gigabytes, protecting and returning them is dear next to such a guest. Its pages are returned at once.
+/// What is given back is kept for the next that has the same size: a server makes and drops some for each request, and asking the
+/// system for gigabytes, protecting and returning them is dear next to such a guest. Their pages are returned at once, but for a few
+/// that whoever comes next is known to touch ([`Reservation::keep`]).
 #[derive(Debug)]
 pub(crate) struct Reservation {
     /// There until it is dropped.
     map: Option<memmap2::MmapMut>,
     /// Bytes from the start that can be touched.
     accessible: usize,
+    /// What may be other than zero.
+    touched: Touched,
+    /// Bytes, whole pages, that stay with it when it is given back.
+    kept: Range<usize>,
+}
+
+/// Which bytes of a reservation may be other than zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Touched {
+    All,
+    None,
 }
 
 /// How many are kept, and their bytes in all: of address space, which costs nothing but itself.
-const SPARES: usize = 64;
+const SPARES: usize = 128;
+/// Bytes that are kept resident of one, at most: so many are faster to clear than to ask the system for.
+const KEPT_BYTES: usize = 128 << 10;
 const SPARE_BYTES: usize = if usize::BITS == 64 { 1 << 40 } else { 0 };
 
 static SPARE: Mutex<Vec<(memmap2::MmapMut, usize)>> = Mutex::new(Vec::new());
 
-/// Makes the pages of a mapping zero again, and none of them take memory. `None` where the system promises no such thing.
+/// Makes a mapping's accessible bytes zero again, and none but those of `kept` take memory. `None` where the system promises no such thing.
 #[cfg(target_os = "linux")]
-fn emptied(mut map: memmap2::MmapMut, accessible: usize) -> Option<memmap2::MmapMut> {
-    // SAFETY: inside the mapping, private and anonymous, which nobody looks into any more.
-    let done = unsafe { libc::madvise(map.as_mut_ptr().cast(), accessible, libc::MADV_DONTNEED) };
-    (done == 0).then_some(map)
+fn emptied(mut map: memmap2::MmapMut, accessible: usize, kept: Range<usize>) -> Option<memmap2::MmapMut> {
+    let kept = kept.start.min(accessible)..kept.end.min(accessible);
+    let base = map.as_mut_ptr();
+    // SAFETY: inside the mapping, whose accessible bytes can be written, and nobody looks into it any more.
+    unsafe { base.add(kept.start).write_bytes(0, kept.len()) };
+    for returned in [0..kept.start, kept.end..accessible] {
+        // SAFETY: inside the mapping, which is private and anonymous.
+        let done = returned.is_empty()
+            || unsafe { libc::madvise(base.add(returned.start).cast(), returned.len(), libc::MADV_DONTNEED) }
+                == 0;
+        if !done {
+            return None;
+        }
+    }
+    Some(map)
 }
 
 /// As on Linux.
 #[cfg(not(target_os = "linux"))]
-fn emptied(_: memmap2::MmapMut, _: usize) -> Option<memmap2::MmapMut> {
+fn emptied(_: memmap2::MmapMut, _: usize, _: Range<usize>) -> Option<memmap2::MmapMut> {
     None
 }
 
@@ -71,7 +97,7 @@ fn spare(bytes: usize, accessible: usize) -> Option<Reservation> {
     let same = spares.iter().rposition(|spare| fits(spare) && spare.1 == accessible);
     let at = same.or_else(|| spares.iter().rposition(fits))?;
     let (map, accessible) = spares.swap_remove(at);
-    Some(Reservation { map: Some(map), accessible })
+    Some(Reservation { map: Some(map), accessible, touched: Touched::All, kept: 0..0 })
 }
 
 impl Reservation {
@@ -97,7 +123,7 @@ impl Reservation {
         let mut map = memmap2::MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()?;
         // SAFETY: the mapping is this reservation's own, and nobody has looked into it.
         unsafe { region::protect(map.as_mut_ptr(), bytes, region::Protection::NONE).ok()? };
-        Some(Reservation { map: Some(map), accessible: 0 })
+        Some(Reservation { map: Some(map), accessible: 0, touched: Touched::All, kept: 0..0 })
     }
 
     fn map(&mut self) -> &mut memmap2::MmapMut {
@@ -118,6 +144,24 @@ impl Reservation {
         Some(())
     }
 
+    /// Says that nobody will touch it before the next [`Reservation::touch`].
+    pub(crate) fn leave_untouched(&mut self) {
+        self.touched = Touched::None;
+    }
+
+    /// Says that it may be touched.
+    pub(crate) fn touch(&mut self) {
+        self.touched = Touched::All;
+    }
+
+    /// These bytes (as far as they are not too many) will be touched by the next that uses the reservation, too.
+    pub(crate) fn keep(&mut self, bytes: Range<usize>) {
+        let page = region::page::size();
+        let start = bytes.start / page * page;
+        let end = bytes.end.checked_next_multiple_of(page).unwrap_or(start);
+        self.kept = start..end.clamp(start, start.saturating_add(KEPT_BYTES));
+    }
+
     /// First address.
     pub(crate) fn base(&mut self) -> *mut u8 {
         self.map().as_mut_ptr()
@@ -136,7 +180,11 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let Some(map) = self.map.take() else { return };
-        let Some(map) = emptied(map, self.accessible) else { return };
+        let map = match self.touched {
+            Touched::None => Some(map),
+            Touched::All => emptied(map, self.accessible, self.kept.clone()),
+        };
+        let Some(map) = map else { return };
         let mut spares = SPARE.lock();
         let kept: usize = spares.iter().map(|(map, _)| map.len()).sum();
         if spares.len() < SPARES && kept.saturating_add(map.len()) <= SPARE_BYTES {
@@ -155,6 +203,7 @@ mod tests {
         for (before, after) in [(3, 3), (3, 1), (1, 3), (0, 2), (2, 0)] {
             let mut one = Reservation::new(bytes, before * page).unwrap();
             one.commit((before + 1) * page).unwrap();
+            one.keep(page + 5..2 * page + 5);
             // SAFETY: just made accessible.
             unsafe { one.base().write_bytes(7, (before + 1) * page) };
             let base = one.base();
