@@ -124,15 +124,15 @@ unsafe extern "C" fn call_host(func: *const VmFunc, slots: *mut RawVal) -> Statu
     let outer = store.swap_caller(host.caller);
     // SAFETY: V4.
     let slots = unsafe { core::slice::from_raw_parts_mut(slots, host.slots) };
-    let call = || match &host.body {
+    let run = |store: &mut StoreInner, slots: &mut [RawVal]| match &host.body {
         Body::Host(call) => call(store, slots),
         Body::Numbered(call, number) => call.call(store, *number, slots),
         Body::Crossing(_) => unreachable!("crash: the entry of another kind of function"),
     };
     #[cfg(feature = "std")]
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(store, slots)));
     #[cfg(not(feature = "std"))]
-    let result: Result<Result<()>, core::convert::Infallible> = Ok(call());
+    let result: Result<Result<()>, core::convert::Infallible> = Ok(run(store, slots));
     store.swap_caller(outer);
     match result {
         Ok(Ok(())) => Status::OK,

@@ -155,8 +155,12 @@ impl MemoryData {
         const BEFORE: usize = 16 << 10;
         const BEHIND: usize = 16 << 10;
         let len = self.len();
-        if let Home::Own { storage, .. } = &mut self.home {
-            storage.keep(data_start.saturating_sub(BEFORE)..data_end.saturating_add(BEHIND).min(len));
+        match &mut self.home {
+            Home::Own { storage, .. } => {
+                storage.keep(data_start.saturating_sub(BEFORE)..data_end.saturating_add(BEHIND).min(len));
+            }
+            #[cfg(shared_memory)]
+            Home::Shared(_) => {}
         }
     }
 
