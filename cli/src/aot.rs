@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::flags::Aot;
 use crate::input::{Content, Input};
 use crate::output;
+use crate::proposals::refused;
 use mini_wasm_jit::Arch;
 use mini_wasm_jit::artifact::{self, Kind, Seal};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
@@ -30,11 +31,14 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
     // Validates; compiling is `compile_artifact`'s, for whichever target.
     let engine = Engine::new(config.clone());
     let (kind, wasm, modules) = match &input.content {
-        Content::Module(bytes) => {
-            (Kind::Module, bytes, vec![Module::new(&engine, &**bytes).map_err(because)?])
-        }
+        Content::Module(bytes) => (
+            Kind::Module,
+            bytes,
+            vec![Module::new(&engine, &**bytes).map_err(refused(&input.name, &engine, bytes))?],
+        ),
         Content::Component(bytes) => {
-            let component = Component::new(&engine, &**bytes).map_err(because)?;
+            let component =
+                Component::new(&engine, &**bytes).map_err(refused(&input.name, &engine, bytes))?;
             (Kind::Component, bytes, component.core_modules().to_vec())
         }
         Content::Artifact(_) => {

@@ -4,6 +4,7 @@
 use crate::failure::Failure;
 use crate::flags::Check;
 use crate::input::{Content, Input};
+use crate::proposals::refused;
 use crate::wit::{Unstable, Wit, wasi_world};
 use crate::{engine, output};
 use mini_wasm_runtime::component::Component;
@@ -18,7 +19,8 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
         return Err(Failure::Usage(format!("{name} is no component, and only components have worlds")));
     };
     // What comes after relies on it.
-    Component::new(&engine::reader(&flags.language), &*component).map_err(Failure::engine(&name))?;
+    let engine = engine::reader(&flags.language);
+    Component::new(&engine, &*component).map_err(refused(&name, &engine, &component))?;
     let (mut wit, world) = match (&flags.wit, &flags.world) {
         (Some(path), wanted) => {
             let wit = Wit::read(path, Unstable::Counts)?;

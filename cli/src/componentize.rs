@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::flags::value::{Adapter, BuiltinAdapter};
 use crate::flags::{self, Componentize};
 use crate::input::{Content, Input};
+use crate::proposals::refused;
 use crate::wit::{Unstable, Wit};
 use crate::{engine, output};
 use mini_wasm_runtime::Module;
@@ -19,7 +20,8 @@ const PREVIEW1: &str = adapters::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
 pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
     let (name, mut bytes) = module(&flags.file)?;
     let wrong = |doing: &str, error| Failure::Other(format!("{name}: {doing}: {error:#}"));
-    let module = Module::new(&engine::reader(&flags.language), &*bytes).map_err(Failure::engine(&name))?;
+    let engine = engine::reader(&flags.language);
+    let module = Module::new(&engine, &*bytes).map_err(refused(&name, &engine, &bytes))?;
     if let Some(path) = &flags.wit {
         let wit = Wit::read(path, Unstable::LeftOut)?;
         let world = wit.world(flags.world.as_deref())?;

@@ -5,6 +5,7 @@ mod script;
 use crate::failure::Failure;
 use crate::flags::{Compose, Language};
 use crate::input::{Content, Input};
+use crate::proposals::refused;
 use crate::{engine, output};
 use mini_wasm_runtime::component::Component;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,8 @@ fn component(path: &Path, language: &Language) -> Result<(String, Vec<u8>), Fail
             return Err(Failure::Usage(format!("{name} is an artifact, and a component is wanted")));
         }
     };
-    Component::new(&engine::reader(language), &*bytes).map_err(Failure::engine(&name))?;
+    let engine = engine::reader(language);
+    Component::new(&engine, &*bytes).map_err(refused(&name, &engine, &bytes))?;
     Ok((name, bytes))
 }
 

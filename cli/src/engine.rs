@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::flags::{Code, EngineChoice, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
+use crate::proposals::refused;
 use mini_wasm_jit::artifact::{Artifact, Facts, Kind, Reason, Trust};
 use mini_wasm_jit::seal::PublicKey;
 use mini_wasm_jit::{Jit, LoadOnly};
@@ -88,14 +89,17 @@ pub(crate) fn load(input: Input, code: &Code, config: Config) -> Result<Program,
         Content::Module(bytes) => (Kind::Module, bytes),
         Content::Component(bytes) => (Kind::Component, bytes),
     };
-    Program::new(&engine(choice, config), kind, wasm.into()).map_err(Failure::engine(name))
+    let (engine, wasm) = (engine(choice, config), Arc::<[u8]>::from(wasm));
+    Program::new(&engine, kind, wasm.clone()).map_err(refused(name, &engine, wasm))
 }
 
 /// Makes a core module for an engine that there is already: that of the program that imports from it.
 pub(crate) fn load_beside(engine: &Engine, input: Input, code: &Code) -> Result<Module, Failure> {
     let Input { name, content } = input;
     let made = match content {
-        Content::Module(bytes) => Module::new(engine, bytes),
+        Content::Module(bytes) => {
+            return Module::new(engine, &*bytes).map_err(refused(name, engine, bytes));
+        }
         Content::Component(_) => return Err(no_module(&name)),
         Content::Artifact(file) => {
             // Its code must count and check what the engine's other code does: no settings of its own.

@@ -1,10 +1,11 @@
 //! What the flags grant to a guest of either WASI, and what it is told where that is not enough.
 
 use crate::failure::Failure;
-use crate::flags::value::KeyValueStore;
+use crate::flags::value::{Directory, KeyValueStore};
 use crate::flags::{Budgets, Grants};
 use crate::guest::unicode;
 use crate::output;
+use crate::permissions::Permission;
 use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::keyvalue::{KeyValue, Limits};
 use mini_wasm_wasi::sockets::policy::Network;
@@ -33,6 +34,11 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Re
         wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
             .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
     }
+    for (inner, outer) in overlaps(&grants.directories) {
+        output::warn(format_args!(
+            "--dir: `{inner}` lies within `{outer}`: through which of them a path goes is the guest's choice"
+        ));
+    }
     if grants.inherit_network || !grants.allow_http.is_empty() {
         wasi.http(&outgoing(grants)?);
     }
@@ -44,6 +50,27 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Re
     }
     wasi.network(network(grants)?).on_refusal(Arc::new(hint));
     Ok(wasi)
+}
+
+/// Names of directories that lie within those of others, or are the same: guests' libraries differ in which they take.
+fn overlaps(directories: &[Directory]) -> Vec<(&str, &str)> {
+    let parts = |directory: &Directory| -> Vec<String> {
+        let names = directory.guest.split('/').filter(|name| !matches!(*name, "" | "."));
+        names.map(str::to_owned).collect()
+    };
+    let is_absolute = |directory: &Directory| directory.guest.starts_with('/');
+    let mut found = Vec::new();
+    for (at, inner) in directories.iter().enumerate() {
+        for (other, outer) in directories.iter().enumerate() {
+            let same_kind = is_absolute(inner) == is_absolute(outer);
+            let (inside, around) = (parts(inner), parts(outer));
+            // Two of one name are told once.
+            if at != other && same_kind && inside.starts_with(&around) && (inside != around || at > other) {
+                found.push((&*inner.guest, &*outer.guest));
+            }
+        }
+    }
+    found
 }
 
 /// What the guest may use up of the host.
@@ -121,11 +148,6 @@ fn outgoing(grants: &Grants) -> Result<Outgoing, Failure> {
 
 /// Names the flag that would have granted what was refused.
 fn hint(kind: Capability, what: &str) {
-    let flag = match kind {
-        Capability::Network => "--allow-net[=ADDR|CIDR|NAME[:PORT]]",
-        Capability::Resolve => "--allow-resolve[=NAME]",
-        Capability::Http => "--allow-http[=HOST]",
-        Capability::KeyValue => "--kv memory|file:PATH",
-    };
+    let (_, flag) = Permission::from(kind).text();
     output::warn(format_args!("the guest was refused {what}; {flag} grants it"));
 }

@@ -6,6 +6,7 @@ use crate::call::Function;
 use crate::failure::Failure;
 use crate::flags::Inspect;
 use crate::input::{ArtifactFile, Content, Input};
+use crate::proposals::refused;
 use crate::wat_type::extern_type;
 #[cfg(feature = "tools")]
 use crate::wit::{Unstable, Wit};
@@ -48,7 +49,7 @@ fn asked(name: &str, content: Content, engine: &Engine) -> Result<String, Failur
 }
 
 fn module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
-    let module = Module::new(engine, bytes).map_err(Failure::engine(name))?;
+    let module = Module::new(engine, bytes).map_err(refused(name, engine, bytes))?;
     let mut text = String::from("core module\n");
     for (from, name, ty) in module.imports() {
         let _ = writeln!(text, "  import {from:?} {name:?} {}", extern_type(ty));
@@ -67,7 +68,7 @@ fn component(name: &str, bytes: &[u8], _: &Engine) -> Result<String, Failure> {
 /// Without the crates that know WIT: names and kinds, and the types of functions.
 #[cfg(not(feature = "tools"))]
 fn component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
-    let component = Component::new(engine, bytes).map_err(Failure::engine(name))?;
+    let component = Component::new(engine, bytes).map_err(refused(name, engine, bytes))?;
     let mut text = String::from("component\n");
     for (name, ty) in component.imports() {
         let _ = writeln!(text, "  import {name}: {}", ty.kind());

@@ -32,6 +32,7 @@ mod inspect;
 mod missing;
 mod output;
 mod permissions;
+mod proposals;
 mod repl;
 mod run;
 mod serve;

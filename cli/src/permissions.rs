@@ -4,15 +4,16 @@
 
 use crate::failure::Failure;
 use crate::guest::unversioned;
+use crate::proposals::refused;
 use mini_wasm_runtime::component::{Component, ExternType};
 use mini_wasm_runtime::{Engine, Module};
-use mini_wasm_wasi::preview1;
+use mini_wasm_wasi::{Capability, preview1};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Something that is granted or given, in the order in which it is listed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Permission {
+pub(crate) enum Permission {
     Files,
     Environment,
     Sockets,
@@ -29,9 +30,20 @@ enum Permission {
     Unknown,
 }
 
+impl From<Capability> for Permission {
+    fn from(refused: Capability) -> Self {
+        match refused {
+            Capability::Network => Self::Sockets,
+            Capability::Resolve => Self::Lookups,
+            Capability::Http => Self::Http,
+            Capability::KeyValue => Self::KeyValue,
+        }
+    }
+}
+
 impl Permission {
     /// What it is, and how it is granted.
-    fn text(self) -> (&'static str, &'static str) {
+    pub(crate) fn text(self) -> (&'static str, &'static str) {
         match self {
             Self::Files => ("files and directories", "--dir HOST[::GUEST[::ro]]"),
             Self::Environment => ("environment variables", "--env NAME[=VALUE], --inherit-env"),
@@ -112,7 +124,7 @@ fn add(asked: &mut Asked, permission: Permission, import: &str, function: &str) 
 
 /// What a component can ask for, as text.
 pub(crate) fn of_component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
-    let component = Component::new(engine, bytes).map_err(Failure::engine(name))?;
+    let component = Component::new(engine, bytes).map_err(refused(name, engine, bytes))?;
     let known = mini_wasm_wasi::functions();
     let mut asked = Asked::new();
     for (import, ty) in component.imports() {
@@ -142,7 +154,7 @@ pub(crate) fn of_component(name: &str, bytes: &[u8], engine: &Engine) -> Result<
 
 /// What a core module can ask for, as text.
 pub(crate) fn of_module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
-    let module = Module::new(engine, bytes).map_err(Failure::engine(name))?;
+    let module = Module::new(engine, bytes).map_err(refused(name, engine, bytes))?;
     let mut asked = Asked::new();
     for (from, function, _) in module.imports() {
         let known = preview1::FUNCTIONS.iter().any(|known| known.name == function);

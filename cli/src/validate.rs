@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::flags::{Language, Validate};
 use crate::input::{Content, Input};
+use crate::proposals::refused;
 use crate::{engine, output};
 use mini_wasm_runtime::Module;
 use mini_wasm_runtime::component::Component;
@@ -26,15 +27,18 @@ pub(crate) fn validate(flags: &Validate) -> Result<u8, Failure> {
 fn one(file: &Path, language: &Language) -> Result<&'static str, Failure> {
     let input = Input::read(file)?;
     let engine = engine::reader(language);
-    let verdict = match input.content {
-        Content::Module(bytes) => Module::new(&engine, bytes).map(|_| "core module"),
-        Content::Component(bytes) => Component::new(&engine, bytes).map(|_| "component"),
+    match input.content {
+        Content::Module(bytes) => {
+            Module::new(&engine, &*bytes).map(|_| "core module").map_err(refused(input.name, &engine, bytes))
+        }
+        Content::Component(bytes) => {
+            Component::new(&engine, &*bytes).map(|_| "component").map_err(refused(input.name, &engine, bytes))
+        }
         Content::Artifact(_) => {
             let name = input.name;
             return Err(Failure::Other(format!(
                 "{name} is an artifact; `mini-wasm inspect` tells what becomes of it"
             )));
         }
-    };
-    verdict.map_err(Failure::engine(input.name))
+    }
 }

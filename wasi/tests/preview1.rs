@@ -11,6 +11,8 @@ mod files;
 mod guest;
 #[path = "preview1/hostile.rs"]
 mod hostile;
+#[path = "preview1/limits.rs"]
+mod limits;
 #[path = "preview1/model.rs"]
 mod model;
 #[path = "preview1/official.rs"]

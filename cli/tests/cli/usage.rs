@@ -111,3 +111,70 @@ fn what_wasi_calls_unstable_is_offered_to_who_asks_and_named_to_who_does_not() {
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.stderr.contains("network-error-code"), "{ended:?}");
 }
+
+#[test]
+fn what_a_refused_file_needs_is_named_by_its_switch() {
+    let sandbox = Sandbox::new("proposals");
+    let cases = [
+        // Off by default.
+        ("(module (memory 1 (pagesize 1)))", vec![], "-W custom-page-sizes allows it"),
+        ("(module (func try catch_all end))", vec![], "-W legacy-exceptions allows it"),
+        (
+            "(module (memory 1 (pagesize 1)) (func try catch_all end))",
+            vec![],
+            "-W custom-page-sizes,legacy-exceptions allows it",
+        ),
+        ("(component (type (list u8 4)))", vec![], "-W component-fixed-length-lists allows it"),
+        // Switched off.
+        (
+            "(module (func (result v128) (v128.const i64x2 0 0)))",
+            vec!["-W", "simd=n,relaxed-simd=n"],
+            "-W simd allows it",
+        ),
+    ];
+    for (text, flags, expected) in cases {
+        let file = sandbox.file("refused.wat", text);
+        for command in ["validate", "run", "inspect"] {
+            // What is shown of a component is read by other crates.
+            if command == "inspect" && text.starts_with("(component") {
+                continue;
+            }
+            let refused = end(&sandbox, mini_wasm(&sandbox).arg(command).args(&flags).arg(&file));
+            assert_eq!(refused.status, 1, "{command} {text}: {refused:?}");
+            assert!(refused.stderr.contains(expected), "{command} {text}: {refused:?}");
+            let switch = expected.strip_suffix(" allows it").unwrap().strip_prefix("-W ").unwrap();
+            let ended = end(&sandbox, mini_wasm(&sandbox).args(["validate", "-W", switch]).arg(&file));
+            assert_eq!(ended.status, 0, "{switch}: {ended:?}");
+        }
+    }
+    // What no switch allows is told without one.
+    let wrong = sandbox.file("wrong.wat", "(module (func (result i32)))");
+    let refused = end(&sandbox, mini_wasm(&sandbox).arg("validate").arg(&wrong));
+    assert!(refused.status == 1 && !refused.stderr.contains("-W"), "{refused:?}");
+}
+
+// wasmtime #13544.
+#[test]
+fn directories_whose_names_overlap_are_told_of() {
+    let sandbox = Sandbox::new("overlap");
+    let file = sandbox.file("empty.wat", "(module (func (export \"_start\")))");
+    let host = sandbox.path("").display().to_string();
+    let run = |guests: &[&str]| {
+        let flags: Vec<String> = guests.iter().map(|guest| format!("--dir={host}::{guest}")).collect();
+        let ended = end(&sandbox, mini_wasm(&sandbox).arg("run").args(&flags).arg(&file));
+        assert_eq!(ended.status, 0, "{ended:?}");
+        ended.stderr
+    };
+    for (guests, told) in [
+        (&["/a", "/a/b"][..], "`/a/b` lies within `/a`"),
+        (&["/a/b/", "/"], "`/a/b/` lies within `/`"),
+        (&["x", "x"], "`x` lies within `x`"),
+        (&["./x", "."], "`./x` lies within `.`"),
+    ] {
+        let stderr = run(guests);
+        assert_eq!(stderr.matches(told).count(), 1, "{guests:?}: {stderr}");
+    }
+    for apart in [&["/a", "/ab"][..], &["/a", "a"], &["/a/b", "/a/c"], &["/"]] {
+        assert_eq!(run(apart), "", "{apart:?}");
+    }
+}

@@ -45,48 +45,72 @@ pub(super) enum Object {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) object: Object,
+    /// The rights that it is said to have, and to pass on.
     pub(super) base: Rights,
     pub(super) inheriting: Rights,
+    /// Those that were given up, here or on the way here: what is refused.
+    lost: Rights,
+    lost_inheriting: Rights,
     pub(super) flags: FdFlags,
 }
 
 impl Entry {
-    /// What `path_open` opened; of the rights asked for those that its kind can have.
+    fn new(object: Object, base: Rights, inheriting: Rights, flags: FdFlags) -> Self {
+        let (lost, lost_inheriting) = (Rights::empty(), Rights::empty());
+        Self { object, base, inheriting, lost, lost_inheriting, flags }
+    }
+
+    /// What `path_open` opened; of the rights asked for those that its kind can have. What the directory no longer passes on is lost.
     pub(super) fn opened(
         descriptor: Own<Descriptor>,
         kind: DescriptorType,
-        base: Rights,
-        inheriting: Rights,
+        (base, inheriting): (Rights, Rights),
+        lost: Rights,
         flags: FdFlags,
     ) -> Self {
-        match kind {
-            DescriptorType::Directory => Self {
-                object: Object::Directory { descriptor, preopen: None, listing: None },
-                base: base.and(Rights::DIRECTORY),
-                inheriting,
-                flags,
-            },
-            _ => Self {
-                object: Object::File { descriptor, offset: 0 },
-                base: base.and(Rights::FILE),
-                inheriting: Rights::empty(),
-                flags,
-            },
-        }
+        let entry = match kind {
+            DescriptorType::Directory => {
+                let object = Object::Directory { descriptor, preopen: None, listing: None };
+                Self::new(object, base.and(Rights::DIRECTORY), inheriting, flags)
+            }
+            _ => {
+                let object = Object::File { descriptor, offset: 0 };
+                Self::new(object, base.and(Rights::FILE), Rights::empty(), flags)
+            }
+        };
+        Self { lost, lost_inheriting: lost, ..entry }
     }
 
     pub(super) fn socket(socket: Own<Socket>, flags: FdFlags) -> Self {
-        let (object, base) = (Object::Socket(socket), Rights::SOCKET);
-        Self { object, base, inheriting: Rights::SOCKET, flags }
+        Self::new(Object::Socket(socket), Rights::SOCKET, Rights::SOCKET, flags)
     }
 
     fn stream(object: Object) -> Self {
-        Self { object, base: Rights::STREAM, inheriting: Rights::empty(), flags: FdFlags::empty() }
+        Self::new(object, Rights::STREAM, Rights::empty(), FdFlags::empty())
     }
 
-    /// `notcapable` unless the guest still has these rights.
+    /// `notcapable` if the guest has given up one of these rights.
     pub(super) fn needs(&self, rights: Rights) -> Outcome<()> {
-        if self.base.has(rights) { Ok(()) } else { Err(Errno::NotCapable.into()) }
+        if self.lost.meets(rights) { Err(Errno::NotCapable.into()) } else { Ok(()) }
+    }
+
+    /// `notcapable` if what is opened through this cannot have one of these rights; else those that it can have no more.
+    pub(super) fn passes_on(&self, rights: Rights) -> Outcome<Rights> {
+        match self.lost_inheriting.meets(rights) {
+            true => Err(Errno::NotCapable.into()),
+            false => Ok(self.lost_inheriting),
+        }
+    }
+
+    /// Gives up all rights but these, for good.
+    pub(super) fn keep(&mut self, base: Rights, inheriting: Rights) -> Outcome<()> {
+        if !self.base.has(base) || !self.inheriting.has(inheriting) {
+            return Err(Errno::NotCapable.into());
+        }
+        self.lost = self.lost.or(self.base.without(base));
+        self.lost_inheriting = self.lost_inheriting.or(self.inheriting.without(inheriting));
+        (self.base, self.inheriting) = (base, inheriting);
+        Ok(())
     }
 
     /// The directory that paths are resolved beneath, if it is one and the right is there.
@@ -162,12 +186,9 @@ impl Descriptors {
         add(Entry::stream(Object::Output(cli::stderr::get_stderr(wasi)?)));
         for preopen in wasi.preopens.clone() {
             let descriptor = wasi.table.push(Descriptor::granted(&preopen))?;
-            add(Entry {
-                object: Object::Directory { descriptor, preopen: Some(preopen.guest), listing: None },
-                base: Rights::DIRECTORY,
-                inheriting: Rights::DIRECTORY.or(Rights::FILE),
-                flags: FdFlags::empty(),
-            });
+            let object = Object::Directory { descriptor, preopen: Some(preopen.guest), listing: None };
+            let inheriting = Rights::DIRECTORY.or(Rights::FILE);
+            add(Entry::new(object, Rights::DIRECTORY, inheriting, FdFlags::empty()));
         }
         for listener in wasi.listeners.clone() {
             add(Entry::socket(wasi.table.push(listener)?, FdFlags::empty()));

@@ -91,11 +91,7 @@ pub(super) fn fd_fdstat_set_rights(
 ) -> Outcome<()> {
     let entry = call.entry(fd)?;
     let (base, inheriting) = (Rights::checked(rights_base)?, Rights::checked(rights_inheriting)?);
-    if !entry.base.has(base) || !entry.inheriting.has(inheriting) {
-        return Err(Errno::NotCapable.into());
-    }
-    (entry.base, entry.inheriting) = (base, inheriting);
-    Ok(())
+    entry.keep(base, inheriting)
 }
 
 /// `fd_filestat_get`.
@@ -180,13 +176,12 @@ pub(super) fn fd_seek(
         }
     };
     let only_tells = offset == 0 && matches!(from, From::Here);
-    let rights = if only_tells { Rights::FD_TELL } else { Rights::FD_SEEK };
     let entry = call.entry(fd)?;
-    let file = match entry.file(Rights::empty(), Errno::SPipe) {
-        Ok(file) if entry.base.meets(rights.or(Rights::FD_SEEK)) => file,
-        Ok(_) => return Err(Errno::NotCapable.into()),
-        Err(fault) => return Err(fault),
-    };
+    let file = entry.file(Rights::empty(), Errno::SPipe)?;
+    // Who may seek may also tell.
+    if !only_tells || entry.needs(Rights::FD_TELL).is_err() {
+        entry.needs(Rights::FD_SEEK)?;
+    }
     let Object::File { offset: here, .. } = entry.object else { return Err(Errno::SPipe.into()) };
     if !call.wasi.table.get(&file)?.has_offsets() {
         return Err(Errno::SPipe.into());

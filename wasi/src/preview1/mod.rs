@@ -4,8 +4,10 @@
 //! derive. They work on what WASI 0.2 works on here: descriptors, streams, paths and clocks are those of the sibling
 //! modules, so a grant, a limit or a check has one place for both.
 //!
-//! Rights: a file descriptor has those that the guest has not given up (`fd_fdstat_set_rights`, `path_open`); without one a call
-//! is `notcapable`. What the host has not granted is another matter: a change beneath a read-only directory is
+//! Rights: a call is `notcapable` if the guest has given up the right to it (`fd_fdstat_set_rights`), there or on a directory that led
+//! there. A right that `path_open` was not asked for is not missed, as in most hosts of today: programs that name only some of those
+//! they use are common, and a guest could have asked for all. Whether a file can be read and written is how it was opened, and `badf`
+//! else. What the host has not granted is another matter: a change beneath a read-only directory is
 //! `rofs`, a path that leaves its directory `perm`. Many programs count on directories that claim every right, as those of
 //! other hosts do.
 //!

@@ -87,7 +87,8 @@ pub(super) fn path_link(
     Ok(descriptor::link_at(call.wasi, old, flags, old_path, new, new_path)??)
 }
 
-/// `path_open`: the rights asked for must be among those that the directory passes on.
+/// `path_open`: the rights asked for must be among those that the directory still passes on. To read and to write say how the file
+/// is opened; other rights that were not asked for are not missed.
 #[expect(clippy::too_many_arguments, reason = "they are witx's")]
 pub(super) fn path_open(
     call: &mut Call<'_>,
@@ -105,12 +106,7 @@ pub(super) fn path_open(
     let directory = entry.directory(Rights::PATH_OPEN)?;
     // Old programs ask for every right there may ever be.
     let (base, inheriting) = (Rights::truncated(rights_base), Rights::truncated(rights_inheriting));
-    let passed = entry.inheriting;
-    // Rights of sockets apply to no file: they may be left out.
-    let files = Rights::FILE.or(Rights::DIRECTORY);
-    if !passed.has(base.and(files)) || !passed.has(inheriting.and(files)) {
-        return Err(Errno::NotCapable.into());
-    }
+    let lost = entry.passes_on(base.or(inheriting))?;
     let oflags = OFlags::checked(flags16(oflags)?)?;
     let fdflags = FdFlags::checked(flags16(fdflags)?)?;
     let needed = [(OFlags::CREAT, Rights::PATH_CREATE_FILE), (OFlags::TRUNC, Rights::PATH_FILESTAT_SET_SIZE)];
@@ -158,7 +154,7 @@ pub(super) fn path_open(
     }
     let descriptor = descriptor::open_at(call.wasi, directory, path_flags, path, open, flags)??;
     let kind = call.wasi.table.get(&descriptor.borrow())?.kind();
-    let entry = Entry::opened(descriptor, kind, base, inheriting, fdflags);
+    let entry = Entry::opened(descriptor, kind, (base, inheriting), lost, fdflags);
     let number = call.descriptors()?.add(entry)?;
     call.guest.put_u32(opened, number)
 }

@@ -1,5 +1,6 @@
 //! Sockets and HTTP are there and denied; fields and requests work and have limits.
 
+use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::http::fields::{self, HeaderError, MAX_FIELDS_BYTES};
 use mini_wasm_wasi::http::outgoing_handler::handle;
 use mini_wasm_wasi::http::types::{
@@ -8,6 +9,7 @@ use mini_wasm_wasi::http::types::{
 };
 use mini_wasm_wasi::io::streams::output_stream;
 use mini_wasm_wasi::sockets::network::{ErrorCode, IpAddressFamily};
+use mini_wasm_wasi::sockets::policy::Network;
 use mini_wasm_wasi::sockets::{instance_network, ip_name_lookup, tcp_create_socket, udp_create_socket};
 use mini_wasm_wasi::{Borrow, Own, Wasi};
 
@@ -172,4 +174,20 @@ fn a_status_has_three_digits() {
         assert_eq!(set, expected, "{status}");
     }
     assert_eq!(outgoing_response::status_code(&mut wasi, response.borrow()).unwrap(), 999);
+}
+
+// CVE-2024-32980: whom a request goes to was taken from the `host` of the one that had come in.
+#[test]
+fn a_request_names_its_host_itself_or_goes_nowhere() {
+    let mut wasi = Wasi::builder().http(&Outgoing::to(Network::all())).build();
+    let wasi = &mut wasi;
+    for name in ["host", "Host", "HOST"] {
+        let given = fields::from_list(wasi, vec![(name.into(), b"127.0.0.1".to_vec())]).unwrap();
+        assert_eq!(given.unwrap_err(), HeaderError::Forbidden);
+    }
+    let headers = fields::new(wasi).unwrap();
+    let request = outgoing_request::new(wasi, headers).unwrap();
+    outgoing_request::set_path_with_query(wasi, request.borrow(), Some("/".into())).unwrap().unwrap();
+    assert_eq!(outgoing_request::authority(wasi, request.borrow()).unwrap(), None);
+    assert_eq!(handle(wasi, request, None).unwrap().unwrap_err(), HttpError::HttpRequestUriInvalid);
 }

@@ -41,6 +41,42 @@ fn rights_given_up_are_gone() {
     });
 }
 
+#[test]
+fn a_right_that_was_not_asked_for_is_not_missed_but_for_reading_and_writing() {
+    both(|sandbox, resolution| {
+        fs::write(sandbox.inside("f"), "x").unwrap();
+        fs::create_dir(sandbox.inside("d")).unwrap();
+        fs::write(sandbox.inside("d/f"), "yy").unwrap();
+        let mut guest = Guest::in_sandbox(sandbox, resolution, false);
+        let file = guest.open("f", 0, FD_READ).unwrap();
+        assert_eq!(guest.call("fd_filestat_get", &[file.into(), OUT.into()]), Errno::Success);
+        assert_eq!(guest.call("fd_seek", &[file.into(), 0, 2, OUT.into()]), Errno::Success);
+        assert_eq!(guest.call("fd_sync", &[file.into()]), Errno::Success);
+        assert_eq!(guest.write_fd(file, b"y"), Err(Errno::BadF));
+        assert_eq!(guest.call("fd_fdstat_get", &[file.into(), OUT.into()]), Errno::Success);
+        assert_eq!(guest.u64(OUT + 8), FD_READ, "what was asked for");
+        let dir = guest.open("d", DIRECTORY, 0).unwrap();
+        let [at, len] = guest.path(PATH, "f");
+        let open = |guest: &mut Guest| {
+            guest.call("path_open", &[dir.into(), 0, at, len, 0, FD_READ, 0, 0, OUT.into()])
+        };
+        assert_eq!(open(&mut guest), Errno::Success);
+        // What the grant no longer passes on is lost on the whole way.
+        let all = guest.call("fd_fdstat_get", &[DIR.into(), OUT.into()]);
+        assert_eq!(all, Errno::Success);
+        let (base, inheriting) = (guest.u64(OUT + 8), guest.u64(OUT + 16));
+        let set = guest.call("fd_fdstat_set_rights", &[DIR.into(), base, inheriting & !FD_READ]);
+        assert_eq!(set, Errno::Success);
+        let [at, len] = guest.path(PATH, "d");
+        let below = [DIR.into(), 0, at, len, DIRECTORY.into(), 0, 0, 0, OUT.into()];
+        assert_eq!(guest.call("path_open", &below), Errno::Success);
+        let dir = u64::from(guest.u32(OUT));
+        let [at, len] = guest.path(PATH, "f");
+        let opened = guest.call("path_open", &[dir, 0, at, len, 0, FD_READ, 0, 0, OUT.into()]);
+        assert_eq!(opened, Errno::NotCapable);
+    });
+}
+
 // GHSA-2r75-cxrj-cmph (CVE-2026-47261), GHSA-4ch3-9j33-3pmj (CVE-2026-58494).
 #[test]
 fn nothing_changes_beneath_a_read_only_directory() {
