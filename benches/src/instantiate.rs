@@ -1,7 +1,7 @@
 //! What does a fresh instance cost that a server makes for each request: a store, an instance of a linked component, and its end?
 //!
 //! The imports are traps, so that neither host takes part. The peer is wasmtime with its defaults and, as a second row, with
-//! pooled memories whose pages stay resident. Guests: those of guests/bin that serve.
+//! pooled memories whose pages stay resident. Guests: one that serves, and one that is composed of two.
 
 use crate::Options;
 use crate::peers::guests;
@@ -49,7 +49,13 @@ fn theirs(config: &wasmtime::Config, wasm: &[u8]) -> Turn {
 }
 
 pub(crate) fn run(options: &Options) {
-    let wasm = std::fs::read(guests().join("bin/http-server.wasm")).expect("the guest is committed");
+    for guest in ["http-server.wasm", "demo-composed.wasm"] {
+        guest_of(options, guest);
+    }
+}
+
+fn guest_of(options: &Options, guest: &str) {
+    let wasm = std::fs::read(guests().join("bin").join(guest)).expect("the guest is committed");
     let mut ours = ours(&wasm);
     #[cfg(feature = "wasmtime")]
     {
@@ -57,7 +63,7 @@ pub(crate) fn run(options: &Options) {
         pooling.linear_memory_keep_resident(1 << 20).table_keep_resident(1 << 16);
         let mut pooled = wasmtime::Config::new();
         pooled.allocation_strategy(wasmtime::InstanceAllocationStrategy::Pooling(pooling));
-        println!("{INSTANCES} instances of guests/bin/http-server.wasm:");
+        println!("\n{INSTANCES} instances of guests/bin/{guest}:\n");
         head("ours", "wasmtime");
         for (name, config) in [("default", &wasmtime::Config::new()), ("pooled, resident", &pooled)] {
             let mut theirs = theirs(config, &wasm);
@@ -68,6 +74,9 @@ pub(crate) fn run(options: &Options) {
     #[cfg(not(feature = "wasmtime"))]
     {
         let seconds = crate::timing::median((0..options.rounds).map(|_| time(&mut || ours(INSTANCES))));
-        println!("one instance of http-server.wasm: {:.2} us (peer left out: `--features wasmtime`)", seconds * 1e6 / f64::from(INSTANCES));
+        println!(
+            "one instance of {guest}: {:.2} us (peer left out: `--features wasmtime`)",
+            seconds * 1e6 / f64::from(INSTANCES)
+        );
     }
 }
