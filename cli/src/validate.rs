@@ -36,9 +36,9 @@ fn one(file: &Path, language: &Language) -> Result<&'static str, Failure> {
         }
         Content::Artifact(_) => {
             let name = input.name;
-            return Err(Failure::Other(format!(
+            Err(Failure::Other(format!(
                 "{name} is an artifact; `mini-wasm inspect` tells what becomes of it"
-            )));
+            )))
         }
     }
 }
