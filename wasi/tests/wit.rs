@@ -1,6 +1,6 @@
 //! Every interface, function and type of the host is that of the official WIT of WASI 0.2.12, and none is missing.
 //!
-//! The WIT comes with the crate wasip2; cargo says where that lies.
+//! The WIT comes with the crate wasip2; cargo says where that lies. That of drafts is in the folder `wit`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use mini_wasm_canonical_abi::typed::{LiftList, LowerOptional, func_type};
 use mini_wasm_canonical_abi::{FuncType, ResourceType, ValType};
-use mini_wasm_wasi::{HostFunction, INTERFACES, Rows, Unstable, rows};
+use mini_wasm_wasi::{HostFunction, INTERFACES, Rows, Unstable, drafts, rows};
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
 
 /// Exports of a guest, not of the host.
@@ -167,6 +167,44 @@ impl Official {
     }
 }
 
+impl Official {
+    /// Sees that the host declares these interfaces with all their functions and types, and nothing else; how many functions.
+    fn compare(&self, interfaces: &[&str]) -> usize {
+        let mut names = BTreeSet::new();
+        let mut functions = 0;
+        let mut wrong = Vec::new();
+        for (id, interface) in self.resolve.interfaces.iter() {
+            let Some(name) = self.resolve.id_of(id).filter(|name| !EXPORTS.contains(&name.as_str())) else {
+                continue;
+            };
+            names.insert(name.clone());
+            for def in interface.types.values() {
+                if matches!(self.resolve.types[*def].kind, TypeDefKind::Resource) {
+                    self.resource(*def);
+                }
+            }
+            for function in interface.functions.values() {
+                functions += 1;
+                let expected = self.func(function);
+                match self.declared.functions.get(&(name.clone(), function.name.clone())) {
+                    None => wrong.push(format!("{name} {}: missing", function.name)),
+                    Some(found) if *found != expected => wrong
+                        .push(format!("{name} {}:\n  host {found:?}\n  WIT  {expected:?}", function.name)),
+                    Some(_) => {}
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(names, interfaces.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(
+            self.declared.functions.len(),
+            functions,
+            "the host declares functions that are not in the WIT"
+        );
+        functions
+    }
+}
+
 #[test]
 fn the_host_is_exactly_the_official_wit() {
     let mut declared = Declared::default();
@@ -174,39 +212,22 @@ fn the_host_is_exactly_the_official_wit() {
     let mut resolve = Resolve::default();
     resolve.features.extend(Unstable::ALL.iter().map(|feature| feature.name().to_owned()));
     resolve.push_dir(official_wit()).unwrap();
-    let official = Official { resolve, declared };
+    let functions = Official { resolve, declared }.compare(INTERFACES);
+    assert_eq!(functions, 175 + 4, "WASI 0.2.12 has 177 stable functions, two of them exports of guests");
+}
 
-    let mut names = BTreeSet::new();
-    let mut functions = 0;
-    let mut wrong = Vec::new();
-    for (id, interface) in official.resolve.interfaces.iter() {
-        let Some(name) = official.resolve.id_of(id).filter(|name| !EXPORTS.contains(&name.as_str())) else {
-            continue;
-        };
-        names.insert(name.clone());
-        for def in interface.types.values() {
-            if matches!(official.resolve.types[*def].kind, TypeDefKind::Resource) {
-                official.resource(*def);
-            }
-        }
-        for function in interface.functions.values() {
-            functions += 1;
-            let expected = official.func(function);
-            match official.declared.functions.get(&(name.clone(), function.name.clone())) {
-                None => wrong.push(format!("{name} {}: missing", function.name)),
-                Some(found) if *found != expected => {
-                    wrong.push(format!("{name} {}:\n  host {found:?}\n  WIT  {expected:?}", function.name));
-                }
-                Some(_) => {}
-            }
+#[test]
+fn what_is_of_drafts_is_exactly_their_wit() {
+    let mut declared = Declared::default();
+    let Ok(()) = drafts::rows(&mut declared);
+    let mut resolve = Resolve::default();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/wit");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "wit") {
+            resolve.push_str(&path, &std::fs::read_to_string(&path).unwrap()).unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(names, INTERFACES.iter().map(|name| (*name).to_owned()).collect());
-    assert_eq!(
-        official.declared.functions.len(),
-        functions,
-        "the host declares functions that are not in the WIT"
-    );
-    assert_eq!(functions, 175 + 4, "WASI 0.2.12 has 177 stable functions, two of them exports of guests");
+    let functions = Official { resolve, declared }.compare(drafts::INTERFACES);
+    assert_eq!(functions, 2 * 2 + (6 + 3 + 1) + (6 + 3 + 4));
 }
