@@ -111,7 +111,8 @@ fn instantiate(
             if let Def::Instantiate { component, args } = def {
                 let component = at(&frame.components, *component)?.clone();
                 let args = frame.items(args)?;
-                let nested = Frame::new(store, component, Arc::new(args), Foreseen::default(), root)?;
+                let foreseen = frame.foreseen.nested(frame.next - 1);
+                let nested = Frame::new(store, component, Arc::new(args), foreseen, root)?;
                 frames.push(core::mem::replace(&mut frame, nested));
                 continue 'frame;
             }
