@@ -432,10 +432,10 @@ pub fn set_times_at(
         let modified = data_modification_timestamp.checked()?;
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW) || path.ends_with('/');
         let place = match follow {
-            true => path::leaf(directory, &path)?,
+            true => path::leaf(how, directory, &path)?,
             false => match path::parent(how, directory, &path)? {
                 Entry::Name(place) => place,
-                Entry::Dot | Entry::DotDot => path::leaf(directory, &path)?,
+                Entry::Dot | Entry::DotDot => path::leaf(how, directory, &path)?,
             },
         };
         Ok(file::set_times_of(&place.parent, &place.name, accessed, modified)?)
@@ -457,7 +457,7 @@ pub fn link_at(
         // A second name is a way to write: both ends must be writable.
         from.writable()?;
         let old = match old_path_flags.contains(PathFlags::SYMLINK_FOLLOW) || old_path.ends_with('/') {
-            true => path::leaf(from.as_directory()?, &old_path)?,
+            true => path::leaf(how, from.as_directory()?, &old_path)?,
             // Directories have one name.
             false => match from.place(how, &old_path)? {
                 Entry::Name(place) => place,

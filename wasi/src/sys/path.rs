@@ -3,7 +3,7 @@
 //! One `openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)` per lookup. Where the system has no such call, or a filter
 //! forbids it, or it lost too many races against renames, a checked walk takes its place: one `O_PATH | O_NOFOLLOW`
 //! per component, `..` answered from a stack of open directories, at most 40 symbolic links. The tests run both. The walk
-//! holds a handle per level, so a path some thousand levels deep may fail with `MFILE` where openat2 would not.
+//! holds a handle per level, and a guest must not use up those of the process: more than [`MAX_LEVELS`] levels are `NAMETOOLONG` to it.
 //!
 //! Calls that create, remove or rename a name never hand a path to the system: they get the open parent directory and
 //! one single component from [`parent`].
@@ -24,6 +24,8 @@ use crate::sys::Errno;
 const MAX_LINKS: usize = 40;
 /// The longest path in bytes (`PATH_MAX` without its NUL).
 const MAX_PATH: usize = 4095;
+/// How many directories a walk has open at once.
+const MAX_LEVELS: usize = 256;
 /// How often a lookup that lost a race is tried again.
 const MAX_RETRIES: usize = 32;
 
@@ -131,8 +133,45 @@ pub(crate) fn parent<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Re
 
 /// Finds the directory and name of what `path` names after its last component's symbolic links have been followed.
 /// A call on that place that does not follow links acts on the object that was found, or on nothing.
-pub(crate) fn leaf<'d>(dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
+pub(crate) fn leaf<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
     check(path)?;
+    let mut links = 0;
+    let mut now = path.to_owned();
+    while how == Resolution::Kernel {
+        let place = match parent(how, dir, &now)? {
+            Entry::Name(place) => place,
+            Entry::Dot | Entry::DotDot => {
+                let itself = open(how, dir, &now, true, OFlags::PATH | OFlags::DIRECTORY)?;
+                return Ok(Place { parent: Parent::Beneath(itself), name: b".".to_vec(), directory: true });
+            }
+        };
+        let found = peek(place.parent.as_fd(), &place.name)?;
+        match found.kind {
+            FileType::Symlink => {}
+            FileType::Directory => return Ok(place),
+            _ if place.directory => return Err(Errno::NOTDIR),
+            _ => return Ok(place),
+        }
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(Errno::LOOP);
+        }
+        // The link's target takes its place, as text: only a whole path can be seen to stay beneath.
+        let target = target_of(&found.fd)?;
+        let stripped = now.trim_end_matches('/');
+        let before = stripped.rfind('/').map_or("", |slash| &stripped[..=slash]);
+        let slash = if place.directory { "/" } else { "" };
+        now = match core::str::from_utf8(&target) {
+            Ok(target) if before.len() + target.len() < MAX_PATH => format!("{before}{target}{slash}"),
+            // What cannot be asked of the kernel so.
+            _ => break,
+        };
+    }
+    walk_leaf(dir, path)
+}
+
+/// [`leaf`] by the walk.
+fn walk_leaf<'d>(dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
     let mut walk = Walk::new(dir, path.as_bytes());
     loop {
         let Some(Part { name, slash }) = walk.last()? else {
@@ -145,6 +184,16 @@ pub(crate) fn leaf<'d>(dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Err
             _ if slash => return Err(Errno::NOTDIR),
             _ => return Ok(Place { parent: walk.into_parent(), name, directory: false }),
         }
+    }
+}
+
+/// The target of a link that may be followed.
+fn target_of(link: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let target = readlinkat(link, c"", Vec::new())?.into_bytes();
+    match target.as_slice() {
+        [] => Err(Errno::NOENT),
+        [b'/', ..] => Err(Errno::PERM),
+        _ => Ok(target),
     }
 }
 
@@ -211,6 +260,9 @@ impl<'d> Walk<'d> {
                 name => {
                     let found = peek(self.here(), name)?;
                     match found.kind {
+                        FileType::Directory if self.entered.len() >= MAX_LEVELS => {
+                            return Err(Errno::NAMETOOLONG);
+                        }
                         FileType::Directory => self.entered.push(found.fd),
                         FileType::Symlink => self.expand(&found.fd, true)?,
                         _ => return Err(Errno::NOTDIR),
@@ -227,15 +279,8 @@ impl<'d> Walk<'d> {
         if self.links > MAX_LINKS {
             return Err(Errno::LOOP);
         }
-        let target = readlinkat(link, c"", Vec::new())?.into_bytes();
-        match target.as_slice() {
-            [] => Err(Errno::NOENT),
-            [b'/', ..] => Err(Errno::PERM),
-            target => {
-                self.prepend(target, slash);
-                Ok(())
-            }
-        }
+        self.prepend(&target_of(link)?, slash);
+        Ok(())
     }
 }
 

@@ -535,3 +535,44 @@ fn magic_links_of_proc_lead_nowhere() {
         }
     }
 }
+
+// Class F: a handle for each level of a path that a guest makes would be many of the process's.
+#[test]
+fn a_path_of_many_levels_takes_few_handles() {
+    both(|sandbox, resolution| {
+        let mut guest = sandbox.guest(resolution, false);
+        let deep = "d/".repeat(600);
+        for end in 1..=600 {
+            let path = sandbox.inside(&deep[..end * 2]);
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(sandbox.inside(&format!("{deep}f")), "x").unwrap();
+        symlink("../d/d/f", sandbox.inside(&format!("{}link", &deep[2..]))).unwrap();
+        let (file, link) = (format!("{deep}f"), format!("{}link", &deep[2..]));
+        // The walk has one for each, and says when that is enough.
+        let expected = match resolution {
+            Resolution::Kernel => Ok(()),
+            Resolution::Walk => Err(ErrorCode::NameTooLong),
+        };
+        for path in [&file, &link] {
+            assert_eq!(guest.open(path, NONE, READ).map(|_| ()), expected, "{path}");
+            let dir = guest.dir.borrow();
+            let set = descriptor::set_times_at(
+                &mut guest.wasi,
+                dir,
+                FOLLOW,
+                path.clone(),
+                NewTimestamp::Now,
+                NewTimestamp::NoChange,
+            );
+            assert_eq!(set.unwrap(), expected, "{path}");
+        }
+        assert_eq!(guest.link(FOLLOW, &link, "here"), expected);
+        if expected.is_ok() {
+            assert_eq!(guest.read("here"), Ok(b"x".to_vec()));
+        }
+        // To the walk it is the open levels that count, not the length of the path.
+        let round = format!("{}{}d/d", "d/".repeat(100), "../d/".repeat(600));
+        assert!(guest.stat(FOLLOW, &round).is_ok());
+    });
+}
