@@ -266,6 +266,33 @@ fn a_small_binary_cannot_make_instances_without_bound() {
 }
 
 #[test]
+fn a_module_with_many_imports_may_be_instantiated_very_often() {
+    // More imports in all than places are kept for: the last are found by name.
+    const EACH: usize = 700;
+    let imports: String =
+        (0..EACH).map(|i| format!("(import \"m\" \"f{i}\" (func $f{i} (result i32)))")).collect();
+    let exports: String = (0..EACH).map(|i| format!("(export \"f{i}\" (func $p \"f{}\"))", i % 2)).collect();
+    let instances: String = (0..EACH)
+        .map(|i| format!("(core instance $i{i} (instantiate $m (with \"m\" (instance $a))))"))
+        .collect();
+    let last = EACH - 1;
+    let text = format!(
+        r#"(component
+            (core module $p (func (export "f0") (result i32) i32.const 20) (func (export "f1") (result i32) i32.const 21))
+            (core instance $p (instantiate $p))
+            (core module $m {imports} (func (export "sum") (result i32) (i32.add (call $f{last}) (call $f0))))
+            (core instance $a {exports})
+            {instances}
+            (func (export "first") (result u32) (canon lift (core func $i0 "sum")))
+            (func (export "last") (result u32) (canon lift (core func $i{last} "sum"))))"#
+    );
+    let mut setup = instantiate(&text);
+    for name in ["first", "last"] {
+        assert_eq!(setup.call(name, &[]).unwrap(), Some(Val::U32(41)));
+    }
+}
+
+#[test]
 fn endless_recursion_through_the_host_is_a_trap() {
     let engine = engine(Config::default());
     let text = r#"(component
