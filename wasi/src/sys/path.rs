@@ -135,22 +135,30 @@ pub(crate) fn parent<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Re
 /// A call on that place that does not follow links acts on the object that was found, or on nothing.
 pub(crate) fn leaf<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
     check(path)?;
+    let found = if how == Resolution::Kernel { kernel_leaf(dir, path)? } else { None };
+    found.map_or_else(|| walk_leaf(dir, path), Ok)
+}
+
+/// [`leaf`] by the kernel; `None` if a link's target is nothing that it can be asked.
+fn kernel_leaf<'d>(dir: BorrowedFd<'d>, path: &str) -> Result<Option<Place<'d>>, Errno> {
+    let how = Resolution::Kernel;
     let mut links = 0;
     let mut now = path.to_owned();
-    while how == Resolution::Kernel {
+    loop {
         let place = match parent(how, dir, &now)? {
             Entry::Name(place) => place,
             Entry::Dot | Entry::DotDot => {
                 let itself = open(how, dir, &now, true, OFlags::PATH | OFlags::DIRECTORY)?;
-                return Ok(Place { parent: Parent::Beneath(itself), name: b".".to_vec(), directory: true });
+                let (parent, name) = (Parent::Beneath(itself), b".".to_vec());
+                return Ok(Some(Place { parent, name, directory: true }));
             }
         };
         let found = peek(place.parent.as_fd(), &place.name)?;
         match found.kind {
             FileType::Symlink => {}
-            FileType::Directory => return Ok(place),
+            FileType::Directory => return Ok(Some(place)),
             _ if place.directory => return Err(Errno::NOTDIR),
-            _ => return Ok(place),
+            _ => return Ok(Some(place)),
         }
         links += 1;
         if links > MAX_LINKS {
@@ -163,11 +171,9 @@ pub(crate) fn leaf<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Resu
         let slash = if place.directory { "/" } else { "" };
         now = match core::str::from_utf8(&target) {
             Ok(target) if before.len() + target.len() < MAX_PATH => format!("{before}{target}{slash}"),
-            // What cannot be asked of the kernel so.
-            _ => break,
+            _ => return Ok(None),
         };
     }
-    walk_leaf(dir, path)
 }
 
 /// [`leaf`] by the walk.
