@@ -1,7 +1,8 @@
 //! `wasi:random/insecure`: well mixed, fast, and predictable by whoever has seen enough of it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use crate::interface::interface;
-use crate::sys::entropy;
 use crate::{Stop, Wasi};
 
 interface! {
@@ -15,13 +16,10 @@ interface! {
 pub(crate) struct Generator(u64);
 
 impl Generator {
-    /// Begins at a place that differs from run to run.
+    /// Begins at a place that differs from guest to guest: no guest finds out another's from its own. Asks the system only once for
+    /// each thread, since there is a new guest for each request of a server.
     pub(crate) fn new() -> Self {
-        let mut seed = [0; 8];
-        if entropy::fill(&mut seed).is_err() {
-            seed = crate::sys::clock::monotonic().to_le_bytes();
-        }
-        Self(u64::from_le_bytes(seed))
+        Self(RandomState::new().build_hasher().finish())
     }
 
     pub(crate) fn next(&mut self) -> u64 {
