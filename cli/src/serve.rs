@@ -2,16 +2,16 @@
 
 use crate::engine::{self, Program};
 use crate::failure::Failure;
-use crate::flags::{self, Serve};
+use crate::flags::Serve;
 use crate::grant::grant;
 use crate::guest::{Waiting, linked, unversioned};
 use crate::input::{Input, base_name};
 use crate::output;
 use mini_wasm_runtime::component::{Component, InstancePre};
-use mini_wasm_runtime::{Config, Engine, Result as EngineResult};
+use mini_wasm_runtime::{Config, Engine, Result as EngineResult, Store};
 use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server, Serving};
 use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
-use mini_wasm_wasi::{Own, Wasi, WasiBuilder};
+use mini_wasm_wasi::{Own, Wasi};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,14 +34,21 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let pre = link(&component, &name, flags)?;
     let wasi = grant(vec![base_name(&flags.file)], &flags.grants, &flags.limits.budgets)?;
     let limits = limits(flags);
-    let engine = component.engine().clone();
-    tick(engine.clone())?;
-    let guests = Arc::new((pre, wasi, engine, flags.limits.clone()));
+    tick(component.engine().clone())?;
+    let guests = Arc::new((pre, wasi, flags.limits.clone()));
     let handler = move |asked: Asked| -> Serving {
         let guests = guests.clone();
+        let (pre, wasi, limits) = &*guests;
+        // Before the future, which would be as large as what it moves.
+        let mut wasi = wasi.build();
+        let given = asked.give(&mut wasi);
+        let store = engine::store(pre.component().engine(), wasi, limits);
         Box::pin(async move {
-            let (pre, wasi, engine, limits) = &*guests;
-            answer(pre, wasi, engine, limits, asked).await.map_err(|error| error.to_string())
+            let answered = match given {
+                Ok(params) => answer(&guests.0, store, params).await,
+                Err(stop) => Err(stop.into()),
+            };
+            answered.map_err(|error| error.to_string())
         })
     };
     let quiet = flags.quiet;
@@ -63,14 +70,9 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
 /// Answers one request with an instance of its own. Whoever polls this stops it when its time is over.
 async fn answer(
     pre: &InstancePre<Wasi>,
-    wasi: &WasiBuilder,
-    engine: &Engine,
-    limits: &flags::Limits,
-    asked: Asked,
+    mut store: Store<Wasi>,
+    params: (Own<IncomingRequest>, Own<ResponseOutparam>),
 ) -> EngineResult<()> {
-    let mut wasi = wasi.build();
-    let params = asked.give(&mut wasi)?;
-    let mut store = engine::store(engine, wasi, limits);
     // At each tick others have a turn.
     store.set_epoch_deadline(1);
     store.set_epoch_yield(Some(1));

@@ -22,6 +22,7 @@ use core::any::Any;
 use core::ffi::c_void;
 use core::pin::pin;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll};
 
 /// Calls that may stand on each other: a guest whose import waits for a call that may wait itself, and so on. Each has stacks of its
@@ -35,25 +36,31 @@ const SPARE_STACKS: usize = 2;
 /// All are of one size, that of the engine's settings. What a guest left on them no other can read: frames are written before
 /// they are read.
 #[derive(Debug, Default)]
-pub(crate) struct SpareStacks(Mutex<Vec<FiberStack>>);
+pub(crate) struct SpareStacks {
+    stacks: Mutex<Vec<FiberStack>>,
+    put: AtomicUsize,
+}
 
 impl SpareStacks {
     /// How many are kept.
     const MOST: usize = 32;
     /// How much memory each keeps at either of its ends.
     const WARM: usize = 64 << 10;
+    /// So many may keep all that guests have touched, for a while: giving it back is dear next to a short call.
+    const HOT: usize = 4;
+    /// The while: of so many that are put back one is cooled in any case.
+    const WHILE: usize = 16;
 
     fn take(&self) -> Option<FiberStack> {
-        self.0.lock().pop()
+        self.stacks.lock().pop()
     }
 
     pub(super) fn put(&self, mut stack: FiberStack) {
-        // Whether there is room is asked again below: in between nobody else has to wait.
-        if self.0.lock().len() < Self::MOST && stack.cool(Self::WARM) {
-            let mut spare = self.0.lock();
-            if spare.len() < Self::MOST {
-                spare.push(stack);
-            }
+        let due = self.put.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::WHILE);
+        let kept = self.stacks.lock().len();
+        // Not while the list is locked: who comes at the same time may make it longer by one.
+        if kept < Self::MOST && ((kept < Self::HOT && !due) || stack.cool(Self::WARM)) {
+            self.stacks.lock().push(stack);
         }
     }
 }
@@ -362,4 +369,47 @@ unsafe extern "C" fn begin(waiting: *mut u8) -> ! {
         switch(&raw mut (*fiber).sp, (*fiber).resumer.sp);
     }
     unreachable!("crash: a call that has ended was entered")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack() -> FiberStack {
+        FiberStack::new(1 << 20, 1 << 20).expect("there is address space")
+    }
+
+    #[test]
+    fn an_engine_keeps_a_bounded_number_of_stacks_and_gives_them_out_again() {
+        let spare = SpareStacks::default();
+        assert!(spare.take().is_none());
+        let low = stack();
+        let known = low.low();
+        spare.put(low);
+        assert_eq!(spare.take().map(|stack| stack.low()), Some(known));
+        for _ in 0..2 * SpareStacks::MOST {
+            spare.put(stack());
+        }
+        assert_eq!(core::iter::from_fn(|| spare.take()).count(), SpareStacks::MOST);
+    }
+
+    #[test]
+    fn a_stack_that_is_cooled_keeps_only_what_lies_where_it_begins() {
+        let mut stack = stack();
+        let ends = [stack.high().wrapping_sub(8), stack.values().cast::<u8>()];
+        let deep = [stack.high().with_addr(stack.low()), stack.values_end().cast::<u8>().wrapping_sub(8)];
+        // SAFETY: all of them lie on the stack, above its guard, and nobody runs on it.
+        unsafe {
+            for at in ends.into_iter().chain(deep) {
+                at.write(7);
+            }
+            assert!(stack.cool(SpareStacks::WARM));
+            assert_eq!(ends.map(|at| at.read()), [7, 7]);
+            assert_eq!(
+                deep.map(|at| at.read()),
+                [0, 0],
+                "what a guest left far down is gone, and its memory"
+            );
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! A guest at work on a request, in the task of its connection.
 //!
 //! Most guests have answered and ended after one poll, a small part of a millisecond: no thread, no queue and no timer is between a
-//! request and its answer. One that waits is suspended, and costs its stack. One that computes gives its turn back at the next tick of the epoch, within
-//! milliseconds; then it goes on with a thread of its own, so that the system divides the processors among such guests and the
-//! server, which would otherwise wait for all of them in turn.
+//! request and its answer. One that waits is suspended, and costs its stack. One that computes gives its turn back at the next tick of
+//! the epoch, within milliseconds; then it goes on with a thread of its own until it waits, so that the system divides the
+//! processors among such guests and the server, which would otherwise wait for all of them in turn.
 
 use core::panic::AssertUnwindSafe;
 use core::task::{Context, Poll};
@@ -82,20 +82,21 @@ impl Work {
         }
     }
 
-    /// Goes on with a thread of its own.
-    fn on_a_thread(mut self) {
+    /// Goes on with a thread of its own, for as long as it computes.
+    fn on_a_thread(self) {
         let Ok(server) = Handle::try_current() else { return };
         spawn_blocking(move || {
-            server.block_on(async {
-                let until = self.until;
-                let end = poll_fn(|cx| match self.turn(cx) {
-                    Turn::Over => Poll::Ready(()),
-                    Turn::Waits | Turn::Computes => Poll::Pending,
-                });
-                if timeout_at(until.into(), end).await.is_err() {
-                    (self.complain)(OVERDUE);
-                }
+            let (until, complain) = (self.until, self.complain.clone());
+            let mut work = Some(self);
+            let computed = poll_fn(|cx| match work.as_mut().map(|work| work.turn(cx)) {
+                Some(Turn::Computes) => Poll::Pending,
+                Some(Turn::Waits) => Poll::Ready(work.take()),
+                Some(Turn::Over) | None => Poll::Ready(None),
             });
+            match server.block_on(async { timeout_at(until.into(), computed).await }) {
+                Ok(waits) => waits.into_iter().for_each(|work| drop(server.spawn(work.go_on()))),
+                Err(_) => complain(OVERDUE),
+            }
         });
     }
 }
