@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let module = Module::new(&Engine::new(config.clone()), &wasm[..])?;
     let (compile, seal) = (CompileOptions::default(), Seal::Key(key.clone()));
     let options = ArtifactOptions { arch: None, cpu: None, compile, seal };
-    let bytes = compile_artifact(&config, wasm, Kind::Module, &[module.info()], &options)?.bytes;
+    let bytes = compile_artifact(&config, wasm, Kind::Module, &[module.info()], &[], &options)?.bytes;
 
     // In another process, on another day.
     let engine = Engine::with_runtime(config.clone(), &LoadOnly);

@@ -18,7 +18,7 @@ fn ours(wasm: &[u8], key: &SealKey) -> Vec<u8> {
     let info = Module::parse_only(&engine, WasmBytes::new(wasm.into())).expect("a benchmark module is valid");
     let seal = Seal::Key(key.clone());
     let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
-    compile_artifact(&config, wasm, Kind::Module, &[&info], &options)
+    compile_artifact(&config, wasm, Kind::Module, &[&info], &[], &options)
         .expect("this machine has native code")
         .bytes
 }

@@ -30,16 +30,17 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
     };
     // Validates; compiling is `compile_artifact`'s, for whichever target.
     let engine = Engine::new(config.clone());
-    let (kind, wasm, modules) = match &input.content {
+    let (kind, wasm, modules, adapters) = match &input.content {
         Content::Module(bytes) => (
             Kind::Module,
             bytes,
             vec![Module::new(&engine, &**bytes).map_err(refused(&input.name, &engine, bytes))?],
+            Vec::new(),
         ),
         Content::Component(bytes) => {
             let component =
                 Component::new(&engine, &**bytes).map_err(refused(&input.name, &engine, bytes))?;
-            (Kind::Component, bytes, component.core_modules().to_vec())
+            (Kind::Component, bytes, component.core_modules().to_vec(), component.adapter_infos())
         }
         Content::Artifact(_) => {
             return Err(Failure::Other(format!("{} is an artifact already", input.name)));
@@ -60,7 +61,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
         seal,
     };
     let infos: Vec<_> = modules.iter().map(|module| &**module.info()).collect();
-    let artifact = compile_artifact(&config, wasm, kind, &infos, &options).map_err(because)?;
+    let artifact = compile_artifact(&config, wasm, kind, &infos, &adapters, &options).map_err(because)?;
     artifact::write(&flags.output, &artifact.bytes).map_err(Failure::engine("cannot write the artifact"))?;
     if let Some(progress) = progress {
         let functions = infos.iter().map(|info| info.bodies.len()).sum();

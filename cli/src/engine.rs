@@ -5,10 +5,10 @@ use crate::flags::{Code, EngineChoice, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
 use crate::proposals::refused;
-use mini_wasm_jit::artifact::{Artifact, Facts, Kind, Reason, Trust};
+use mini_wasm_jit::artifact::{Adapters, Artifact, Facts, Kind, Reason, Trust};
 use mini_wasm_jit::seal::PublicKey;
 use mini_wasm_jit::{Jit, LoadOnly};
-use mini_wasm_runtime::backend::NativeCode;
+use mini_wasm_runtime::backend::{AdapterInfo, NativeCode};
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::module::WasmBytes;
 use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module, Store, StoreLimits};
@@ -129,7 +129,7 @@ fn artifact(
     trust: &Trust,
 ) -> Result<Program, Failure> {
     let settings = settings(&config, file.facts.as_ref());
-    let Opened { kind, wasm, native } = open(name, file, choice, (&config, &settings), trust)?;
+    let Opened { kind, wasm, native, adapters } = open(name, file, choice, (&config, &settings), trust)?;
     let made = match native {
         None => Program::new(&Engine::new(config), kind, wasm),
         Some(mut native) => {
@@ -139,7 +139,8 @@ fn artifact(
                 Kind::Module => Module::with_native(&engine, wasm, native.pop()).map(Program::Module),
                 Kind::Component => {
                     let native = native.into_iter().map(Some).collect();
-                    Component::with_native(&engine, wasm, native).map(Program::Component)
+                    let code_of = |calls: &[AdapterInfo]| adapters.and_then(|code| code.of(calls));
+                    Component::with_native(&engine, wasm, native, code_of).map(Program::Component)
                 }
             }
         }
@@ -153,6 +154,8 @@ struct Opened {
     wasm: Arc<[u8]>,
     /// Native code, where it may run: `wasm` is as valid as it was when that was sealed, else as untrusted as any.
     native: Option<Vec<Arc<dyn NativeCode>>>,
+    /// Native code between components.
+    adapters: Option<Adapters>,
 }
 
 /// Opens an artifact for an engine with `settings`; `config` is what the run itself needs of them.
@@ -166,7 +169,7 @@ fn open(
     if choice == EngineChoice::Interp {
         let (kind, wasm) = Artifact::wasm(&file.bytes()?)
             .ok_or_else(|| Failure::Other(format!("{name} is damaged: its WebAssembly is not intact")))?;
-        return Ok(Opened { kind, wasm, native: None });
+        return Ok(Opened { kind, wasm, native: None, adapters: None });
     }
     let loaded = file
         .load(
@@ -175,7 +178,9 @@ fn open(
         )
         .map_err(Failure::engine(""))?;
     let refused = match loaded {
-        Ok(Artifact { kind, wasm, native }) => return Ok(Opened { kind, wasm, native: Some(native) }),
+        Ok(Artifact { kind, wasm, native, adapters }) => {
+            return Ok(Opened { kind, wasm, native: Some(native), adapters });
+        }
         Err(refused) => refused,
     };
     let why = refusal(&refused.reason, config, file.facts.as_ref());
@@ -186,7 +191,7 @@ fn open(
     output::warn(format_args!(
         "{name} is {why}: its native code is not used, its WebAssembly runs interpreted"
     ));
-    Ok(Opened { kind, wasm, native: None })
+    Ok(Opened { kind, wasm, native: None, adapters: None })
 }
 
 /// The settings under which an artifact may run: those it was made with where that does no harm (more checks than asked for),

@@ -5,7 +5,7 @@
 //! | at  | bytes | what |
 //! |-----|-------|------|
 //! | 0   | 8     | magic, `mwasm\0\xc0\xde` |
-//! | 8   | 4     | version of this format, 1 |
+//! | 8   | 4     | version of this format, 2 |
 //! | 12  | 4     | what the WebAssembly is: 1 a module, 2 a component |
 //! | 16  | 8     | build: a hash of crate version, layout of `vm.rs`, trap codes |
 //! | 24  | 4     | architecture: 1 x86_64, 2 AArch64, 3 RISC-V 64; all Linux |
@@ -17,12 +17,13 @@
 //! | 56  | 8     | length of the file |
 //! | 64  | 16    | the WebAssembly: offset, length |
 //! | 80  | 16    | the text: offset (a multiple of [`TEXT_ALIGN`]), length; the last thing in the file |
-//! | 96  | 16    | 0 |
+//! | 96  | 4     | rows after those of core modules: 1 for code between components, or 0 |
+//! | 100 | 12    | 0 |
 //! | 112 | 32    | BLAKE3 hash of the WebAssembly |
 //! | 144 | 64    | the seal: 32 bytes of keyed hash and 32 zeros, or 64 of signature |
 //! | 208 | 32    | name of the sealing key: a hash of the secret one, or the public one |
-//! | 240 | 16    | 0 |
-//! | 256 | 32 each | core modules: tables at, length, text at, length (8 bytes each, offsets in the file) |
+//! | 240 | 16    | the beginning of a BLAKE3 hash of the calls between components that there is code for, or 0 |
+//! | 256 | 32 each | core modules, code between components: tables at, length, text at, length (8 bytes each, offsets in the file) |
 //! | ... |       | tables (tables.rs), each at a multiple of 8 |
 //!
 //! The seal covers every byte of the file; its own 64 count as zeros. Nothing in the file is relocated, decoded or trusted
@@ -36,7 +37,7 @@ use crate::key::{CodeKey, build_hash};
 use crate::load::code::CodeMap;
 use crate::load::native::NativeModule;
 use crate::seal::{KEY_ID_BYTES, Parts, PublicKey, SEAL_BYTES, SealKey, SignKey, beside, hex};
-use mini_wasm_runtime::backend::NativeCode;
+use mini_wasm_runtime::backend::{AdapterInfo, NativeCode};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions};
@@ -46,12 +47,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"mwasm\0\xc0\xde";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEAD: usize = 256;
 const ROW: usize = 32;
 const SEAL: Range<usize> = 144..144 + SEAL_BYTES;
 const KEY_ID: Range<usize> = 208..208 + KEY_ID_BYTES;
 const WASM_HASH: Range<usize> = 112..144;
+const CALLS: Range<usize> = 240..256;
 /// Text begins at a multiple of the largest page that the architectures have.
 pub const TEXT_ALIGN: usize = 64 << 10;
 /// The same where pages are always 4 KiB.
@@ -179,6 +181,30 @@ pub struct Artifact {
     pub wasm: Arc<[u8]>,
     /// Native code of the core modules, in order of appearance in the binary.
     pub native: Vec<Arc<dyn NativeCode>>,
+    /// Native code between the components in a component.
+    pub adapters: Option<Adapters>,
+}
+
+/// Native code between components.
+#[derive(Clone, Debug)]
+pub struct Adapters {
+    code: Arc<dyn NativeCode>,
+    calls: [u8; CALLS.end - CALLS.start],
+}
+
+impl Adapters {
+    /// The code, if it was made for these calls, as `Component::with_native` takes it.
+    pub fn of(&self, calls: &[AdapterInfo]) -> Option<Arc<dyn NativeCode>> {
+        (self.calls == calls_hash(calls)).then(|| self.code.clone())
+    }
+}
+
+/// What tells these calls from others.
+fn calls_hash(calls: &[AdapterInfo]) -> [u8; CALLS.end - CALLS.start] {
+    let mut hash = [0; CALLS.end - CALLS.start];
+    let whole = blake3::hash(format!("{calls:?}").as_bytes());
+    hash.iter_mut().zip(whole.as_bytes()).for_each(|(byte, of_whole)| *byte = *of_whole);
+    hash
 }
 
 impl Artifact {
@@ -233,8 +259,9 @@ impl Artifact {
         let wasm = map.bytes()[head.wasm.clone()].into();
         map.publish(head.text.clone())?;
         let map = Arc::new(map);
-        let mut native: Vec<Arc<dyn NativeCode>> = Vec::with_capacity(head.modules);
-        for i in 0..head.modules {
+        let rows = head.modules + usize::from(head.has_adapters);
+        let mut native: Vec<Arc<dyn NativeCode>> = Vec::with_capacity(rows);
+        for i in 0..rows {
             let row = module_row(map.bytes(), i, &head);
             let Some((tables, text)) = row else {
                 return Ok(Err(Refused { reason: Reason::Truncated, wasm: Some((head.kind, wasm)) }));
@@ -243,7 +270,12 @@ impl Artifact {
             // compared machine, layout and settings.
             native.push(Arc::new(unsafe { NativeModule::new(map.clone(), text, tables)? }));
         }
-        Ok(Ok(Artifact { kind: head.kind, wasm, native }))
+        let adapters = native.drain(head.modules..).next().map(|code| {
+            let mut calls = [0; CALLS.end - CALLS.start];
+            calls.copy_from_slice(&map.bytes()[CALLS]);
+            Adapters { code, calls }
+        });
+        Ok(Ok(Artifact { kind: head.kind, wasm, native, adapters }))
     }
 }
 
@@ -321,6 +353,7 @@ impl Facts {
 struct Head {
     kind: Kind,
     modules: usize,
+    has_adapters: bool,
     wasm: Range<usize>,
     text: Range<usize>,
 }
@@ -401,13 +434,19 @@ fn check(config: &Config, bytes: &[u8], trust: Option<&Trust>) -> Result<Head, R
         Some(Head {
             kind: kind_at(bytes)?,
             modules: u32_at(bytes, 48)? as usize,
+            has_adapters: match u32_at(bytes, 96)? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
             wasm: range_at(bytes, 64)?,
             text: range_at(bytes, 80)?,
         })
     };
     let head = head().ok_or(Reason::Truncated)?;
     // Data must not share a page with text, which becomes executable.
-    let rows_end = head.modules.checked_mul(ROW).and_then(|rows| rows.checked_add(HEAD));
+    let rows = head.modules.checked_add(usize::from(head.has_adapters));
+    let rows_end = rows.and_then(|rows| rows.checked_mul(ROW)?.checked_add(HEAD));
     let fits = head.text.start.is_multiple_of(text_align(arch))
         && head.text.end == bytes.len()
         && head.wasm.end <= head.text.start
@@ -496,14 +535,17 @@ pub(crate) struct Content<'a> {
     pub(crate) key: CodeKey,
     pub(crate) wasm: &'a [u8],
     pub(crate) modules: &'a [crate::compile::CompiledModule],
+    /// With the calls that they are for.
+    pub(crate) adapters: Option<(&'a [AdapterInfo], &'a crate::compile::CompiledModule)>,
 }
 
 /// The bytes of an artifact, sealed.
 #[cfg(feature = "compile")]
 pub(crate) fn assemble(content: &Content<'_>, seal: &Seal) -> Vec<u8> {
-    let mut out = vec![0; HEAD + content.modules.len() * ROW];
+    let rows: Vec<_> = content.modules.iter().chain(content.adapters.map(|(_, code)| code)).collect();
+    let mut out = vec![0; HEAD + rows.len() * ROW];
     let mut tables = Vec::new();
-    for module in content.modules {
+    for module in &rows {
         tables.push(out.len());
         out.extend_from_slice(&module.tables);
         out.resize(out.len().next_multiple_of(8), 0);
@@ -512,7 +554,7 @@ pub(crate) fn assemble(content: &Content<'_>, seal: &Seal) -> Vec<u8> {
     out.extend_from_slice(content.wasm);
     let text_at = out.len().next_multiple_of(text_align(content.arch));
     out.resize(text_at, 0);
-    for (i, module) in content.modules.iter().enumerate() {
+    for (i, module) in rows.iter().enumerate() {
         // AArch64's `adrp` pairs want text at the start of a 4 KiB page.
         out.resize(out.len().next_multiple_of(SMALL_TEXT_ALIGN), 0);
         let row = [tables[i], module.tables.len(), out.len(), module.text.len()];
@@ -539,6 +581,10 @@ pub(crate) fn assemble(content: &Content<'_>, seal: &Seal) -> Vec<u8> {
     put(40, &content.cpu.0.to_le_bytes());
     put(48, &(content.modules.len() as u32).to_le_bytes());
     put(52, &seal_kind.to_le_bytes());
+    if let Some((calls, _)) = content.adapters {
+        put(96, &1u32.to_le_bytes());
+        put(CALLS.start, &calls_hash(calls));
+    }
     for (at, n) in [(56, len), (64, wasm_at), (72, content.wasm.len()), (80, text_at), (88, text_len)] {
         put(at, &(n as u64).to_le_bytes());
     }

@@ -59,7 +59,8 @@ impl Backend for Jit {
         }
         let code = crate::compile::adapter::compile(adapter, self.options.verifier)
             .and_then(|compiled| publish(&compiled).ok())
-            .map(|code| Arc::new(code) as Arc<dyn NativeAdapter>);
+            .map(|code| Arc::new(code) as Arc<dyn NativeAdapter>)
+            .filter(|code| !code.entry().is_null());
         adapters.insert(adapter.clone(), code.clone());
         code
     }

@@ -2,6 +2,7 @@
 //! made for the pair, and what still forbids it.
 
 mod reloading;
+mod whole_artifact;
 
 use mini_wasm_jit::Jit;
 use mini_wasm_runtime::backend::Backend;
@@ -111,5 +112,107 @@ fn small_numbers_are_made_where_the_call_stands_in_reloaded_code_too() {
         let error = f.call(&mut store, (0xd800,)).unwrap_err();
         assert!(error.to_string().contains("invalid `char` bit pattern"), "{error}");
         assert_eq!(store.planned_calls(), planned + 1, "the plan tells what is no value");
+    }
+}
+
+/// Component A makes two counters of B, whose interface is an instance, and calls their methods. Both stand in a component that is
+/// captured from outside and instantiated within another one.
+const COUNTERS: &str = r#"(component
+    (component $B
+        (type $counter' (resource (rep i32)))
+        (core func $new (canon resource.new $counter'))
+        (core func $drop (canon resource.drop $counter'))
+        (core module $m
+            (import "" "new" (func $new (param i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 64) "never")
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 128))
+            (func (export "make") (param i32 i32) (result i32) (call $new (i32.load8_u (local.get 0))))
+            (func (export "add") (param i32 i32) (result i32)
+                (i32.store (i32.const 8) (i32.gt_u (local.get 1) (i32.const 9)))
+                (i32.store (i32.const 12) (select (i32.const 64) (i32.add (local.get 0) (local.get 1)) (i32.gt_u (local.get 1) (i32.const 9))))
+                (i32.store (i32.const 16) (i32.const 5))
+                (i32.const 8)))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+        (func $make (param "name" string) (result (own $counter'))
+            (canon lift (core func $i "make") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+        (func $add (param "self" (borrow $counter')) (param "n" u32) (result (result u32 (error string)))
+            (canon lift (core func $i "add") (memory (core memory $i "memory"))))
+        (component $interface
+            (import "counter" (type $counter' (sub resource)))
+            (import "make" (func $make (param "name" string) (result (own $counter'))))
+            (import "add" (func $add (param "self" (borrow $counter')) (param "n" u32) (result (result u32 (error string)))))
+            (export $counter "counter" (type $counter'))
+            (export "make" (func $make) (func (param "name" string) (result (own $counter))))
+            (export "add" (func $add) (func (param "self" (borrow $counter)) (param "n" u32) (result (result u32 (error string))))))
+        (instance $interface (instantiate $interface
+            (with "counter" (type $counter')) (with "make" (func $make)) (with "add" (func $add))))
+        (export "example:counter/counter" (instance $interface)))
+    (component $A
+        (import "example:counter/counter" (instance $counters
+            (export "counter" (type $counter (sub resource)))
+            (export "make" (func (param "name" string) (result (own $counter))))
+            (export "add" (func (param "self" (borrow $counter)) (param "n" u32) (result (result u32 (error string)))))))
+        (core module $libc
+            (memory (export "memory") 1) (data (i32.const 32) "(")
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 512)))
+        (core instance $libc (instantiate $libc))
+        (core func $make (canon lower (func $counters "make") (memory (core memory $libc "memory"))))
+        (core func $add (canon lower (func $counters "add")
+            (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (core module $m
+            (import "" "memory" (memory 1))
+            (import "" "make" (func $make (param i32 i32) (result i32)))
+            (import "" "add" (func $add (param i32 i32 i32)))
+            (func (export "run") (param i32) (result i32)
+                (drop (call $make (i32.const 32) (i32.const 1)))
+                (call $add (call $make (i32.const 32) (i32.const 1)) (local.get 0) (i32.const 256))
+                (if (i32.load8_u (i32.const 256)) (then
+                    (return (i32.add (i32.mul (i32.const 1000) (i32.load8_u (i32.load (i32.const 260)))) (i32.load (i32.const 264))))))
+                (i32.load (i32.const 260))))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "memory" (memory $libc "memory")) (export "make" (func $make)) (export "add" (func $add))))))
+        (func (export "run") (param "n" u32) (result u32) (canon lift (core func $i "run"))))
+    (component $both
+        (instance $b (instantiate $B))
+        (instance $a (instantiate $A (with "example:counter/counter" (instance $b "example:counter/counter"))))
+        (export "run" (func $a "run")))
+    (instance $first (instantiate $both))
+    (instance $second (instantiate $both))
+    (export "first" (func $first "run"))
+    (export "second" (func $second "run")))"#;
+
+#[test]
+fn interfaces_that_are_linked_in_an_artifact_have_code_there() {
+    let wasm = wat::parse_str(COUNTERS).unwrap();
+    let config = Config::default();
+    let ways = [
+        (
+            Component::new(&Engine::with_backend(config.clone(), Arc::new(Jit::default())), wasm.as_slice())
+                .unwrap(),
+            0,
+        ),
+        (whole_artifact::reloaded(&config, &wasm), 0),
+        // Modules have code, and nothing stands between the components but the plan.
+        (
+            Component::new(&Engine::with_backend(config.clone(), Arc::new(Reloading)), wasm.as_slice())
+                .unwrap(),
+            3,
+        ),
+        (Component::new(&Engine::new(config), wasm.as_slice()).unwrap(), 3),
+    ];
+    // `make` and `add`, each once.
+    assert_eq!(ways[0].0.adapter_infos().len(), 2);
+    for (component, planned) in ways {
+        let mut store = Store::new(component.engine(), ());
+        let instance = Linker::<()>::new(component.engine()).instantiate(&mut store, &component).unwrap();
+        for (call, name) in (1..).zip(["first", "second"]) {
+            let run = instance.typed::<(u32,), u32>(&mut store, name).unwrap();
+            assert_eq!(run.call(&mut store, (2,)).unwrap(), 42);
+            assert_eq!(store.planned_calls(), (2 * call - 1) * planned, "{:?}", component.engine());
+            // "n", and five letters of it.
+            assert_eq!(run.call(&mut store, (10,)).unwrap(), 110_005);
+            assert_eq!(store.planned_calls(), 2 * call * planned, "{:?}", component.engine());
+        }
     }
 }

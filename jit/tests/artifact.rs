@@ -4,10 +4,11 @@ use mini_wasm_jit::artifact::{Artifact, Kind, Reason, Refused, Seal, Trust, writ
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, LeftOut, compile_artifact};
 use mini_wasm_jit::seal::{SealKey, SignKey};
 use mini_wasm_jit::{Arch, CpuFeatures, LoadOnly};
+use mini_wasm_runtime::component::{Component, Linker};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::engine::Engine;
 use mini_wasm_runtime::handle::Instance;
-use mini_wasm_runtime::module::{Module, WasmBytes};
+use mini_wasm_runtime::module::{Module, ModuleInfo, WasmBytes};
 use mini_wasm_runtime::store::Store;
 use mini_wasm_runtime::val::Val;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ fn artifact(config: &Config, options: &ArtifactOptions) -> Vec<u8> {
     let wasm = wat::parse_str(WAT).unwrap();
     let engine = Engine::new(config.clone());
     let info = Module::parse_only(&engine, WasmBytes::new(wasm.clone().into())).unwrap();
-    let new = compile_artifact(config, &wasm, Kind::Module, &[&info], options).unwrap();
+    let new = compile_artifact(config, &wasm, Kind::Module, &[&info], &[], options).unwrap();
     assert_eq!(new.left_out, []);
     new.bytes
 }
@@ -238,7 +239,7 @@ fn what_is_left_out_is_told() {
     let info = Module::parse_only(&Engine::new(config.clone()), WasmBytes::new(wasm.clone().into())).unwrap();
     let mut options = options(Seal::None);
     options.compile.interpret = Some(Arc::new(|own| own == 1));
-    let new = compile_artifact(&config, &wasm, Kind::Module, &[&info], &options).unwrap();
+    let new = compile_artifact(&config, &wasm, Kind::Module, &[&info], &[], &options).unwrap();
     assert_eq!(new.left_out, [(0, 1, LeftOut::Chosen)]);
 }
 
@@ -247,4 +248,71 @@ fn directory(name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).unwrap();
     dir
+}
+
+/// Two components, of which one calls the other with a text.
+const PAIR: &str = r#"(component
+    (component $B
+        (core module $m
+            (memory (export "memory") 1)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+            (func (export "take") (param i32 i32) (result i32) (local.get 1)))
+        (core instance $i (instantiate $m))
+        (func (export "take") (param "s" string) (result u32)
+            (canon lift (core func $i "take") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+    (component $A
+        (import "take" (func $take (param "s" string) (result u32)))
+        (core module $libc (memory (export "memory") 1))
+        (core instance $libc (instantiate $libc))
+        (core func $take' (canon lower (func $take) (memory (core memory $libc "memory"))))
+        (core module $m
+            (import "" "take" (func $take (param i32 i32) (result i32)))
+            (func (export "run") (result i32) (call $take (i32.const 8) (i32.const 5))))
+        (core instance $i (instantiate $m (with "" (instance (export "take" (func $take'))))))
+        (func (export "run") (result u32) (canon lift (core func $i "run"))))
+    (instance $b (instantiate $B))
+    (instance $a (instantiate $A (with "take" (func $b "take"))))
+    (export "run" (func $a "run")))"#;
+
+#[test]
+fn code_between_components_is_for_the_calls_that_it_was_made_for() {
+    let config = Config::default();
+    let wasm = wat::parse_str(PAIR).unwrap();
+    let component = Component::new(&Engine::new(config.clone()), wasm.as_slice()).unwrap();
+    let infos: Vec<&ModuleInfo> = component.core_modules().iter().map(|module| &**module.info()).collect();
+    let calls = component.adapter_infos();
+    assert_eq!(calls.len(), 1);
+    let key = SealKey::random().unwrap();
+    let options = options(Seal::Key(key.clone()));
+    let new = compile_artifact(&config, &wasm, Kind::Component, &infos, &calls, &options).unwrap();
+    let trust = Trust::key(key);
+    let loaded = load(&config, &new.bytes, &trust).unwrap();
+    assert_eq!(loaded.native.len(), infos.len());
+    let adapters = loaded.adapters.unwrap();
+    assert!(adapters.of(&calls).is_some_and(|code| !code.stub(0).is_null() && code.stub(1).is_null()));
+    let mut other = calls.clone();
+    other[0].asks_caller ^= true;
+    for other in [&other[..], &[], &[calls[0].clone(), calls[0].clone()]] {
+        assert!(adapters.of(other).is_none(), "{other:?}");
+    }
+    // Nobody changes what the code is for, or where it lies.
+    let mut copy = new.bytes.clone();
+    for at in (96..112).chain(240..256 + 32 * (infos.len() + 1)) {
+        copy[at] ^= 1;
+        assert_eq!(load(&config, &copy, &trust).unwrap_err().reason, Reason::Damaged, "byte {at}");
+        copy[at] ^= 1;
+    }
+    // Without it the calls go by the plan.
+    for (with, planned) in [(true, 0), (false, 1)] {
+        let engine = Engine::with_runtime(config.clone(), &LoadOnly);
+        let native = loaded.native.iter().cloned().map(Some).collect();
+        let code_of = |calls: &[_]| adapters.of(calls).filter(|_| with);
+        let component =
+            Component::with_native(&engine, WasmBytes::new(loaded.wasm.clone()), native, code_of).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::<()>::new(&engine).instantiate(&mut store, &component).unwrap();
+        let run = instance.typed::<(), u32>(&mut store, "run").unwrap();
+        assert_eq!(run.call(&mut store, ()).unwrap(), 5);
+        assert_eq!(store.planned_calls(), planned);
+    }
 }

@@ -251,7 +251,8 @@ fn nothing_of_it_is_left_to_the_interpreter() {
                 compile: CompileOptions::default(),
                 seal: Seal::None,
             };
-            let made = compile_artifact(&config, &wasm, Kind::Module, &[module.info()], &options).unwrap();
+            let made =
+                compile_artifact(&config, &wasm, Kind::Module, &[module.info()], &[], &options).unwrap();
             assert_eq!(made.left_out, [], "{arch:?}");
         }
     }

@@ -8,6 +8,7 @@ mod component_text;
 #[path = "../../canonical-abi/tests/random/mod.rs"]
 mod random;
 mod reloading;
+mod whole_artifact;
 
 use component_text::{ALLOCATE, Types, core};
 use mini_wasm_jit::Jit;
@@ -302,11 +303,12 @@ fn what_neither_side_keeps_to_comes_to_the_same_on_every_way() {
     let engines = [
         ("native", jit(&config), 1),
         ("by the plan", Engine::new(config.clone()), 1),
-        ("reloaded, by the plan", Engine::with_backend(config, Arc::new(Reloading)), 1),
+        ("reloaded, by the plan", Engine::with_backend(config.clone(), Arc::new(Reloading)), 1),
         ("native, canonical NaNs", jit(&nans), 5),
         // All NaNs are canonical there.
         ("by values, canonical NaNs", Engine::new(plain), 5),
         ("by the plan, canonical NaNs", Engine::new(nans), 5),
+        ("an artifact", Engine::new(config), 1),
     ];
     let text = [
         "ASCII and more of it, so that there is a block or two of it to be moved at once; ",
@@ -327,8 +329,13 @@ fn what_neither_side_keeps_to_comes_to_the_same_on_every_way() {
         let Some((wat, given)) = pair(&params, &result, (from, to), &text.concat(), &words) else { continue };
         types += 1;
         let wasm = wat::parse_str(&wat).unwrap_or_else(|error| panic!("{error}\n{wat}"));
-        let components: Vec<Component> =
-            engines.iter().map(|(_, engine, _)| Component::new(engine, wasm.as_slice()).unwrap()).collect();
+        let components: Vec<Component> = engines
+            .iter()
+            .map(|(name, engine, _)| match *name {
+                "an artifact" => whole_artifact::reloaded(engine.config(), &wasm),
+                _ => Component::new(engine, wasm.as_slice()).unwrap(),
+            })
+            .collect();
         for _ in 0..values {
             let strategy = (
                 prop::collection::vec(bits(), given..=given),
@@ -358,6 +365,7 @@ fn what_neither_side_keeps_to_comes_to_the_same_on_every_way() {
                 runs[0].places, runs[2].places,
                 "with and without code between the components: {what}"
             );
+            assert_eq!(runs[0].planned, runs[6].planned, "in the process and in an artifact: {what}");
             calls += 1;
             native += usize::from(runs[0].planned == 0);
             trapped += usize::from(runs[0].outcome.sent.is_err());

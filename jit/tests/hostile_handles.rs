@@ -5,6 +5,7 @@
 //! `CASES` is how many sequences of calls there are (400).
 
 mod reloading;
+mod whole_artifact;
 
 use mini_wasm_jit::Jit;
 use mini_wasm_runtime::component::abi::Val;
@@ -277,6 +278,7 @@ fn handles_that_neither_side_keeps_to_come_to_the_same_on_every_way() {
     ];
     let wasm = wat::parse_str(text()).unwrap();
     let components = engines.map(|engine| Component::new(&engine, wasm.as_slice()).unwrap());
+    let artifact = whole_artifact::reloaded(&Config::default(), &wasm);
     let mut runner = TestRunner::deterministic();
     let (mut all, mut planned, mut trapped, mut by_plan) = (0, 0, 0, 0);
     for case in 0..cases {
@@ -285,7 +287,8 @@ fn handles_that_neither_side_keeps_to_come_to_the_same_on_every_way() {
         let [native, plan, reloaded, plain] =
             components.each_ref().map(|component| run(component, &calls, handles));
         assert_eq!(native.0, plan.0, "native code and the plan: {calls:?}");
-        assert_eq!(native.0, reloaded.0, "native code and an artifact: {calls:?}");
+        assert_eq!(native.0, reloaded.0, "native code and modules of artifacts: {calls:?}");
+        assert_eq!(native, run(&artifact, &calls, handles), "native code and an artifact: {calls:?}");
         // Where two things are wrong, all parameters are looked at before the first is stored.
         let same = |(a, b): (&Result<_, String>, &Result<_, String>)| a == b || a.is_err() && b.is_err();
         assert!(

@@ -14,6 +14,7 @@ use crate::random::Random;
 use crate::suites;
 use mini_wasm_jit::artifact::{Artifact, Kind};
 use mini_wasm_runtime::component::{Component, Linker};
+use mini_wasm_runtime::module::ModuleInfo;
 use mini_wasm_runtime::{Config, Engine, Module, Store, StoreLimits};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -181,9 +182,16 @@ impl Pool {
         components.extend(suites::component_binaries().unwrap_or_default());
         let artifacts = modules.iter().take(12).filter_map(|bytes| {
             let module = Module::new(engine, bytes.as_slice()).ok()?;
-            mode::artifact(engine, bytes, Kind::Module, &[module.info()]).ok()
+            mode::artifact(engine, bytes, Kind::Module, &[module.info()], &[]).ok()
         });
-        let artifacts = artifacts.collect();
+        // With code between components.
+        let of_components = components.iter().take(COMPONENTS.len()).filter_map(|bytes| {
+            let component = Component::new(engine, bytes.as_slice()).ok()?;
+            let modules: Vec<&ModuleInfo> =
+                component.core_modules().iter().map(|module| &**module.info()).collect();
+            mode::artifact(engine, bytes, Kind::Component, &modules, &component.adapter_infos()).ok()
+        });
+        let artifacts = artifacts.chain(of_components).collect();
         Pool { modules, components, artifacts }
     }
 }

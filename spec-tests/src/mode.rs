@@ -4,6 +4,7 @@ use mini_wasm_jit::artifact::{Artifact, Kind, Refused, Seal, Trust};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::SealKey;
 use mini_wasm_jit::{Jit, LoadOnly};
+use mini_wasm_runtime::backend::AdapterInfo;
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::features::Features;
 use mini_wasm_runtime::module::{ModuleInfo, WasmBytes};
@@ -82,16 +83,18 @@ impl Mode {
         let parsed = Binary::new(engine, bytes)?;
         match (self, &parsed) {
             (Mode::Aot, Binary::Module(module)) => {
-                let artifact = reload(engine, bytes, Kind::Module, &[module.info()])?;
+                let artifact = reload(engine, bytes, Kind::Module, &[module.info()], &[])?;
                 let native = artifact.native.into_iter().next();
                 Module::with_native(engine, WasmBytes::new(artifact.wasm), native).map(Binary::Module)
             }
             (Mode::Aot, Binary::Component(component)) => {
                 let infos: Vec<&ModuleInfo> =
                     component.core_modules().iter().map(|module| &**module.info()).collect();
-                let artifact = reload(engine, bytes, Kind::Component, &infos)?;
+                let artifact = reload(engine, bytes, Kind::Component, &infos, &component.adapter_infos())?;
                 let native = artifact.native.into_iter().map(Some).collect();
-                Component::with_native(engine, WasmBytes::new(artifact.wasm), native).map(Binary::Component)
+                let code_of = |calls: &[AdapterInfo]| artifact.adapters.and_then(|code| code.of(calls));
+                Component::with_native(engine, WasmBytes::new(artifact.wasm), native, code_of)
+                    .map(Binary::Component)
             }
             (_, _) => Ok(parsed),
         }
@@ -124,8 +127,14 @@ impl fmt::Display for Mode {
 }
 
 /// Compiles into an artifact and loads that.
-fn reload(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) -> Result<Artifact> {
-    load(engine, &artifact(engine, bytes, kind, modules)?)?
+fn reload(
+    engine: &Engine,
+    bytes: &[u8],
+    kind: Kind,
+    modules: &[&ModuleInfo],
+    adapters: &[AdapterInfo],
+) -> Result<Artifact> {
+    load(engine, &artifact(engine, bytes, kind, modules, adapters)?)?
         .map_err(|refused| Error::new(ErrorKind::Artifact, format!("refused: {}", refused.reason)))
 }
 
@@ -133,10 +142,16 @@ fn reload(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) ->
 ///
 /// # Errors
 /// As [`compile_artifact`].
-pub fn artifact(engine: &Engine, bytes: &[u8], kind: Kind, modules: &[&ModuleInfo]) -> Result<Vec<u8>> {
+pub fn artifact(
+    engine: &Engine,
+    bytes: &[u8],
+    kind: Kind,
+    modules: &[&ModuleInfo],
+    adapters: &[AdapterInfo],
+) -> Result<Vec<u8>> {
     let seal = Seal::Key(key()?.clone());
     let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
-    Ok(compile_artifact(engine.config(), bytes, kind, modules, &options)?.bytes)
+    Ok(compile_artifact(engine.config(), bytes, kind, modules, adapters, &options)?.bytes)
 }
 
 /// Loads an artifact that was sealed with the key of this process.

@@ -37,6 +37,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleError, ModuleReloc};
 use func::ModuleEnv;
 use link::TextModule;
+use mini_wasm_runtime::backend::AdapterInfo;
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::{FuncIdx, ModuleInfo, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
@@ -593,6 +594,8 @@ pub struct NewArtifact {
 /// Compiles the core modules of a WebAssembly file into an artifact. `modules` are the file's core modules in order of
 /// appearance: for a module itself, one.
 ///
+/// `adapters`: calls between components that it is to have code for (`Component::adapter_infos`).
+///
 /// # Errors
 /// `Usage` when there is no native code for the target.
 pub fn compile_artifact(
@@ -600,6 +603,7 @@ pub fn compile_artifact(
     wasm: &[u8],
     kind: Kind,
     modules: &[&ModuleInfo],
+    adapters: &[AdapterInfo],
     options: &ArtifactOptions,
 ) -> Result<NewArtifact> {
     let host = Arch::host();
@@ -623,7 +627,22 @@ pub fn compile_artifact(
         compiled.push(module);
         before += info.bodies.len();
     }
-    let content = Content { kind, arch, cpu, key: CodeKey::new(config), wasm, modules: &compiled };
+    let key = CodeKey::new(config);
+    let between = if adapters.is_empty() {
+        None
+    } else {
+        let target = Target::new(arch, cpu, &key, options.compile.verifier)?;
+        adapter::assemble(&target, adapters).ok()
+    };
+    let content = Content {
+        kind,
+        arch,
+        cpu,
+        key,
+        wasm,
+        modules: &compiled,
+        adapters: between.as_ref().map(|code| (adapters, code)),
+    };
     Ok(NewArtifact { bytes: crate::artifact::assemble(&content, &options.seal), left_out })
 }
 

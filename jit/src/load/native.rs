@@ -61,10 +61,10 @@ impl Drop for NativeModule {
     }
 }
 
-/// An adapter's tables have no functions, and its entry after the way back to its plan.
+/// An adapter's tables have no functions, and its entry in the place of the first stub.
 impl NativeAdapter for NativeModule {
     fn entry(&self) -> *const c_void {
-        self.stub(1)
+        self.stub(0)
     }
 }
 

@@ -19,7 +19,7 @@ impl Backend for Reloading {
         let key = SealKey::random()?;
         let seal = Seal::Key(key.clone());
         let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };
-        let made = compile_artifact(config, module.wasm.bytes(), Kind::Module, &[module], &options)?;
+        let made = compile_artifact(config, module.wasm.bytes(), Kind::Module, &[module], &[], &options)?;
         let loaded = Artifact::load_bytes(config, &made.bytes, &Trust::key(key))?
             .map_err(|refused| Error::new(ErrorKind::Artifact, refused.reason.to_string()))?;
         let native = loaded.native.into_iter().next();

@@ -6,6 +6,7 @@
 //!
 //! Must not know: plans, linkers.
 
+use super::Component;
 use super::abi::flatten::{self, CoreType, flat_count};
 use super::abi::handle::BorrowScope;
 use super::abi::{
@@ -253,16 +254,17 @@ fn resume(panic: Panic) -> ! {
 }
 
 /// `canon lower`: the core function through which an instance calls `callee`; `cx` is the number of its options (`ComponentStore::contexts`),
-/// `always_leaves` as for [`adapter::link`].
+/// `file` and `always_leaves` as for [`adapter::link`].
 pub(super) fn canon_lower(
     store: &mut StoreInner,
+    file: &Component,
     cx: u32,
     always_leaves: bool,
     callee: &FuncItem,
 ) -> Result<CoreFunc> {
     let context = context(store, cx)?;
     match callee {
-        FuncItem::Lifted(lifted) => adapter::link(store, context, always_leaves, lifted.clone()),
+        FuncItem::Lifted(lifted) => adapter::link(store, file, context, always_leaves, lifted.clone()),
         FuncItem::Host(host) => {
             let ty = host.lowered(store.engine(), context.ptr_type);
             let func = store.new_numbered_host_func(ty, host.clone(), cx);

@@ -331,6 +331,7 @@ impl Frame {
                 let callee = self.func(*func)?;
                 self.core_funcs.push(canon::canon_lower(
                     store,
+                    &self.component.file,
                     cx,
                     self.component.info.facts.always_leaves,
                     callee,

@@ -63,12 +63,14 @@ pub use resource::resource_drop;
 pub use resource_table::ResourceTable;
 pub use types::{ComponentType, ExternType, InstanceType, ItemFunc, ModuleType, TypeBound};
 
-use crate::backend::NativeCode;
+use crate::backend::{AdapterInfo, NativeCode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::InternedFuncType;
 use crate::module::{Module, WasmBytes};
 use abi::ResourceType;
+use adapter::Adapters;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -79,6 +81,9 @@ use scalars::ScalarImports;
 #[derive(Clone)]
 pub struct Component(Arc<ComponentInner>);
 
+/// What has code for calls between components.
+type CodeBetween<'a> = Box<dyn FnOnce(&[AdapterInfo]) -> Option<Arc<dyn NativeCode>> + 'a>;
+
 struct ComponentInner {
     engine: Engine,
     wasm: WasmBytes,
@@ -86,6 +91,8 @@ struct ComponentInner {
     modules: Vec<Module>,
     /// Of [`canon::resource_drop_type`], which most components ask for a dozen times in each instantiation.
     resource_drop_type: InternedFuncType,
+    /// Code of the artifact that it comes from.
+    adapters: Adapters,
 }
 
 impl Component {
@@ -101,11 +108,12 @@ impl Component {
         for (i, part) in parsed.modules.into_iter().enumerate() {
             modules.push(Module::from_part(engine, part, |info| scalars.tell(i as u32, info))?);
         }
-        Ok(Component::assemble(engine, wasm, parsed.root, modules))
+        Ok(Component::assemble(engine, wasm, parsed.root, modules, None))
     }
 
     /// A component whose core modules have native code already (from an artifact whose seal was checked): one entry per module,
-    /// in the order of [`Component::core_modules`]. Function bodies are not validated again.
+    /// in the order of [`Component::core_modules`]. Function bodies are not validated again. `adapters` is asked for the code between the
+    /// components in it, whose stubs are those of the calls that it is given, in order.
     ///
     /// # Errors
     /// `Artifact` when the number of entries is not the number of modules; otherwise as for [`Component::new`].
@@ -113,6 +121,7 @@ impl Component {
         engine: &Engine,
         wasm: WasmBytes,
         native: Vec<Option<Arc<dyn NativeCode>>>,
+        adapters: impl FnOnce(&[AdapterInfo]) -> Option<Arc<dyn NativeCode>>,
     ) -> Result<Component> {
         let parsed = parse::parse(&wasm, engine.config().features, false)?;
         if parsed.modules.len() != native.len() {
@@ -132,7 +141,7 @@ impl Component {
                 scalars.tell(i as u32, info);
             })?);
         }
-        Ok(Component::assemble(engine, wasm, parsed.root, modules))
+        Ok(Component::assemble(engine, wasm, parsed.root, modules, Some(Box::new(adapters))))
     }
 
     fn assemble(
@@ -140,15 +149,34 @@ impl Component {
         wasm: WasmBytes,
         mut root: ComponentInfo,
         modules: Vec<Module>,
+        adapters: Option<CodeBetween<'_>>,
     ) -> Component {
         places::settle(&mut root, &modules);
+        let root = Arc::new(root);
+        let adapters = adapters.map_or_else(Adapters::default, |code_of| {
+            let calls = adapter::pairs(&root, engine.config());
+            let code = if calls.is_empty() { None } else { code_of(&calls) };
+            code.map_or_else(Adapters::default, |code| Adapters::new(calls, &code))
+        });
         Component(Arc::new(ComponentInner {
             engine: engine.clone(),
             wasm,
-            root: Arc::new(root),
+            root,
             modules,
             resource_drop_type: InternedFuncType::new(engine, &canon::resource_drop_type()),
+            adapters,
         }))
+    }
+
+    /// The calls from one component to another that its own definitions link, each kind once: what an artifact can have code for. The
+    /// same whenever the same binary is read with the same settings.
+    pub fn adapter_infos(&self) -> Vec<AdapterInfo> {
+        adapter::pairs(&self.0.root, self.0.engine.config())
+    }
+
+    /// The code for them.
+    fn adapters(&self) -> &Adapters {
+        &self.0.adapters
     }
 
     /// Whether the bytes begin as a component does (and not as a core module).

@@ -33,11 +33,11 @@ use super::target::{Target, clif_type};
 use super::{LeftOut, Worker, stubs};
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
-use crate::tables::TablesBuilder;
+use crate::tables::{NONE, TablesBuilder};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, FuncRef, InstBuilder, MemFlagsData, SigRef, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
-use cranelift_module::{FuncId, Linkage, Module};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use mini_wasm_runtime::backend::AdapterInfo;
 use mini_wasm_runtime::component::abi::PtrType;
 use mini_wasm_runtime::component::abi::plan::{Plan, Scalar, Step};
@@ -100,44 +100,58 @@ fn known_results(adapter: &AdapterInfo) -> Option<&Plan> {
     (as_planned && is_known(plan)).then_some(plan)
 }
 
-/// Text and tables with the adapter in the place of the stub of type 1. `None` when the plan is to be followed step by step.
+/// Text and tables with the adapter in the place of the first stub. `None` when the plan is to be followed step by step.
 pub(crate) fn compile(adapter: &AdapterInfo, verifier: bool) -> Option<super::CompiledModule> {
     let (arch, cpu) = (Arch::host()?, CpuFeatures::host());
     // None of the settings that differ between engines shapes the code; what a plan says of NaNs, it says in its steps.
     let target = Target::new(arch, cpu, &CodeKey::new(&Config::default()), verifier).ok()?;
-    compile_for(&target, adapter)
+    if knows_params(adapter) { assemble(&target, std::slice::from_ref(adapter)).ok() } else { None }
 }
 
-fn compile_for(target: &Target, adapter: &AdapterInfo) -> Option<super::CompiledModule> {
-    if !knows_params(adapter) {
-        return None;
-    }
-    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| assemble(target, adapter)));
-    made.ok()?.ok()
-}
-
-fn assemble(target: &Target, adapter: &AdapterInfo) -> Result<super::CompiledModule, LeftOut> {
-    let unlinked = |error| LeftOut::Unsupported(format!("it cannot be linked: {error}"));
+/// The same for all of these, in order. One that is left to its plan has no stub.
+pub(crate) fn assemble(target: &Target, adapters: &[AdapterInfo]) -> Result<super::CompiledModule, LeftOut> {
     let mut module = super::TextModule::new(&*target.isa);
-    let mut declare = |name| {
-        module.declare_function(name, Linkage::Local, &target.signature(&adapter.caller)).map_err(unlinked)
-    };
-    let (plan, own) = (declare("plan")?, declare("adapter")?);
-    let mut worker = Worker::default();
     let mut tables = TablesBuilder::default();
-    for (id, is_own) in [(plan, false), (own, true)] {
-        if is_own {
-            translate(target, adapter, plan, &mut worker);
-        } else {
-            stubs::plan(target, &adapter.caller, &mut worker.ctx, &mut worker.frontend);
-        }
-        let code = worker.stub(target, id, None)?;
-        module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(unlinked)?;
-        tables.stubs.push(module.start(id).unwrap_or(0));
+    for (i, adapter) in adapters.iter().enumerate() {
+        let start = if knows_params(adapter) { define(target, &mut module, i, adapter)? } else { NONE };
+        tables.stubs.push(start);
     }
     tables.text_len = module.len();
     let (text, _) = module.finish().map_err(unlinked)?;
     Ok(super::CompiledModule { text, tables: tables.finish(), left_out: Vec::new() })
+}
+
+fn unlinked(error: ModuleError) -> LeftOut {
+    LeftOut::Unsupported(format!("it cannot be linked: {error}"))
+}
+
+/// Where its code starts.
+fn define(
+    target: &Target,
+    module: &mut super::TextModule<'_>,
+    number: usize,
+    adapter: &AdapterInfo,
+) -> Result<u32, LeftOut> {
+    let mut declare = |name: &str| {
+        let sig = target.signature(&adapter.caller);
+        module.declare_function(&format!("{name} {number}"), Linkage::Local, &sig).map_err(unlinked)
+    };
+    let (plan, own) = (declare("plan")?, declare("adapter")?);
+    let mut worker = Worker::default();
+    stubs::plan(target, &adapter.caller, &mut worker.ctx, &mut worker.frontend);
+    let back = worker.stub(target, plan, None)?;
+    module.define_function_bytes(plan, back.alignment, &back.bytes, &back.relocs).map_err(unlinked)?;
+    let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        translate(target, adapter, plan, &mut worker);
+        worker.stub(target, own, None)
+    }));
+    let Ok(Ok(code)) = made else {
+        // Nobody calls it.
+        module.define_function_bytes(own, back.alignment, &back.bytes, &back.relocs).map_err(unlinked)?;
+        return Ok(NONE);
+    };
+    module.define_function_bytes(own, code.alignment, &code.bytes, &code.relocs).map_err(unlinked)?;
+    Ok(module.start(own).unwrap_or(NONE))
 }
 
 fn translate(target: &Target, adapter: &AdapterInfo, plan: FuncId, worker: &mut Worker) {

@@ -11,6 +11,7 @@ use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
 use super::super::instance::ComponentStore;
+use super::Adapters;
 use crate::backend::AdapterInfo;
 use crate::error::Error;
 use crate::host::crossing::{Between, Callee, Crossing, Native, Stopped};
@@ -72,10 +73,11 @@ impl Fused {
         })
     }
 
-    /// What native callers do instead: code for it, where the backend makes some, and what they do themselves. `asks_caller`: the caller may be kept from leaving.
+    /// What native callers do instead: code for it, where the caller's file has some or the backend makes some, and what they do themselves. `asks_caller`: the caller may be kept from leaving.
     pub(super) fn native(
         &self,
         store: &mut StoreInner,
+        known: &Adapters,
         caller: &FuncType,
         asks_caller: bool,
     ) -> Option<Native> {
@@ -136,17 +138,17 @@ impl Fused {
             };
             let results_too = !self.results.needs().memory
                 || types.memories && !metered && (!allocates || types.caller_realloc == Some(realloc));
-            let code = engine.backend().and_then(|backend| {
-                backend.adapter(&AdapterInfo {
-                    caller: caller.clone(),
-                    callee: types.callee,
-                    params: self.params.anonymous(),
-                    results: results_too.then(|| self.results.anonymous()),
-                    callee_defines,
-                    asks_caller,
-                    has_post_return,
-                })
-            });
+            let info = AdapterInfo {
+                caller: caller.clone(),
+                callee: types.callee,
+                params: self.params.anonymous(),
+                results: results_too.then(|| self.results.anonymous()),
+                callee_defines,
+                asks_caller,
+                has_post_return,
+            };
+            let code = known.find(&info);
+            let code = code.or_else(|| engine.backend().and_then(|backend| backend.adapter(&info)));
             (code, scalars)
         })
     }

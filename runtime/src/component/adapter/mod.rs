@@ -15,10 +15,12 @@
 //! Must not know: the host.
 
 mod fused;
+mod pairs;
 mod plain;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 
+use super::Component;
 use super::abi::flatten::{FlattenContext, flatten_functype};
 use super::abi::plan::{Plan, Side};
 use super::abi::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
@@ -31,11 +33,13 @@ use crate::store::StoreInner;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use fused::Fused;
+pub(super) use pairs::{Adapters, pairs};
 
-/// The core function by which the instance of `cx` calls `lifted`. `always_leaves`: the instance has no `realloc` and no
-/// `post-return` during which it could not.
+/// The core function by which the instance of `cx` calls `lifted`; `file` is what its component is part of. `always_leaves`: the instance
+/// has no `realloc` and no `post-return` during which it could not.
 pub(super) fn link(
     store: &mut StoreInner,
+    file: &Component,
     cx: CanonContext,
     always_leaves: bool,
     lifted: Arc<Lifted>,
@@ -65,7 +69,7 @@ pub(super) fn link(
         let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
         let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
         let fused = Fused::new(store, cx, lifted, (params, results), out_param)?;
-        let native = fused.native(store, &ty, !always_leaves);
+        let native = fused.native(store, file.adapters(), &ty, !always_leaves);
         return CoreFunc::new_crossing(store, ty, Box::new(fused), Shortcuts { guarded, native });
     }
     Ok(CoreFunc::new_raw(store, ty, move |store, slots| {

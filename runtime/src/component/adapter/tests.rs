@@ -40,7 +40,7 @@ fn where_nothing_can_forbid_a_call_the_import_is_the_callees_function_itself() {
                 memory: None,
                 realloc: None,
             };
-            link(store.as_store_mut(), cx, always_leaves, take.clone()).unwrap()
+            link(store.as_store_mut(), &component, cx, always_leaves, take.clone()).unwrap()
         };
         assert_eq!(linked(2, true) == take.core_func, is_direct, "{ty}");
         assert_ne!(linked(2, false), take.core_func, "an instance with a `realloc` may be kept from leaving");
