@@ -33,6 +33,8 @@ mod serve;
 mod splice;
 #[path = "host/streams.rs"]
 mod streams;
+#[path = "host/suspended.rs"]
+mod suspended;
 #[path = "host/tls.rs"]
 mod tls;
 #[path = "host/told.rs"]

@@ -49,6 +49,8 @@ pub(crate) fn wait(
     }
     let mut entries: Vec<PollFd<'_>> =
         asked.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags())).collect();
+    // A look first: who need not wait holds nobody's thread.
+    let mut looks = !entries.is_empty();
     loop {
         let now = clock::monotonic();
         let left = until.map(|until| until.saturating_sub(now));
@@ -66,9 +68,10 @@ pub(crate) fn wait(
             tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
         });
         let mut polled = Ok(0);
-        match only_look {
-            true => polled = poll(&mut entries, timeout.as_ref()),
-            false => deadline.wait(&mut || polled = poll(&mut entries, timeout.as_ref())),
+        if only_look || core::mem::take(&mut looks) {
+            polled = poll(&mut entries, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        } else {
+            deadline.wait(&mut || polled = poll(&mut entries, timeout.as_ref()));
         }
         match polled {
             Ok(0) if only_look => return Ok(vec![false; fds.len()]),
