@@ -82,7 +82,7 @@ impl Descriptor {
         matches!(self.kind, DescriptorType::RegularFile | DescriptorType::BlockDevice)
     }
 
-    /// Opens `path` beneath this directory.
+    /// Opens `path` beneath this directory. To write to a fifo that nobody reads is waited for, if it `waits`.
     fn open(
         &self,
         how: Resolution,
@@ -90,10 +90,10 @@ impl Descriptor {
         path: &str,
         open: OpenFlags,
         flags: DescriptorFlags,
-        deadline: &dyn Deadline,
+        waits: Option<&dyn Deadline>,
     ) -> Result<Result<Self, ErrorCode>, Stop> {
         match self.open_flags(open, flags) {
-            Ok((oflags, flags)) => self.open_as(how, follow, path, oflags, flags, deadline),
+            Ok((oflags, flags)) => self.open_as(how, follow, path, oflags, flags, waits),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -147,16 +147,17 @@ impl Descriptor {
         path: &str,
         oflags: OFlags,
         flags: DescriptorFlags,
-        deadline: &dyn Deadline,
+        waits: Option<&dyn Deadline>,
     ) -> Result<Result<Self, ErrorCode>, Stop> {
         /// How often a writer looks whether a fifo has got a reader.
         const FIFO_PAUSE: u64 = 10_000_000;
         let object = loop {
-            match path::open(how, self.object.as_fd(), path, follow, oflags) {
-                Ok(object) => break object,
-                // A fifo that nobody reads: opening it to write waits for a reader.
-                Err(Errno::NXIO) if self.is_fifo(how, follow, path) => wait::pause(FIFO_PAUSE, deadline)?,
-                Err(error) => return Ok(Err(error.into())),
+            match (path::open(how, self.object.as_fd(), path, follow, oflags), waits) {
+                (Ok(object), _) => break object,
+                (Err(Errno::NXIO), Some(deadline)) if self.is_fifo(how, follow, path) => {
+                    wait::pause(FIFO_PAUSE, deadline)?;
+                }
+                (Err(error), _) => return Ok(Err(error.into())),
             }
         };
         let kind = match file::status(&object) {
@@ -479,13 +480,26 @@ pub fn open_at(
     open_flags: OpenFlags,
     flags: DescriptorFlags,
 ) -> Outcome<Own<Descriptor>> {
+    open(wasi, &this, path_flags, &path, (open_flags, flags), true)
+}
+
+/// [`open_at`], which waits for a fifo's reader or not.
+pub(crate) fn open(
+    wasi: &mut Wasi,
+    this: &Borrow<Descriptor>,
+    path_flags: PathFlags,
+    path: &str,
+    (open_flags, flags): (OpenFlags, DescriptorFlags),
+    waits: bool,
+) -> Outcome<Own<Descriptor>> {
     wasi.table.room(1)?;
     let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
-    let descriptor = wasi.table.get(&this)?;
+    let descriptor = wasi.table.get(this)?;
     if !wasi.handles.room() {
         return Ok(Err(ErrorCode::Quota));
     }
-    match descriptor.open(wasi.resolution, follow, &path, open_flags, flags, &*wasi.deadline)? {
+    let deadline = waits.then_some(&*wasi.deadline);
+    match descriptor.open(wasi.resolution, follow, path, open_flags, flags, deadline)? {
         Ok(opened) => {
             wasi.handles.hold(&opened.object);
             wasi.table.push(opened).map(Ok)

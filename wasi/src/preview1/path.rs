@@ -152,7 +152,8 @@ pub(super) fn path_open(
     if call.wasi.table.room(1).is_err() || !call.wasi.handles.room() {
         return Err(Errno::MFile.into());
     }
-    let descriptor = descriptor::open_at(call.wasi, directory, path_flags, path, open, flags)??;
+    let waits = !fdflags.has(FdFlags::NONBLOCK);
+    let descriptor = descriptor::open(call.wasi, &directory, path_flags, &path, (open, flags), waits)??;
     let kind = call.wasi.table.get(&descriptor.borrow())?.kind();
     let entry = Entry::opened(descriptor, kind, (base, inheriting), lost, fdflags);
     let number = call.descriptors()?.add(entry)?;

@@ -253,3 +253,29 @@ fn a_trailing_slash_asks_for_a_directory_and_makes_none_of_anything_else() {
         assert_eq!(guest.at("path_remove_directory", DIR, "made/"), Errno::Success);
     });
 }
+
+#[test]
+fn a_fifo_is_not_waited_for_by_who_asks_not_to_wait() {
+    both(|sandbox, resolution| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.inside("fifo"), mode).unwrap();
+        let mut guest = Guest::in_sandbox(sandbox, resolution, false);
+        let open = |guest: &mut Guest, rights| guest.open_with(DIR, true, "fifo", 0, rights, NONBLOCK);
+        assert_eq!(open(&mut guest, FD_WRITE), Err(Errno::NxIo), "nobody reads it");
+        let reader = open(&mut guest, FD_READ).unwrap();
+        assert_eq!(guest.read_fd(reader, 4), Ok(Vec::new()), "nobody writes it");
+        let writer = open(&mut guest, FD_WRITE).unwrap();
+        assert_eq!(guest.read_fd(reader, 4), Err(Errno::Again));
+        assert_eq!(guest.write_fd(writer, b"data"), Ok(4));
+        assert_eq!(guest.read_fd(reader, 9), Ok(b"data".to_vec()));
+        // Full, sooner or later.
+        let full = loop {
+            if let Err(errno) = guest.write_fd(writer, &[0; 4096]) {
+                break errno;
+            }
+        };
+        assert_eq!(full, Errno::Again);
+        assert_eq!(guest.close(reader), Errno::Success);
+        assert_eq!(guest.write_fd(writer, b"x"), Err(Errno::Pipe));
+    });
+}
