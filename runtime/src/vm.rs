@@ -16,6 +16,9 @@
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.
 //! * V5. One thread at a time runs in a store.
 //! * V6. A `VmType`, its display and what that points to live as long as the engine, which every store holds, and never change.
+//! * V7. A component instance's `HandleTable` and the store's `Tasks` stay where they are until the store is dropped. Their slots lie where their own
+//!   fields say, at offsets that `mini_wasm_canonical_abi::handle::native` names; a table never has fewer slots than before. A handle that is lent is
+//!   not removed.
 
 use crate::gc::Shape;
 use crate::module::ScalarCall;

@@ -67,7 +67,10 @@ impl Translation<'_> {
 
     /// Has the runtime move a string by the plan.
     fn text(&mut self, way: &Way<'_>, at: At, ptr: Value, units: Value) {
-        let area = slot_area(&mut self.b, 3);
+        let area = match self.text {
+            Some(area) => area,
+            None => *self.text.insert(slot_area(&mut self.b, 3)),
+        };
         let values = self.b.ins().stack_addr(types::I64, area, 0);
         let moved = match way.moved {
             Some(moved) => self.b.use_var(moved),

@@ -4,7 +4,8 @@
 //! What is inline is what happens to a handle of the right type that is there, where the other table has a free slot. Anything else (a table
 //! that grows, a trap, a resource of the host's) is a call of the runtime, which does the step as the plan does.
 //!
-//! What is lent when a guest traps stays so: no instance of its root is entered again.
+//! What is lent when a guest traps stays so, in tables that nobody looks at again: no instance of its root is entered any more. The calls
+//! with borrows that it leaves open end with the call from the host that it was part of (runtime/component/canon).
 
 use super::Translation;
 use super::walk::Way;

@@ -35,7 +35,9 @@ use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
 use crate::tables::{NONE, TablesBuilder};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, FuncRef, InstBuilder, MemFlagsData, SigRef, Type, Value, types};
+use cranelift_codegen::ir::{
+    Block, FuncRef, InstBuilder, MemFlagsData, SigRef, StackSlot, Type, Value, types,
+};
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use mini_wasm_runtime::backend::AdapterInfo;
@@ -51,6 +53,9 @@ pub(super) use scalar::convert;
 
 /// A longer plan is not worth the code.
 const MOST_STEPS: usize = 256;
+
+/// Bytes of stack. Adapters do not look at the limit: guests do, on both sides, and leave far more than that.
+const LARGEST_FRAME: u32 = 4 << 10;
 
 /// Whether there is code for the steps of a plan.
 fn is_known(plan: &Plan) -> bool {
@@ -143,7 +148,8 @@ fn define(
     module.define_function_bytes(plan, back.alignment, &back.bytes, &back.relocs).map_err(unlinked)?;
     let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         translate(target, adapter, plan, &mut worker);
-        worker.stub(target, own, None)
+        super::run_cranelift(&mut worker.ctx, target)?;
+        worker.finish(own, None, LARGEST_FRAME)
     }));
     let Ok(Ok(code)) = made else {
         // Nobody calls it.
@@ -160,7 +166,7 @@ fn translate(target: &Target, adapter: &AdapterInfo, plan: FuncId, worker: &mut 
     let (mut b, params) = begin(&mut worker.ctx, &mut worker.frontend);
     let sig = b.import_signature(target.signature(&adapter.caller));
     let plan = own_func(b.func, plan, sig);
-    let mut t = Translation { target, b, vm: params[0], params };
+    let mut t = Translation { target, b, vm: params[0], params, text: None };
     t.whole(adapter, plan);
     t.b.seal_all_blocks();
     t.b.finalize(target.isa.frontend_config());
@@ -173,6 +179,8 @@ struct Translation<'a> {
     vm: Value,
     /// With the context.
     params: Vec<Value>,
+    /// What strings are handed over in that the runtime moves.
+    text: Option<StackSlot>,
 }
 
 /// Fields that never change while code runs, and may be read in any order.
