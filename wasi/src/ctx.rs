@@ -106,6 +106,8 @@ pub struct Wasi {
     pub(crate) max_random_bytes: u64,
     pub(crate) max_poll: u32,
     pub(crate) handles: Handles,
+    /// A fifo that was opened while the guest was suspended, for the call that it waits for.
+    pub(crate) fifo: Option<OwnedFd>,
     pub(crate) network: Network,
     pub(crate) linger: Arc<Linger>,
     /// What sends requests, if any may be sent.
@@ -442,6 +444,7 @@ impl WasiBuilder {
             max_random_bytes: self.max_random_bytes,
             max_poll: self.max_poll,
             handles: Handles::new(self.max_handles),
+            fifo: None,
             network: self.network.clone(),
             linger: Arc::default(),
             http: self.http.clone(),

@@ -41,3 +41,5 @@ mod tls;
 mod told;
 #[path = "host/tree.rs"]
 mod tree;
+#[path = "host/waiting_to_open.rs"]
+mod waiting_to_open;

@@ -14,12 +14,18 @@ use crate::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntryStream, ErrorCode, Filesize,
     MetadataHashValue, NewTimestamp, OpenFlags, Outcome, PathFlags, attempt,
 };
+use crate::interface::Waited;
+use crate::io::poll::Pollable;
 use crate::io::streams::{CHUNK, Handle, InputStream, OutputStream};
+use crate::io::waiting::until_ready;
 use crate::random::insecure::mix;
 use crate::sys::file::{self, FileType, OFlags, Status};
 use crate::sys::path::{self, Entry, Place, Resolution};
-use crate::sys::{Errno, wait};
+use crate::sys::{Errno, clock, wait};
 use crate::{Deadline, Stop, Wasi};
+
+/// How often a writer looks whether a fifo has got a reader, in nanoseconds.
+const FIFO_PAUSE: u64 = 10_000_000;
 
 /// The resource `descriptor`: an open file or directory.
 #[derive(Debug)]
@@ -149,8 +155,6 @@ impl Descriptor {
         flags: DescriptorFlags,
         waits: Option<&dyn Deadline>,
     ) -> Result<Result<Self, ErrorCode>, Stop> {
-        /// How often a writer looks whether a fifo has got a reader.
-        const FIFO_PAUSE: u64 = 10_000_000;
         let object = loop {
             match (path::open(how, self.object.as_fd(), path, follow, oflags), waits) {
                 (Ok(object), _) => break object,
@@ -160,15 +164,17 @@ impl Descriptor {
                 (Err(error), _) => return Ok(Err(error.into())),
             }
         };
-        let kind = match file::status(&object) {
-            Ok(status) => status.kind.into(),
-            Err(error) => return Ok(Err(error.into())),
-        };
+        Ok(self.of(object, flags))
+    }
+
+    /// What was opened beneath this directory.
+    fn of(&self, object: OwnedFd, flags: DescriptorFlags) -> Result<Self, ErrorCode> {
+        let kind = file::status(&object)?.kind.into();
         let object = Arc::new(object);
-        Ok(Ok(match kind {
+        Ok(match kind {
             DescriptorType::Directory => Self::directory(object, self.read_only),
             kind => Self { object, kind, flags, read_only: self.read_only },
-        }))
+        })
     }
 
     fn is_fifo(&self, how: Resolution, follow: bool, path: &str) -> bool {
@@ -471,6 +477,43 @@ pub fn link_at(
     })
 }
 
+/// What is waited for before these functions are called, where a guest may be suspended.
+pub(super) mod first {
+    use super::*;
+
+    type Params = (Borrow<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+
+    /// Opens a fifo to write as soon as somebody reads it, and keeps it for the call; all else is the call's own.
+    pub(in crate::filesystem) fn open<'a>(
+        wasi: &'a mut Wasi,
+        (this, path_flags, path, open, flags): &'a Params,
+    ) -> Waited<'a> {
+        Box::pin(async move {
+            let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
+            let descriptor = wasi.table.get(this)?;
+            // Who reads it too is its own reader.
+            if !flags.contains(DescriptorFlags::WRITE) || flags.contains(DescriptorFlags::READ) {
+                return Ok(());
+            }
+            let Ok((oflags, _)) = descriptor.open_flags(*open, *flags) else { return Ok(()) };
+            while descriptor.is_fifo(wasi.resolution, follow, path) {
+                match path::open(wasi.resolution, descriptor.object.as_fd(), path, follow, oflags) {
+                    Ok(object) => {
+                        wasi.fifo = Some(object);
+                        return Ok(());
+                    }
+                    Err(Errno::NXIO) => {
+                        let later = Pollable::at(clock::monotonic().saturating_add(FIFO_PAUSE));
+                        until_ready(&[&later], &*wasi.deadline).await?;
+                    }
+                    Err(_) => return Ok(()),
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
 /// `open-at`.
 pub fn open_at(
     wasi: &mut Wasi,
@@ -492,6 +535,7 @@ pub(crate) fn open(
     (open_flags, flags): (OpenFlags, DescriptorFlags),
     waits: bool,
 ) -> Outcome<Own<Descriptor>> {
+    let fifo = wasi.fifo.take();
     wasi.table.room(1)?;
     let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
     let descriptor = wasi.table.get(this)?;
@@ -499,7 +543,11 @@ pub(crate) fn open(
         return Ok(Err(ErrorCode::Quota));
     }
     let deadline = waits.then_some(&*wasi.deadline);
-    match descriptor.open(wasi.resolution, follow, path, open_flags, flags, deadline)? {
+    let opened = match fifo {
+        Some(object) => descriptor.of(object, flags),
+        None => descriptor.open(wasi.resolution, follow, path, open_flags, flags, deadline)?,
+    };
+    match opened {
         Ok(opened) => {
             wasi.handles.hold(&opened.object);
             wasi.table.push(opened).map(Ok)

@@ -34,7 +34,7 @@ interface! {
         method stat_at(this, path_flags, path);
         method set_times_at(this, path_flags, path, data_access_timestamp, data_modification_timestamp);
         method link_at(this, old_path_flags, old_path, new_descriptor, new_path);
-        method open_at(this, path_flags, path, open_flags, flags);
+        method open_at(this, path_flags, path, open_flags, flags) after descriptor::first::open;
         method readlink_at(this, path);
         method remove_directory_at(this, path);
         method rename_at(this, old_path, new_descriptor, new_path);
