@@ -75,7 +75,7 @@ pub trait Rows {
     ///
     /// # Errors
     /// Its own.
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         params: &[String],
@@ -86,7 +86,7 @@ pub trait Rows {
     ///
     /// # Errors
     /// Its own.
-    fn function_after<P: LiftList + Send + Sync + 'static, R: LowerOptional + 'static>(
+    fn function_after<P: LiftList + Send + Sync + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         params: &[String],
@@ -225,7 +225,7 @@ impl Rows for List {
         Ok(())
     }
 
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         _: &[String],

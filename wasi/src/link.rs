@@ -115,7 +115,7 @@ impl<T: Send + 'static> Rows for Link<'_, T> {
         self.linker.instance(&self.interface)?.resource::<R>(name, drop).map(|_| ())
     }
 
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         _: &[String],
@@ -128,7 +128,7 @@ impl<T: Send + 'static> Rows for Link<'_, T> {
         self.linker.instance(&self.interface)?.func_wrap(name, call).map(|_| ())
     }
 
-    fn function_after<P: LiftList + Send + Sync + 'static, R: LowerOptional + 'static>(
+    fn function_after<P: LiftList + Send + Sync + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         params: &[String],

@@ -24,7 +24,7 @@ impl Rows for Table {
         Ok(())
     }
 
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         _: &[String],

@@ -38,7 +38,7 @@ impl Rows for Declared {
         Ok(())
     }
 
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         params: &[String],

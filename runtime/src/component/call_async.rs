@@ -132,7 +132,7 @@ impl<T: 'static> LinkerInstance<'_, T> {
     ) -> Result<&mut Self>
     where
         P: LiftList + 'static,
-        R: LowerOptional + 'static,
+        R: LowerOptional + Send + 'static,
     {
         let (ty, body) = host::typed_raw(move |store: &mut StoreInner, params: P| {
             wait_for(store, |caller| func(caller, params))

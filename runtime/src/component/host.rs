@@ -145,7 +145,7 @@ pub(super) fn typed<T, P, R>(
 where
     T: 'static,
     P: LiftList + 'static,
-    R: LowerOptional + 'static,
+    R: LowerOptional + Send + 'static,
 {
     typed_raw(move |store: &mut StoreInner, params: P| func(Caller::new(store)?, params))
 }
@@ -156,7 +156,7 @@ pub(super) fn typed_raw<P, R>(
 ) -> (TypeOf, HostBody)
 where
     P: LiftList + 'static,
-    R: LowerOptional + 'static,
+    R: LowerOptional + Send + 'static,
 {
     let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
         call_host(
@@ -179,7 +179,7 @@ pub(super) fn typed_lent<T, P, R>(
 where
     T: 'static,
     P: LentList + 'static,
-    R: LowerOptional + 'static,
+    R: LowerOptional + Send + 'static,
 {
     let body = move |store: &mut StoreInner, cx: &CanonContext, spills_result: bool, slots: &mut [u64]| {
         call_host(

@@ -249,7 +249,7 @@ impl<'l, T: 'static> LinkerInstance<'l, T> {
     ) -> Result<&mut Self>
     where
         P: LiftList + 'static,
-        R: LowerOptional + 'static,
+        R: LowerOptional + Send + 'static,
     {
         let (ty, body) = host::typed(func);
         self.insert(name, Definition::Func { ty: Some(ty), body })
@@ -298,7 +298,7 @@ impl<'l, T: 'static> LinkerInstance<'l, T> {
     ) -> Result<&mut Self>
     where
         P: LentList + 'static,
-        R: LowerOptional + 'static,
+        R: LowerOptional + Send + 'static,
     {
         let (ty, body) = host::typed_lent::<T, P, R>(func);
         self.insert(name, Definition::Func { ty: Some(ty), body })

@@ -72,7 +72,7 @@ impl Rows for Recorder<'_> {
         self.linker.instance(&self.interface)?.resource::<R>(name, drop).map(|_| ())
     }
 
-    fn function<P: LiftList + 'static, R: LowerOptional + 'static>(
+    fn function<P: LiftList + 'static, R: LowerOptional + Send + 'static>(
         &mut self,
         name: &str,
         _: &[String],
