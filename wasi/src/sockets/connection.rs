@@ -40,7 +40,8 @@ impl Linger {
 pub(crate) struct Connection {
     socket: Arc<OwnedFd>,
     outgoing: Mutex<Outgoing>,
-    linger: Arc<Linger>,
+    /// None once its end has come.
+    linger: Option<Arc<Linger>>,
 }
 
 /// What is on its way.
@@ -56,7 +57,7 @@ struct Outgoing {
 
 impl Connection {
     pub(crate) fn new(socket: Arc<OwnedFd>, linger: Arc<Linger>) -> Arc<Self> {
-        Arc::new(Self { socket, outgoing: Mutex::default(), linger })
+        Arc::new(Self { socket, outgoing: Mutex::default(), linger: Some(linger) })
     }
 
     /// For pollables.
@@ -191,15 +192,14 @@ impl AsFd for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.outgoing().kept.is_empty() {
-            return;
-        }
-        let until = self.linger.until();
+        let Some(linger) = self.linger.take().filter(|_| !self.outgoing().kept.is_empty()) else { return };
+        let until = linger.until();
         // Nobody is left to be told of an error.
         match tokio::runtime::Handle::try_current() {
             Ok(tokio) => {
                 let outgoing = Mutex::new(std::mem::take(&mut *self.outgoing()));
-                let rest = Self { socket: self.socket.clone(), outgoing, linger: self.linger.clone() };
+                // A runtime that is ending drops it at once.
+                let rest = Self { socket: self.socket.clone(), outgoing, linger: None };
                 tokio.spawn(rest.drain_by(until));
             }
             Err(_) => {

@@ -472,3 +472,18 @@ fn a_task_that_serves_others_too_does_not_wait_for_a_slow_reader_and_loses_nothi
     assert!(waited < Duration::from_millis(500), "{waited:?}");
     assert!(read.is_multiple_of(64 * 1024), "{read} bytes of whole permits");
 }
+
+#[test]
+fn a_connection_that_outlives_the_network_ends_with_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (mut wasi, network) = granted(&[&address.to_string()]);
+    let _clogged = clogged(&mut wasi, &network, address);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _entered = handle.enter();
+    let started = Instant::now();
+    drop(wasi);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
