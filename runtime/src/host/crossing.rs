@@ -31,7 +31,7 @@ use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use mini_wasm_canonical_abi::error::Content;
-use mini_wasm_canonical_abi::plan::Transcode;
+use mini_wasm_canonical_abi::plan::{Scalar, Transcode};
 use mini_wasm_canonical_abi::{Error as AbiError, Trap as AbiTrap, check_reallocated};
 
 /// Why a call between guests did not return.
@@ -71,14 +71,8 @@ pub(crate) trait Crossing: Send + Sync {
     /// The end of a call in which native code has found this.
     fn refuse(&self, store: &mut StoreInner, trap: AbiTrap) -> Stopped;
 
-    /// Makes the elements of a list values, whose step of the plan for parameters (or results) this is, where they went to.
-    fn check_list(
-        &self,
-        store: &mut StoreInner,
-        results: bool,
-        step: u32,
-        elements: &mut [u8],
-    ) -> core::result::Result<(), Stopped>;
+    /// What the elements of a list are checked for, whose step of the plan for parameters (or results) this is.
+    fn elements(&self, results: bool, step: u32) -> Scalar;
 
     /// Moves a string: pointer and (tagged) length, of it and of what it became. `moved`: bytes that went over before.
     fn text(
@@ -514,7 +508,11 @@ pub(crate) unsafe extern "C" fn checked(
         let (func, store, _) = parts(adapter);
         (func, store, core::slice::from_raw_parts_mut(to as usize as *mut u8, bytes as usize))
     };
-    status(store, |store| func.crossing().check_list(store, results != 0, step, elements))
+    match func.crossing().elements(results != 0, step).convert_all(elements) {
+        Ok(()) => Status::OK,
+        Err(AbiError::Trap(trap)) => status(store, |store| Err(func.crossing().refuse(store, trap))),
+        Err(_) => unreachable!("crash: elements of a list are values, or the guest is to blame"),
+    }
 }
 
 /// [`crate::vm::VmBuiltins::adapter_text`]

@@ -6,7 +6,7 @@
 //! Must not know: the host, values.
 
 use super::super::abi::handle::{BorrowScope, Subtask, native};
-use super::super::abi::plan::{Check, Plan, Sides, Step};
+use super::super::abi::plan::{Check, Plan, Scalar, Sides, Step};
 use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
@@ -240,19 +240,12 @@ impl Crossing for Fused {
         Stopped::Error(raise(trap.into(), true))
     }
 
-    fn check_list(
-        &self,
-        store: &mut StoreInner,
-        results: bool,
-        step: u32,
-        elements: &mut [u8],
-    ) -> Result<()> {
+    fn elements(&self, results: bool, step: u32) -> Scalar {
         let plan = if results { &self.results } else { &self.params };
-        let Some(Step::Whole { check: Check::Scalar(kind), .. }) = plan.steps().get(step as usize) else {
-            unreachable!("crash: native code has elements checked that no step checks")
-        };
-        let checked = kind.convert_all(elements).map_err(|error| Stopped::Error(raise(error, true)));
-        self.contained(store, checked)
+        match plan.steps().get(step as usize) {
+            Some(Step::Whole { check: Check::Scalar(kind), .. }) => *kind,
+            _ => unreachable!("crash: native code has elements checked that no step checks"),
+        }
     }
 
     fn text(
