@@ -22,7 +22,10 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let input = Input::read(&flags.file)?;
     let name = input.name.clone();
-    let config = Config { epoch: true, ..engine::config(&flags.code, &flags.limits) };
+    let config = engine::config(&flags.code, &flags.limits);
+    // The stacks of calls that may wait are as large as those of calls that do not: what runs by `run` does so here.
+    let (async_stack_bytes, async_value_stack_bytes) = (config.native_stack_bytes, config.value_stack_bytes);
+    let config = Config { epoch: true, async_stack_bytes, async_value_stack_bytes, ..config };
     let component = match engine::load(input, &flags.code, config)? {
         Program::Component(component) => component,
         Program::Module(_) => {

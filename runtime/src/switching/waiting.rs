@@ -47,7 +47,7 @@ impl SpareStacks {
     /// How much memory each keeps at either of its ends.
     const WARM: usize = 64 << 10;
     /// So many may keep all that guests have touched, for a while: giving it back is dear next to a short call.
-    const HOT: usize = 4;
+    const HOT: usize = 2;
     /// The while: of so many that are put back one is cooled in any case.
     const WHILE: usize = 16;
 
