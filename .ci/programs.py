@@ -16,7 +16,7 @@ Environment: MINI_WASM (default target/release/mini-wasm), WASMTIME (default was
 Exit status 1 if an answer is wrong, 77 if something was skipped.
 """
 
-import hashlib, os, shlex, shutil, subprocess, sys, tarfile, tempfile, threading, urllib.request, zipfile
+import hashlib, os, shutil, subprocess, sys, tarfile, tempfile, threading, urllib.request, zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -372,7 +372,6 @@ class Mode:
     run: list
     # Makes an artifact, if the mode is to run from one.
     compile: list | None = None
-    column: str = ""
 
     @property
     def ours(self):
@@ -389,10 +388,10 @@ MODES = [
 
 
 class Chain:
-    """Programs of one folder in one mode, in a fresh copy of it."""
+    """Programs of one folder in one mode, in a fresh copy of it. `written` is what they wrote in other modes, by name."""
 
-    def __init__(self, mode, folder, scratch):
-        self.mode, self.scratch = mode, Path(scratch)
+    def __init__(self, mode, folder, scratch, written):
+        self.mode, self.scratch, self.written = mode, Path(scratch), written
         self.work = self.scratch / "work"
         if folder.exists():
             shutil.copytree(folder, self.work)
@@ -431,8 +430,20 @@ class Chain:
     def run(self, program):
         """CPU seconds of a program that gives the right answer.
 
-        Raises `Skip` where that is nobody's fault, `AssertionError` where it is ours.
+        Raises `Skip` where it could not run for no fault of ours, `AssertionError` where it is our fault. Then programs after
+        it get the files that it wrote in another mode.
         """
+        try:
+            seconds = self.attempt(program)
+        except (Skip, AssertionError):
+            for name in program.writes:
+                if name in self.written:
+                    (self.work / name).write_bytes(self.written[name])
+            raise
+        self.written.update((name, (self.work / name).read_bytes()) for name in program.writes)
+        return seconds
+
+    def attempt(self, program):
         if self.mode.ours:
             flags = [*program.language, *program.flags]
         elif isinstance(program.wasmtime, str):
@@ -482,7 +493,7 @@ def size(program):
     name = program.file
     for package in PACKAGES:
         name = name.replace("{" + package + "}", str(CACHE / f"{package}-{PACKAGES[package].sha256[:12]}"))
-    return f"{Path(name).stat().st_size / 1e6:.1f} MB" if Path(name).exists() else ""
+    return f"{Path(name).stat().st_size / 1e6:.2f} MB" if Path(name).exists() else ""
 
 
 def table(programs, spent):
@@ -513,6 +524,7 @@ def main():
     programs = [program for program in PROGRAMS if program.folder in folders]
     spent, wrong, skipped = {}, [], []
     for folder in dict.fromkeys(program.folder for program in programs):
+        written = {}
         for mode in MODES:
             if shutil.which(mode.run[0]) is None:
                 if mode.ours:
@@ -520,7 +532,7 @@ def main():
                 skipped.append(f"{mode.name}: there is no {mode.run[0]}")
                 continue
             with tempfile.TemporaryDirectory() as scratch:
-                chain = Chain(mode, folder, scratch)
+                chain = Chain(mode, folder, scratch, written)
                 for program in programs:
                     if program.folder != folder:
                         continue
