@@ -1,6 +1,6 @@
 //! `mini-wasm serve`: HTTP/1.1 and 2 without TLS, a fresh guest for each request.
 //!
-//! tokio reads and writes, and guests run where it does, in the task of their connection ([`guest`]). What a server needs beside
+//! tokio reads and writes, and guests run where it does, in the task of their connection (`guest`). What a server needs beside
 //! hyper is here: limits, time-outs, a queue that says 503 when it is full, and an end that answers everybody first.
 
 mod guest;
