@@ -13,7 +13,7 @@ use super::abi::{
     self, CoreValueIter, CoreValueSink, FuncType, LiftLowerContext, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS,
     PtrType, ValType,
 };
-use super::adapter;
+use super::adapter::{self, LastKind};
 use super::guest::{CanonContext, InstanceGuest, ResourceNames, Scope, leaving, raise};
 use super::host::HostFunc;
 use super::instance::{ComponentStore, FuncItem};
@@ -254,17 +254,18 @@ fn resume(panic: Panic) -> ! {
 }
 
 /// `canon lower`: the core function through which an instance calls `callee`; `cx` is the number of its options (`ComponentStore::contexts`),
-/// `file` and `always_leaves` as for [`adapter::link`].
+/// `file`, `last` and `always_leaves` as for [`adapter::link`].
 pub(super) fn canon_lower(
     store: &mut StoreInner,
     file: &Component,
+    last: &LastKind,
     cx: u32,
     always_leaves: bool,
     callee: &FuncItem,
 ) -> Result<CoreFunc> {
     let context = context(store, cx)?;
     match callee {
-        FuncItem::Lifted(lifted) => adapter::link(store, file, context, always_leaves, lifted.clone()),
+        FuncItem::Lifted(lifted) => adapter::link(store, file, last, context, always_leaves, lifted.clone()),
         FuncItem::Host(host) => {
             let ty = host.lowered(store.engine(), context.ptr_type);
             let func = store.new_numbered_host_func(ty, host.clone(), cx);

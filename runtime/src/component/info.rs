@@ -11,6 +11,7 @@
 //! Must not know: stores.
 
 use super::abi::StringEncoding;
+use super::adapter::LastKind;
 use super::places::CorePlace;
 use super::types::{ExternType, ItemFunc, OpenTypes, Slot};
 use crate::module::{Module, ScalarCall};
@@ -196,8 +197,9 @@ pub(crate) enum Def {
     Export { name: Arc<str>, item: ItemIdx, sort: Sort },
     /// `canon lift`
     Lift { core_func: u32, ty: ItemFunc, options: CanonOptions },
-    /// `canon lower`; with what is known of a call if its type is a small one. (That the caller is asked is left out.)
-    Lower { func: u32, options: CanonOptions, scalars: Option<ScalarCall> },
+    /// `canon lower`; with what is known of a call if its type is a small one (that the caller is asked is left out), and with what it
+    /// was linked with last.
+    Lower { func: u32, options: CanonOptions, scalars: Option<ScalarCall>, last: LastKind },
     /// `canon resource.new`
     ResourceNew { slot: Slot, ty: CoreFuncType },
     /// `canon resource.drop`

@@ -326,12 +326,13 @@ impl Frame {
                 store.components().funcs.push(func.clone());
                 self.funcs.push(FuncEntry::Item(func));
             }
-            Def::Lower { func, options, .. } => {
+            Def::Lower { func, options, last, .. } => {
                 let cx = self.numbered_context(store, options)?;
                 let callee = self.func(*func)?;
                 self.core_funcs.push(canon::canon_lower(
                     store,
                     &self.component.file,
+                    last,
                     cx,
                     self.component.info.facts.always_leaves,
                     callee,

@@ -7,6 +7,7 @@
 //! Must not know: stores, what the plan will do.
 
 use super::abi::StringEncoding;
+use super::adapter::LastKind;
 use super::info::*;
 use super::parse_types::TypeReader;
 use super::types::{ExternType, InstanceType, ItemFunc, Slot, TypeBound};
@@ -430,7 +431,8 @@ fn canonical(frame: &mut ComponentFrame, types: TypesRef<'_>, canon: CanonicalFu
         }
         CanonicalFunction::Lower { func_index, options } => {
             let scalars = super::parse_types::scalar_call(types, types.component_function_at(func_index));
-            Def::Lower { func: func_index, options: canon_options(&options)?, scalars }
+            let (options, last) = (canon_options(&options)?, LastKind::default());
+            Def::Lower { func: func_index, options, scalars, last }
         }
         CanonicalFunction::ResourceNew { resource } => {
             Def::ResourceNew { slot: frame.resource(types, resource)?, ty: frame.core_func_type(types)? }

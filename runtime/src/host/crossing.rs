@@ -143,11 +143,10 @@ impl Func {
     /// `Usage` when the function behind a guard is not the store's or has another type.
     pub(crate) fn new_crossing(
         store: &mut StoreInner,
-        ty: FuncType,
+        ty: InternedFuncType,
         crossing: Box<dyn Crossing>,
         shortcuts: Shortcuts,
     ) -> Result<Func> {
-        let ty = InternedFuncType::new(store.engine(), &ty);
         let mut func = HostFunc::with_body(ty, cross, Body::Crossing(crossing));
         if let Some((guard, behind)) = shortcuts.guarded {
             let behind = store.func_ptr(behind)?;

@@ -11,12 +11,11 @@ use super::super::abi::{self, Error as AbiError, ResourceType, Trap as AbiTrap};
 use super::super::canon::{CALL_SLOTS, Lifted, poison};
 use super::super::guest::{CanonContext, raise};
 use super::super::instance::ComponentStore;
-use super::Adapters;
-use crate::backend::AdapterInfo;
+use super::kind::{Kind, Terms};
+use super::pairs::Adapters;
 use crate::error::Error;
 use crate::host::crossing::{Between, Callee, Crossing, Native, Stopped};
 use crate::memory::TwoMemories;
-use crate::module::ScalarCall;
 use crate::ops::BULK_BYTES_PER_FUEL;
 use crate::store::StoreInner;
 use crate::trap::Trap;
@@ -31,10 +30,7 @@ type Result<T> = core::result::Result<T, Stopped>;
 pub(super) struct Fused {
     caller: CanonContext,
     lifted: Arc<Lifted>,
-    params: Plan,
-    results: Plan,
-    /// The slot of the caller in which it says where the result goes, if it is not flat.
-    out_param: Option<usize>,
+    kind: Arc<Kind>,
     borrows: bool,
     one_root: bool,
     /// Memories, in the direction of the parameters and of the results.
@@ -44,13 +40,12 @@ pub(super) struct Fused {
 }
 
 impl Fused {
-    /// The pair, with its plans and the slot where the caller says where the result goes.
+    /// The pair, a call of this kind.
     pub(super) fn new(
         store: &mut StoreInner,
         caller: CanonContext,
         lifted: Arc<Lifted>,
-        (params, results): (Plan, Plan),
-        out_param: Option<usize>,
+        kind: Arc<Kind>,
     ) -> crate::error::Result<Fused> {
         let (from, to) = (caller.memory, lifted.cx.memory);
         let memories = (TwoMemories::new(store, from, to)?, TwoMemories::new(store, to, from)?);
@@ -61,12 +56,10 @@ impl Fused {
         let (callee_root, callee_may_leave) = state(store, lifted.cx.instance)?;
         Ok(Fused {
             caller,
-            borrows: params.needs().borrow,
+            borrows: kind.params.needs().borrow,
             one_root: caller_root == callee_root,
             lifted,
-            params,
-            results,
-            out_param,
+            kind,
             memories,
             caller_may_leave,
             callee_may_leave,
@@ -78,16 +71,16 @@ impl Fused {
         &self,
         store: &mut StoreInner,
         known: &Adapters,
-        caller: &FuncType,
         asks_caller: bool,
     ) -> Option<Native> {
-        let needs = self.params.needs();
+        let needs = self.kind.params.needs();
         // The caller runs, so the callee can, and no exception comes by; of fuel native code knows nothing.
         let metered = store.engine().config().fuel;
         if !self.one_root || self.lifted.may_throw || needs.memory && metered {
             return None;
         }
-        let defines = self.params.resources().iter().map(|&rt| store.defines(self.lifted.cx.instance, rt));
+        let defines =
+            self.kind.params.resources().iter().map(|&rt| store.defines(self.lifted.cx.instance, rt));
         let callee_defines = defines.collect();
         let handles = |store: &mut StoreInner, instance| -> Option<*mut c_void> {
             Some((&raw mut *store.component_instance(instance).ok()?.handles).cast())
@@ -97,16 +90,16 @@ impl Fused {
             handles(store, self.lifted.cx.instance)?,
             (&raw mut *store.components().tasks).cast(),
         ];
-        let allocates = self.results.allocates(self.out_param.is_some());
+        let allocates = self.kind.results.allocates(self.kind.out_param.is_some());
         let between = Between {
             callee: self.lifted.callee,
             realloc: [
-                if self.params.allocates(false) { self.lifted.cx.realloc } else { None },
+                if self.kind.params.allocates(false) { self.lifted.cx.realloc } else { None },
                 if allocates { self.caller.realloc } else { None },
             ],
             post_return: self.lifted.post_return,
             handles,
-            resources: [&self.params, &self.results]
+            resources: [&self.kind.params, &self.kind.results]
                 .into_iter()
                 .flat_map(|plan| plan.resources())
                 .map(|&rt| match rt {
@@ -122,7 +115,7 @@ impl Fused {
             let i32s = |n: usize| core::iter::repeat_n(ValType::I32, n);
             let realloc = FuncType::new(i32s(4), i32s(1));
             let as_expected = (!needs.memory || types.memories)
-                && (!self.params.allocates(false) || types.realloc.as_ref() == Some(&realloc))
+                && (!self.kind.params.allocates(false) || types.realloc.as_ref() == Some(&realloc))
                 && types
                     .post_return
                     .as_ref()
@@ -130,26 +123,16 @@ impl Fused {
             if !as_expected {
                 return (None, None);
             }
-            let has_post_return = types.post_return.is_some();
-            let scalars = if has_post_return || *caller != types.callee {
-                None
-            } else {
-                ScalarCall::new(&self.params, &self.results, asks_caller)
-            };
-            let results_too = !self.results.needs().memory
+            let results_too = !self.kind.results.needs().memory
                 || types.memories && !metered && (!allocates || types.caller_realloc == Some(realloc));
-            let info = AdapterInfo {
-                caller: caller.clone(),
+            let terms = Terms {
+                has_post_return: types.post_return.is_some(),
                 callee: types.callee,
-                params: self.params.anonymous(),
-                results: results_too.then(|| self.results.anonymous()),
                 callee_defines,
+                results_too,
                 asks_caller,
-                has_post_return,
             };
-            let code = known.find(&info);
-            let code = code.or_else(|| engine.backend().and_then(|backend| backend.adapter(&info)));
-            (code, scalars)
+            self.kind.native(engine, known, terms)
         })
     }
 
@@ -158,10 +141,10 @@ impl Fused {
         let (caller, callee) = (&self.caller, &self.lifted.cx);
         if results {
             let sides = (callee, caller);
-            (&self.results, Travel::new(store, sides, &self.memories.1, &self.caller_may_leave, None))
+            (&self.kind.results, Travel::new(store, sides, &self.memories.1, &self.caller_may_leave, None))
         } else {
             let sides = (caller, callee);
-            (&self.params, Travel::new(store, sides, &self.memories.0, &self.callee_may_leave, None))
+            (&self.kind.params, Travel::new(store, sides, &self.memories.0, &self.callee_may_leave, None))
         }
     }
 
@@ -194,8 +177,8 @@ impl Fused {
 
     /// The result goes back, then `post-return` runs.
     fn rest(&self, store: &mut StoreInner, slots: &mut [u64], inner: &mut [u64]) -> Result<()> {
-        if !self.results.is_empty() {
-            let out_param = self.out_param.and_then(|slot| slots.get(slot));
+        if !self.kind.results.is_empty() {
+            let out_param = self.kind.out_param.and_then(|slot| slots.get(slot));
             let out_param = out_param.map(|slot| self.caller.ptr_type.address(*slot));
             let (plan, travel) = self.travel(store, true);
             travel.run(plan, inner, slots, out_param)?;
@@ -241,7 +224,7 @@ impl Crossing for Fused {
     }
 
     fn elements(&self, results: bool, step: u32) -> Scalar {
-        let plan = if results { &self.results } else { &self.params };
+        let plan = if results { &self.kind.results } else { &self.kind.params };
         match plan.steps().get(step as usize) {
             Some(Step::Whole { check: Check::Scalar(kind), .. }) => *kind,
             _ => unreachable!("crash: native code has elements checked that no step checks"),

@@ -15,6 +15,7 @@
 //! Must not know: the host.
 
 mod fused;
+mod kind;
 mod pairs;
 mod plain;
 #[cfg(all(test, feature = "std"))]
@@ -22,8 +23,7 @@ mod tests;
 
 use super::Component;
 use super::abi::flatten::{FlattenContext, flatten_functype};
-use super::abi::plan::{Plan, Side};
-use super::abi::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
+use super::abi::plan::Side;
 use super::canon::{Lifted, core_func_type, leave};
 use super::guest::CanonContext;
 use crate::error::{Error, Result};
@@ -33,25 +33,26 @@ use crate::store::StoreInner;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use fused::Fused;
+pub(super) use kind::LastKind;
 pub(super) use pairs::{Adapters, pairs};
 
-/// The core function by which the instance of `cx` calls `lifted`; `file` is what its component is part of. `always_leaves`: the instance
-/// has no `realloc` and no `post-return` during which it could not.
+/// The core function by which the instance of `cx` calls `lifted`; `file` is what its component is part of, `last` is kept by the
+/// definition that asks. `always_leaves`: the instance has no `realloc` and no `post-return` during which it could not.
 pub(super) fn link(
     store: &mut StoreInner,
     file: &Component,
+    last: &LastKind,
     cx: CanonContext,
     always_leaves: bool,
     lifted: Arc<Lifted>,
 ) -> Result<CoreFunc> {
-    let core = flatten_functype(cx.ptr_type, &lifted.ty, FlattenContext::Lower);
-    let ty = core_func_type(&core);
+    let side = |cx: &CanonContext| Side { string_encoding: cx.string_encoding, ptr_type: cx.ptr_type };
     let is_self = cx.instance == lifted.cx.instance || (cx.memory.is_some() && cx.memory == lifted.cx.memory);
     let callee_keeps = store.component_instance(lifted.cx.instance)?.uses_context;
     if !is_self
         && !callee_keeps
         && !store.engine().config().plain_adapters
-        && let Some((params, results)) = plans(store, &cx, &lifted)
+        && let Some(kind) = last.of(store.engine(), &lifted.ty, side(&cx), side(&lifted.cx))
     {
         let instances = &store.components().instances;
         let (Some(caller), Some(callee)) =
@@ -61,29 +62,21 @@ pub(super) fn link(
         };
         // A trap ends all instances of a root together, so a caller that runs has a callee that can.
         let can_run = caller.root == callee.root;
-        let as_it_is = params.is_identity() && results.is_identity() && lifted.post_return.is_none();
+        let as_it_is =
+            kind.params.is_identity() && kind.results.is_identity() && lifted.post_return.is_none();
         let is_direct = as_it_is && can_run && !lifted.may_throw;
         if is_direct && always_leaves {
             return Ok(lifted.core_func);
         }
         let guarded = is_direct.then(|| (caller.may_leave.clone(), lifted.core_func));
-        let out_param = (lifted.spills_result).then(|| core.params.as_slice().len() - 1);
-        let fused = Fused::new(store, cx, lifted, (params, results), out_param)?;
-        let native = fused.native(store, file.adapters(), &ty, !always_leaves);
+        let ty = kind.interned;
+        let fused = Fused::new(store, cx, lifted, kind)?;
+        let native = fused.native(store, file.adapters(), !always_leaves);
         return CoreFunc::new_crossing(store, ty, Box::new(fused), Shortcuts { guarded, native });
     }
+    let ty = core_func_type(&flatten_functype(cx.ptr_type, &lifted.ty, FlattenContext::Lower));
     Ok(CoreFunc::new_raw(store, ty, move |store, slots| {
         leave(store, cx.instance)?;
         plain::call(store, &cx, &lifted, slots).map_err(Error::contained)
     }))
-}
-
-/// The plans for parameters and results; `None` where they would be too large.
-fn plans(store: &StoreInner, cx: &CanonContext, lifted: &Lifted) -> Option<(Plan, Plan)> {
-    let side = |cx: &CanonContext| Side { string_encoding: cx.string_encoding, ptr_type: cx.ptr_type };
-    let (caller, callee) = (side(cx), side(&lifted.cx));
-    let nans = store.engine().config().canonicalize_nans;
-    let params = Plan::new(lifted.ty.param_types(), MAX_FLAT_PARAMS, caller, callee, nans).ok()?;
-    let results = Plan::new(lifted.ty.result_types(), MAX_FLAT_RESULTS, callee, caller, nans).ok()?;
-    Some((params, results))
 }

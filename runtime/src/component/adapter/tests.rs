@@ -40,7 +40,8 @@ fn where_nothing_can_forbid_a_call_the_import_is_the_callees_function_itself() {
                 memory: None,
                 realloc: None,
             };
-            link(store.as_store_mut(), &component, cx, always_leaves, take.clone()).unwrap()
+            let last = LastKind::default();
+            link(store.as_store_mut(), &component, &last, cx, always_leaves, take.clone()).unwrap()
         };
         assert_eq!(linked(2, true) == take.core_func, is_direct, "{ty}");
         assert_ne!(linked(2, false), take.core_func, "an instance with a `realloc` may be kept from leaving");
