@@ -129,6 +129,8 @@ fn commands_print_and_leave_what_they_should() {
     add_to_linker(&mut linker, |wasi| wasi).unwrap();
     let components: BTreeMap<_, _> = components().into_iter().collect();
     let scratch = std::env::temp_dir().join(format!("mini-wasm-commands-{}", std::process::id()));
+    // What a process of this number left that was killed.
+    let _ = fs::remove_dir_all(&scratch);
     let mut cases = 0;
     for entry in fs::read_dir(guests().join("expect")).unwrap() {
         let case = Case { folder: entry.unwrap().path() };

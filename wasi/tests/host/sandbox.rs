@@ -22,6 +22,8 @@ impl Sandbox {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let base = std::env::temp_dir().join(format!("mini-wasm-wasi-{}-{count}", std::process::id()));
+        // What a process of this number left that was killed.
+        let _ = fs::remove_dir_all(&base);
         fs::create_dir_all(base.join("inside")).unwrap();
         fs::create_dir_all(base.join("outside/dir")).unwrap();
         fs::write(base.join("outside/canary"), "alive").unwrap();
