@@ -161,6 +161,11 @@ pub(crate) struct Grants {
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_response: Option<u64>,
 
+    /// How many interim answers (1xx) may come before the answer to a request of the guest's over HTTP/1.1 [default: 64]; more is
+    /// an error
+    #[arg(long, value_name = "N")]
+    pub(crate) max_interim: Option<u32>,
+
     /// Grant all of the network: sockets, lookups, HTTP
     #[arg(long)]
     pub(crate) inherit_network: bool,
@@ -296,9 +301,54 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     pub(crate) max_requests: Option<usize>,
 
+    /// How many of these may come from one address, or one IPv6 network of /64 [default: half of them, at least 32]. Raise it
+    /// where all requests come through a proxy
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests_per_address: Option<usize>,
+
+    /// How many connections are open at once [default: 10000]; more wait to be accepted
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// How many of these one address may have [default: half of them, at least 32]; more are closed at once
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
+    /// How many of a hundred requests and connections are kept for addresses that have none [default: 5]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) keep_for_new: Option<u8>,
+
     /// How long a client may take to send the head of a request [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) header_timeout: Option<Duration>,
+
+    /// How long a connection may be open without a request, over HTTP/1.1 and 2 [default: 15s]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) idle_timeout: Option<Duration>,
+
+    /// How long a connection may be open [default: 1h]; then it takes no more requests
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) max_connection_age: Option<Duration>,
+
+    /// How long a request may wait for the rest of its body while another one needs its place [default: 1s]; then it is answered 408
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) body_grace: Option<Duration>,
+
+    /// How long a client that has ended its side of the connection is believed to wait for its answer [default: 2s]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) half_close: Option<Duration>,
+
+    /// Let a request that has begun go on to its end, or to its time-out, also if its client has gone
+    #[arg(long)]
+    pub(crate) keep_abandoned: bool,
+
+    /// How many requests compute at once, in turns of 10 ms [default: two for each processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_computing: Option<usize>,
+
+    /// How much nicer than the network threads those are that compute, from 0 to 19 as of nice(1) [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=19))]
+    pub(crate) niceness: Option<u8>,
 
     /// How large the body of a request may be [default: 4G]; more is answered 413
     #[arg(long, value_name = "SIZE", value_parser = value::size)]

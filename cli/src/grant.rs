@@ -140,6 +140,9 @@ fn outgoing(grants: &Grants) -> Result<Outgoing, Failure> {
     if let Some(bytes) = grants.max_response {
         outgoing.max_body(bytes);
     }
+    if let Some(answers) = grants.max_interim {
+        outgoing.max_interim(answers);
+    }
     for file in &grants.ca_files {
         outgoing.ca_file(file).map_err(|error| Failure::Other(format!("--ca-file: {error}")))?;
     }

@@ -57,8 +57,12 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let quiet = flags.quiet;
     let log = move |served: &Served<'_>| {
         if !quiet {
-            let Served { peer, method, path, status, took } = served;
-            output::say(format_args!("{peer} {method} {path} {status} {:.3}ms", took.as_secs_f64() * 1e3));
+            let Served { peer, method, path, status, took, cut } = served;
+            let took = took.as_secs_f64() * 1e3;
+            match cut {
+                None => output::say(format_args!("{peer} {method} {path} {status} {took:.3}ms")),
+                Some(cut) => output::say(format_args!("{peer} {method} {path} {status} {took:.3}ms, {cut}")),
+            }
         }
     };
     let complain = |what: &str| output::warn(format_args!("{what}"));
@@ -104,13 +108,24 @@ fn limits(flags: &Serve) -> Limits {
     let request = flags.limits.timeout.unwrap_or(usual.request);
     Limits {
         requests: flags.max_requests.unwrap_or(usual.requests),
+        requests_per_address: flags.max_requests_per_address,
+        connections: flags.max_connections.unwrap_or(usual.connections),
+        connections_per_address: flags.max_connections_per_address,
+        kept_for_new: flags.keep_for_new.unwrap_or(usual.kept_for_new),
+        idle: flags.idle_timeout.unwrap_or(usual.idle),
+        age: flags.max_connection_age.unwrap_or(usual.age),
+        body_grace: flags.body_grace.unwrap_or(usual.body_grace),
+        half_close: flags.half_close.unwrap_or(usual.half_close),
+        keep_abandoned: flags.keep_abandoned,
+        computing: flags.max_computing.unwrap_or(usual.computing),
+        niceness: flags.niceness.unwrap_or(usual.niceness),
         request,
         // Whoever had asked is answered: however long that may take, and a slow reader some more.
         drain: request.saturating_add(usual.drain),
         head: flags.header_timeout.unwrap_or(usual.head),
         body: flags.max_body.unwrap_or(usual.body),
         body_rate: flags.min_body_rate.unwrap_or(usual.body_rate),
-        ..usual
+        between_bytes: usual.between_bytes,
     }
 }
 

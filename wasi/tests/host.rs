@@ -31,6 +31,8 @@ mod sandbox;
 mod serve;
 #[path = "host/splice.rs"]
 mod splice;
+#[path = "host/starvation.rs"]
+mod starvation;
 #[path = "host/streams.rs"]
 mod streams;
 #[path = "host/suspended.rs"]

@@ -159,7 +159,8 @@ fn a_server_that_is_full_says_so() {
 fn guests_that_compute_without_end_keep_nobody_waiting() {
     for mode in [Mode::Interp, Mode::Jit] {
         let sandbox = Sandbox::new("serve-spin");
-        let server = Server::begin(&sandbox, mode, &["--timeout", "20s"]);
+        let server =
+            Server::begin(&sandbox, mode, &["--timeout", "20s", "--max-computing", "2", "--niceness", "7"]);
         let mut spinning: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
         for stream in &mut spinning {
             write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
@@ -171,7 +172,79 @@ fn guests_that_compute_without_end_keep_nobody_waiting() {
         }
         // While they all compute: their time is not over.
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+        let niceness = niceness_of_guests(&server);
+        assert!(
+            niceness.len() <= 2 && niceness.iter().all(|nice| *nice == niceness_of_this_thread() + 7),
+            "{niceness:?}"
+        );
     }
+}
+
+/// The niceness of a thread, from its folder in /proc, and its name.
+fn niceness(task: &std::path::Path) -> (String, i32) {
+    let stat = std::fs::read_to_string(task.join("stat")).expect("it is there");
+    let (name, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    let name = name.split_once('(').expect("a name in brackets").1.to_owned();
+    (name, fields.split_whitespace().nth(16).expect("the niceness").parse().expect("a number"))
+}
+
+fn niceness_of_this_thread() -> i32 {
+    niceness(std::path::Path::new("/proc/thread-self")).1
+}
+
+/// Of each thread on which guests compute.
+fn niceness_of_guests(server: &Server) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.process.id())).expect("it lives");
+    let all = tasks.map(|task| niceness(&task.expect("a thread").path()));
+    all.filter(|(name, _)| name == "guest").map(|(_, nice)| nice).collect()
+}
+
+#[test]
+fn a_guest_ends_when_its_client_has_gone_unless_it_is_to_be_kept() {
+    for keeps in [false, true] {
+        let sandbox = Sandbox::new("serve-gone");
+        let mut flags = vec!["--timeout", "1h", "--max-requests", "1", "--half-close", "100ms"];
+        flags.extend(keeps.then_some("--keep-abandoned"));
+        let server = Server::begin(&sandbox, Mode::Jit, &flags);
+        let mut stream = server.connect();
+        write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
+        // It has the only place.
+        let began = Instant::now();
+        while status(&server.get("/")) != "503" {
+            assert!(began.elapsed() < Duration::from_secs(60), "the guest does not begin");
+        }
+        drop(stream);
+        if keeps {
+            std::thread::sleep(Duration::from_secs(2));
+            assert_eq!(status(&server.get("/")), "503");
+            continue;
+        }
+        while status(&server.get("/")) != "200" {
+            assert!(began.elapsed() < Duration::from_secs(60), "the guest does not end");
+        }
+        server.signal("TERM");
+        let (_, log) = server.ended();
+        assert!(log.contains("GET /spin 499"), "{log}");
+    }
+}
+
+#[test]
+fn the_log_tells_of_answers_that_were_cut() {
+    let sandbox = Sandbox::new("serve-cut");
+    let server = Server::begin(&sandbox, Mode::Jit, &[]);
+    let (stream, _) = begun(&server);
+    drop(stream);
+    // Its body was cut, and so is the answer.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(1) {
+        assert_eq!(status(&server.get("/")), "200");
+    }
+    server.signal("TERM");
+    let (_, log) = server.ended();
+    assert!(
+        log.lines().any(|line| line.contains("POST /echo 200") && line.contains(", cut after 5 bytes")),
+        "{log}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
 use crate::Deadline;
@@ -58,6 +58,8 @@ struct Reading {
     /// How many bytes came.
     came: u64,
     end: Option<End>,
+    /// How it ended, if not well; also when the end has been told.
+    failed: Option<ErrorCode>,
     /// Data is passed over: only the end matters.
     passes: bool,
     /// Nanoseconds of the system's monotonic clock: since when more is waited for, and when that is too long.
@@ -95,6 +97,7 @@ impl BodyReader {
             held: Bytes::new(),
             came: 0,
             end: None,
+            failed: None,
             passes: false,
             pause: None,
             waited: 0,
@@ -151,6 +154,7 @@ impl BodyReader {
                     Err(ErrorCode::ConnectionReadTimeout)
                 }
             };
+            reading.failed = end.as_ref().err().cloned();
             reading.end = Some(end);
             reading.incoming = None;
         }
@@ -194,6 +198,22 @@ impl BodyReader {
     /// Whether it was given up because what comes comes too slowly.
     pub(crate) fn is_too_slow(&self) -> bool {
         lock(&self.inner).too_slow
+    }
+
+    /// Whoever waited for it may go on to something else.
+    pub(crate) fn forget_wait(&self) {
+        self.signal.forget_wait();
+    }
+
+    /// Since when it is waited for, in nanoseconds of the system's monotonic clock, if it is.
+    pub(crate) fn waited_for_since(&self) -> Option<u64> {
+        self.signal.is_waited_for().then(|| lock(&self.inner).pause.map(|(since, _)| since)).flatten()
+    }
+
+    /// How many bytes came of a body that was cut before its end, and why.
+    pub(crate) fn cut(&self) -> Option<(u64, ErrorCode)> {
+        let reading = lock(&self.inner);
+        reading.failed.clone().map(|code| (reading.came, code))
     }
 
     /// From now on only the end matters.
@@ -284,7 +304,9 @@ struct Writing {
     queue: VecDeque<Bytes>,
     /// In the queue.
     bytes: usize,
-    /// In all.
+    /// That were ever in the queue.
+    queued: u64,
+    /// In all that the guest wrote: more than were promised are counted, and not queued.
     written: u64,
     /// What `content-length` promised.
     length: Option<u64>,
@@ -296,6 +318,8 @@ struct Writing {
     moved: Option<Instant>,
     /// Nobody takes it any more.
     gone: bool,
+    /// Nobody is to have it: what is written is counted and forgotten.
+    discards: bool,
 }
 
 impl BodyWriter {
@@ -314,7 +338,7 @@ impl BodyWriter {
     pub(crate) fn permit(&self) -> Result<u64, Failure> {
         let writing = lock(&self.inner);
         self.signal.silence();
-        match writing.gone || writing.end.is_some() {
+        match writing.is_closed() {
             true => Err(Failure::Closed),
             false => Ok(PERMIT.saturating_sub(writing.bytes as u64)),
         }
@@ -334,14 +358,17 @@ impl BodyWriter {
     /// Takes bytes; no more than were promised.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut writing = lock(&self.inner);
-        if writing.gone || writing.end.is_some() {
+        if writing.is_closed() {
             return Err(Failure::Closed);
         }
-        let written = writing.written.saturating_add(bytes.len() as u64);
-        if writing.length.is_some_and(|length| written > length) {
-            return Err(Failure::Failed(Error::http(self.of.size_error(written))));
+        writing.written = writing.written.saturating_add(bytes.len() as u64);
+        if writing.length.is_some_and(|length| writing.written > length) {
+            return Err(Failure::Failed(Error::http(self.of.size_error(writing.written))));
         }
-        writing.written = written;
+        if writing.discards {
+            return Ok(());
+        }
+        writing.queued += bytes.len() as u64;
         writing.bytes += bytes.len();
         writing.queue.push_back(Bytes::copy_from_slice(bytes));
         let waker = writing.waker.take();
@@ -376,6 +403,29 @@ impl BodyWriter {
         }
     }
 
+    /// The body of an answer that has none, such as one to HEAD: the guest writes it all the same, and learns of its length.
+    pub(crate) fn discard(&self) {
+        lock(&self.inner).discards = true;
+    }
+
+    /// The names of its trailers, once it has ended with some.
+    pub(crate) fn trailer_names(&self) -> Vec<HeaderName> {
+        match &lock(&self.inner).end {
+            Some(Ok(Some(trailers))) => trailers.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Ready once nothing more is written. For as long as nobody takes it.
+    pub(crate) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut writing = lock(&self.inner);
+        if writing.end.is_some() {
+            return Poll::Ready(());
+        }
+        writing.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// When a piece of it was last taken.
     pub(crate) fn moved(&self) -> Option<Instant> {
         lock(&self.inner).moved
@@ -396,18 +446,51 @@ impl Event for BodyWriter {
     }
 }
 
+impl Writing {
+    /// Whether nothing more may be written.
+    fn is_closed(&self) -> bool {
+        // One that was taken whole is not closed for that: what is written after it is too much.
+        let is_lost = self.gone && !self.discards && self.length != Some(self.queued);
+        is_lost || self.end.is_some()
+    }
+}
+
 /// A body that goes out, as hyper takes it.
 #[derive(Debug)]
-pub(crate) struct OutBody(Arc<BodyWriter>);
+pub(crate) struct OutBody {
+    writer: Arc<BodyWriter>,
+    /// Its length is told, also that there is nothing: hyper is silent about a body that is at its end.
+    is_told: bool,
+}
 
 impl OutBody {
     pub(crate) fn new(writer: Arc<BodyWriter>) -> Self {
-        Self(writer)
+        Self { writer, is_told: false }
+    }
+
+    /// The body of a request whose method has one as a rule: a server may insist on a length (RFC 9110, 8.6).
+    pub(crate) fn told(writer: Arc<BodyWriter>) -> Self {
+        Self { writer, is_told: true }
+    }
+
+    /// No body.
+    pub(crate) fn empty() -> Self {
+        Self::new(BodyWriter::empty())
+    }
+
+    /// Whether nothing more is written.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(lock(&self.writer.inner).end, Some(Ok(_)))
+    }
+
+    /// Whether all of it has been taken, which is `taken` bytes.
+    pub(crate) fn is_whole(&self, taken: u64) -> bool {
+        lock(&self.writer.inner).length == Some(taken) || self.is_end_stream()
     }
 
     /// Where the guest writes it.
     pub(crate) fn writer(&self) -> Arc<BodyWriter> {
-        self.0.clone()
+        self.writer.clone()
     }
 
     /// A body of the host's own.
@@ -415,7 +498,7 @@ impl OutBody {
         let writer = BodyWriter::new(None, Message::Response);
         let _ = writer.write(text.as_bytes());
         let _ = writer.finish(None);
-        Self(writer)
+        Self::new(writer)
     }
 }
 
@@ -436,18 +519,22 @@ impl Body for OutBody {
     type Error = Aborted;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let mut writing = lock(&self.0.inner);
+        let this = self.get_mut();
+        let mut writing = lock(&this.writer.inner);
         if let Some(bytes) = writing.queue.pop_front() {
             writing.bytes -= bytes.len();
             writing.moved = Some(Instant::now());
-            self.0.signal.ring();
+            this.writer.signal.ring();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         match &mut writing.end {
-            Some(Ok(trailers)) => Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Some(Ok(trailers)) => {
+                this.is_told = false;
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
             Some(Err(())) => {
                 let written = writing.written;
-                Poll::Ready(Some(Err(Aborted(self.0.of.size_error(written)))))
+                Poll::Ready(Some(Err(Aborted(this.writer.of.size_error(written)))))
             }
             None => {
                 writing.waker = Some(cx.waker().clone());
@@ -457,16 +544,17 @@ impl Body for OutBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let writing = lock(&self.0.inner);
-        writing.queue.is_empty() && matches!(writing.end, Some(Ok(None)))
+        let writing = lock(&self.writer.inner);
+        let is_told = self.is_told && writing.queued == 0;
+        !is_told && writing.queue.is_empty() && matches!(writing.end, Some(Ok(None)))
     }
 
     fn size_hint(&self) -> SizeHint {
-        let writing = lock(&self.0.inner);
+        let writing = lock(&self.writer.inner);
         match (&writing.end, writing.length) {
             (Some(Ok(None)), _) => SizeHint::with_exact(writing.bytes as u64),
             (None, Some(length)) => {
-                let taken = writing.written - writing.bytes as u64;
+                let taken = writing.queued - writing.bytes as u64;
                 SizeHint::with_exact(length.saturating_sub(taken))
             }
             _ => SizeHint::default(),
@@ -476,9 +564,10 @@ impl Body for OutBody {
 
 impl Drop for OutBody {
     fn drop(&mut self) {
-        let mut writing = lock(&self.0.inner);
+        let mut writing = lock(&self.writer.inner);
         writing.gone = true;
         writing.queue.clear();
-        self.0.signal.ring();
+        writing.bytes = 0;
+        self.writer.signal.ring();
     }
 }

@@ -11,6 +11,7 @@ use std::error::Error as _;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::Stop;
@@ -46,6 +47,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How many requests of one grant may wait for the heads of their answers.
 const MAX_WAITING: usize = 1024;
+/// How many interim answers (1xx) may come before the answer to a request, if the embedder says nothing.
+pub const DEFAULT_MAX_INTERIM: u32 = 64;
 /// How many bytes the body of an answer may have, if the embedder says nothing.
 pub const DEFAULT_MAX_BODY: u64 = 4 << 30;
 
@@ -71,12 +74,13 @@ pub struct Outgoing {
     hosts: Network,
     authorities: Vec<CertificateDer<'static>>,
     max_body: u64,
+    max_interim: u32,
 }
 
 impl Outgoing {
     /// Requests to the hosts of these rules; a name has to be among their names, unless a rule covers all.
     pub fn to(hosts: Network) -> Self {
-        Self { hosts, authorities: Vec::new(), max_body: DEFAULT_MAX_BODY }
+        Self { hosts, authorities: Vec::new(), max_body: DEFAULT_MAX_BODY, max_interim: DEFAULT_MAX_INTERIM }
     }
 
     /// Believes the certificates of a PEM file too, beside those that the system does (or `SSL_CERT_FILE`).
@@ -100,11 +104,19 @@ impl Outgoing {
         self
     }
 
+    /// Limits how many interim answers (1xx) may come before an answer over HTTP/1.1; [`DEFAULT_MAX_INTERIM`] by default. Over HTTP/2
+    /// only time limits them.
+    pub fn max_interim(&mut self, answers: u32) -> &mut Self {
+        self.max_interim = answers;
+        self
+    }
+
     pub(crate) fn client(&self) -> Arc<Client> {
         Arc::new(Client {
             hosts: Arc::new(Mutex::new(self.hosts.clone())),
             authorities: self.authorities.clone(),
             max_body: self.max_body,
+            max_interim: self.max_interim,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             pool: OnceLock::new(),
         })
@@ -116,6 +128,7 @@ pub(crate) struct Client {
     hosts: Arc<Mutex<Network>>,
     authorities: Vec<CertificateDer<'static>>,
     max_body: u64,
+    max_interim: u32,
     waiting: Arc<Semaphore>,
     pool: OnceLock<Result<legacy::Client<Connector, OutBody>, String>>,
 }
@@ -180,10 +193,11 @@ impl Client {
             .and_then(|permit| Ok((permit, self.pool()?)))
         {
             Ok((permit, pool)) => {
+                let max_interim = self.max_interim;
                 runtime()?.spawn(async move {
                     let mut sender = sender;
                     let answer = tokio::select! {
-                        answer = ask(&pool, request, times) => answer,
+                        answer = ask(&pool, request, times, max_interim) => answer,
                         // The guest has dropped the future.
                         () = sender.closed() => return,
                     };
@@ -200,11 +214,26 @@ impl Client {
 }
 
 /// Sends a request and waits for the head of its answer, no longer than may be.
-async fn ask(pool: &legacy::Client<Connector, OutBody>, request: Request<OutBody>, times: Times) -> Answer {
+async fn ask(
+    pool: &legacy::Client<Connector, OutBody>,
+    mut request: Request<OutBody>,
+    times: Times,
+    max_interim: u32,
+) -> Answer {
     let body = request.body().writer();
+    let too_many = Arc::new(Notify::new());
+    let (came, told) = (AtomicU32::new(0), too_many.clone());
+    hyper::ext::on_informational(&mut request, move |_| {
+        if came.fetch_add(1, Ordering::Relaxed) >= max_interim {
+            told.notify_one();
+        }
+    });
     let (since, connected) = watch::channel(Some(Instant::now()));
     let attempt = Attempt { patience: times.connect, since: Arc::new(since) };
     tokio::select! {
+        biased;
+        // First, since the answer may have come meanwhile, after more than may be.
+        () = too_many.notified() => Err(ErrorCode::HttpProtocolError),
         answer = ATTEMPT.scope(attempt, pool.request(request)) => answer.map_err(|error| code_of_client(&error)),
         () = too_late(connected, || body.moved(), times.first_byte) => Err(ErrorCode::ConnectionReadTimeout),
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
 use mini_wasm_canonical_abi::{Borrow, Own, variant};
 
 use crate::http::types::ErrorCode;
@@ -180,6 +180,19 @@ impl Fields {
             return Err(HeaderError::Immutable);
         }
         Arc::get_mut(&mut self.entries).ok_or(HeaderError::Immutable)
+    }
+}
+
+/// Names trailers ahead of their body: those that are not named do not go out over HTTP/1.1.
+pub(crate) fn name_trailers(head: &mut HeaderMap, names: Vec<HeaderName>) {
+    let named = |head: &HeaderMap, name: &HeaderName| {
+        let lines = head.get_all(TRAILER).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|known| known.trim().eq_ignore_ascii_case(name.as_str()))
+    };
+    for name in names {
+        if !named(head, &name) {
+            let _ = head.try_append(TRAILER, HeaderValue::from(name));
+        }
     }
 }
 

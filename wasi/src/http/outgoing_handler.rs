@@ -9,6 +9,7 @@ use mini_wasm_canonical_abi::Own;
 use crate::ctx::Capability;
 use crate::http::body::{BodyWriter, OutBody};
 use crate::http::client::{BETWEEN_BYTES_TIMEOUT, CONNECT_TIMEOUT, FIRST_BYTE_TIMEOUT, Times};
+use crate::http::fields;
 use crate::http::types::{
     ErrorCode, FutureIncomingResponse, Method, OutgoingRequest, RequestOptions, Scheme,
 };
@@ -116,7 +117,13 @@ fn message(request: OutgoingRequest) -> Result<Request<OutBody>, ErrorCode> {
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    let mut message = Request::new(OutBody::new(body));
+    let body = match method {
+        hyper::Method::POST | hyper::Method::PUT | hyper::Method::PATCH => OutBody::told(body),
+        _ => OutBody::new(body),
+    };
+    let names = body.writer().trailer_names();
+    fields::name_trailers(&mut headers, names);
+    let mut message = Request::new(body);
     *message.method_mut() = method;
     *message.uri_mut() = uri;
     *message.headers_mut() = headers;

@@ -1,5 +1,4 @@
-//! A client's connection with an end to patience: one that does not say what it speaks, or takes nothing of what it is sent,
-//! is closed. Heads and bodies have their own time-outs; what lies before the one and behind the other is here.
+//! A client's connection with an end to patience: one that takes nothing of what it is sent is closed.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -11,14 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// How a connection of HTTP/2 begins (RFC 9113, 3.4). Until something else comes it is not known which version it is.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// The connection.
 pub(crate) struct Patient {
     stream: TcpStream,
-    /// While it is not known what the client speaks: how much of the preface has come, and until when.
-    beginning: Option<(usize, Pin<Box<Sleep>>)>,
     /// While the client takes nothing: until when.
     stalled: Option<Pin<Box<Sleep>>>,
     /// How long it may take nothing.
@@ -26,9 +20,13 @@ pub(crate) struct Patient {
 }
 
 impl Patient {
-    /// It says within `beginning` what it speaks, and takes something at least every `stall`.
-    pub(crate) fn new(stream: TcpStream, beginning: Duration, stall: Duration) -> Self {
-        Self { stream, beginning: Some((0, Box::pin(sleep(beginning)))), stalled: None, stall }
+    /// It takes something at least every `stall`.
+    pub(crate) fn new(stream: TcpStream, stall: Duration) -> Self {
+        Self { stream, stalled: None, stall }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// What came of a write: an error if it has waited for too long.
@@ -53,21 +51,7 @@ impl AsyncRead for Patient {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<(), Error>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        let Some((known, sleep)) = &mut this.beginning else { return result };
-        if result.is_pending() {
-            return sleep.as_mut().poll(cx).map(|()| Err(ErrorKind::TimedOut.into()));
-        }
-        let came = &buf.filled()[before..];
-        let expected = &PREFACE[*known..];
-        if came.len() < expected.len() && !came.is_empty() && expected.starts_with(came) {
-            *known += came.len();
-        } else {
-            this.beginning = None;
-        }
-        result
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
     }
 }
 

@@ -3,36 +3,41 @@
 //! tokio reads and writes, and guests run where it does, in the task of their connection (`guest`). What a server needs beside
 //! hyper is here: limits, time-outs, a queue that says 503 when it is full, and an end that answers everybody first.
 
+mod answer;
+mod computing;
+mod connection;
 mod guest;
+mod peers;
+mod place;
+mod service;
+mod target;
 
 use core::fmt;
-use core::future::poll_fn;
-use core::task::Poll;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::{Pin, pin};
+use std::num::NonZero;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use mini_wasm_canonical_abi::Own;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout_at;
+use tokio::sync::{oneshot, watch};
 
-use crate::http::body::{BodyReader, Bounds, Message, OutBody};
+use crate::http::body::BodyReader;
 use crate::http::client::runtime;
 use crate::http::fields::Fields;
-use crate::http::patient::Patient;
-use crate::http::server::guest::Guest;
-use crate::http::types::{Answer, ErrorCode, IncomingRequest, Method, ResponseOutparam, Scheme};
+use crate::http::server::computing::Computing;
+use crate::http::server::connection::{Line, Stream, keep};
+use crate::http::server::peers::Peers;
+use crate::http::server::service::{Client, Service};
+use crate::http::types::{Answer, IncomingRequest, Method, ResponseOutparam};
+use crate::sys::process;
 use crate::{Stop, Wasi};
 
 /// The instance that a guest exports, and its function: `handle: func(request: incoming-request, response-out:
@@ -46,12 +51,33 @@ pub const HANDLE: &str = "handle";
 pub struct Limits {
     /// How many requests are served at once; more are answered 503.
     pub requests: usize,
-    /// How many connections are open at once; more wait to be accepted.
+    /// How many of them may come from one address, or one network of IPv6 of /64; if nothing is said half of them, but at least 32.
+    pub requests_per_address: Option<usize>,
+    /// How many connections are open at once; more wait to be accepted. No more than three quarters of the descriptors that the
+    /// system grants, for which the server asks.
     pub connections: usize,
+    /// How many of them one address may have, and what if nothing is said, as with requests; more are closed at once.
+    pub connections_per_address: Option<usize>,
+    /// How many of a hundred requests and connections are kept for addresses that have none, if there are at least 8.
+    pub kept_for_new: u8,
     /// How long a request may take from its head to the end of its answer's head.
     pub request: Duration,
     /// How long a client may take to send a head.
     pub head: Duration,
+    /// How long a connection may be open without a request.
+    pub idle: Duration,
+    /// How long a connection may be open; then it takes no more requests.
+    pub age: Duration,
+    /// How long a request may wait for the client's body while another one needs its place.
+    pub body_grace: Duration,
+    /// How long a client of HTTP/1.1 that has ended its side is taken for one that still waits for its answer, if nothing goes out.
+    pub half_close: Duration,
+    /// Whether a guest goes on whose client has gone.
+    pub keep_abandoned: bool,
+    /// How many guests compute at once, on threads of their own.
+    pub computing: usize,
+    /// By how much these threads are nicer than others: 0 to 19.
+    pub niceness: u8,
     /// How long a client may pause within a body, and take nothing of what it is sent.
     pub between_bytes: Duration,
     /// How many bytes of a body a client has to send in each second that it is waited for, once these seconds are more than
@@ -67,9 +93,19 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: 1000,
+            requests_per_address: None,
             connections: 10_000,
+            connections_per_address: None,
+            kept_for_new: 5,
             request: Duration::from_secs(30),
             head: Duration::from_secs(10),
+            idle: Duration::from_secs(15),
+            age: Duration::from_secs(3600),
+            body_grace: Duration::from_secs(1),
+            half_close: Duration::from_secs(2),
+            keep_abandoned: false,
+            computing: 2 * std::thread::available_parallelism().map_or(1, NonZero::get),
+            niceness: 10,
             between_bytes: Duration::from_secs(60),
             body_rate: 100,
             body: 4 << 30,
@@ -89,6 +125,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The path with its query, as it came.
+    pub fn path(&self) -> &str {
+        self.head.uri.path_and_query().map_or("*", |path| path.as_str())
+    }
+
     /// Gives it to a guest: the two resources that `handle` takes. From now on the guest waits no longer than until the deadline, in
     /// tokio's sight.
     ///
@@ -97,12 +138,11 @@ impl Asked {
     pub fn give(self, wasi: &mut Wasi) -> Result<(Own<IncomingRequest>, Own<ResponseOutparam>), Stop> {
         let Self { head, body, answer, deadline } = self;
         wasi.deadline = Arc::new(guest::Until(deadline));
-        let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
         let request = IncomingRequest {
             method: method(&head.method),
-            path_with_query: head.uri.path_and_query().map(|path| path.as_str().to_owned()),
-            scheme: Some(Scheme::Http),
-            authority: head.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
+            path_with_query: target::path(&head.uri),
+            scheme: Some(target::scheme(&head.uri)),
+            authority: target::authority(&head),
             headers: Fields::of_header_map(wasi, &head.headers)?,
             body: Some(body),
         };
@@ -143,7 +183,7 @@ pub fn on_threads(handler: impl Fn(Asked) -> Result<(), String> + Send + Sync + 
     })
 }
 
-/// What is told of each request that was answered.
+/// What is told of each request that was answered, and again if its answer did not come to its end.
 #[derive(Debug)]
 pub struct Served<'s> {
     /// Who asked.
@@ -152,10 +192,12 @@ pub struct Served<'s> {
     pub method: &'s str,
     /// The path with its query.
     pub path: &'s str,
-    /// What was answered.
+    /// What was answered; 499 if the client did not wait for it.
     pub status: u16,
     /// From head to head.
     pub took: Duration,
+    /// Why the request, or its answer, did not come to its end.
+    pub cut: Option<&'s str>,
 }
 
 /// Told of each request.
@@ -163,6 +205,10 @@ pub type Log = dyn Fn(&Served<'_>) + Send + Sync;
 
 /// Told of what went wrong in serving one.
 pub type Complain = dyn Fn(&str) + Send + Sync;
+
+/// What is said to whom nothing more is granted.
+const REFUSED: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// A server that listens.
 pub struct Server {
@@ -218,21 +264,26 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let connections = Arc::new(Semaphore::new(self.limits.connections));
-        let graceful = GracefulShutdown::new();
+        let mut limits = self.limits;
+        // A quarter is for what guests open; without descriptors nobody could be told from anybody.
+        let wanted = (limits.connections as u64).saturating_mul(4) / 3;
+        let granted = process::descriptors(wanted.saturating_add(64)).saturating_sub(64) / 4 * 3;
+        limits.connections = limits.connections.min(usize::try_from(granted).unwrap_or(usize::MAX)).max(1);
+        let peers = Peers::new(&limits);
+        let (end, ending) = watch::channel(());
         let mut http = auto::Builder::new(TokioExecutor::new());
         // A client that ends its side still gets its answer; and hyper does not look, with a buffer of its own for it, whether each
         // client has ended its side while it is being answered.
         http.http1().half_close(true);
-        http.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(64 * 1024);
+        http.http1().header_read_timeout(None).max_buf_size(64 * 1024);
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(100)
             .max_header_list_size(64 * 1024)
             .keep_alive_interval(Some(Duration::from_secs(20)));
         let service = Arc::new(Service {
-            requests: Arc::new(Semaphore::new(self.limits.requests)),
-            limits: self.limits,
+            limits,
+            computing: Computing::new(limits.computing, limits.niceness, Handle::current()),
             handler: self.handler,
             log: self.log,
             complain: self.complain,
@@ -240,11 +291,11 @@ impl Server {
         loop {
             // Signals count also while no connection more is taken.
             let next = async {
-                let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
-                Ok::<_, io::Error>((permit, listener.accept().await))
+                peers.room().await;
+                listener.accept().await
             };
-            let (permit, accepted) = tokio::select! {
-                next = next => next?,
+            let accepted = tokio::select! {
+                accepted = next => accepted,
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
             };
@@ -253,122 +304,32 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             };
+            let Some(connected) = peers.connect(peer.ip()) else {
+                // Its address has its share.
+                let _ = stream.try_write(REFUSED);
+                continue;
+            };
             let _ = stream.set_nodelay(true);
-            let service = service.clone();
-            let answer = service_fn(move |request| {
-                let service = service.clone();
-                async move { service.answer(peer, request).await }
-            });
-            let io = TokioIo::new(Patient::new(stream, self.limits.head, self.limits.between_bytes));
-            let connection = graceful.watch(http.serve_connection(io, answer).into_owned());
+            let line = Line::new(stream, &limits);
+            let client = Arc::new(Client { service: service.clone(), connected, line: line.clone(), peer });
+            let answer = service_fn(move |request| client.clone().answer(request));
+            let connection = http.serve_connection(TokioIo::new(Stream(line.clone())), answer).into_owned();
+            let mut ending = ending.clone();
             tokio::spawn(async move {
+                // It has ended too when nobody can end it any more.
+                let ending = async { drop(ending.changed().await) };
                 // What goes wrong on a connection is its client's to notice.
-                let _ = connection.await;
-                drop(permit);
+                keep(connection, line, &limits, ending).await;
             });
         }
-        drop(listener);
-        let mut drained = pin!(graceful.shutdown());
+        drop((listener, ending));
+        let _ = end.send(());
         tokio::select! {
-            () = &mut drained => {}
+            () = end.closed() => {}
             () = tokio::time::sleep(self.limits.drain) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         Ok(())
-    }
-}
-
-struct Service {
-    limits: Limits,
-    requests: Arc<Semaphore>,
-    handler: Arc<Handler>,
-    log: Arc<Log>,
-    complain: Arc<Complain>,
-}
-
-/// An answer of the server's own.
-fn own(status: StatusCode, text: &str) -> Response<OutBody> {
-    let mut response = Response::new(OutBody::of_text(text));
-    *response.status_mut() = status;
-    response
-}
-
-impl Service {
-    async fn answer(
-        &self,
-        peer: SocketAddr,
-        request: Request<Incoming>,
-    ) -> Result<Response<OutBody>, hyper::Error> {
-        let began = Instant::now();
-        let method = request.method().clone();
-        let path = request.uri().path_and_query().cloned();
-        let response = self.ask(request, began).await;
-        (self.log)(&Served {
-            peer,
-            method: method.as_str(),
-            path: path.as_ref().map_or("*", |path| path.as_str()),
-            status: response.status().as_u16(),
-            took: began.elapsed(),
-        });
-        Ok(response)
-    }
-
-    async fn ask(&self, request: Request<Incoming>, began: Instant) -> Response<OutBody> {
-        use hyper::body::Body;
-        if request.body().size_hint().lower() > self.limits.body {
-            return too_large();
-        }
-        let Ok(permit) = self.requests.clone().try_acquire_owned() else {
-            let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
-            full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return full;
-        };
-        let (head, body) = request.into_parts();
-        let Limits { between_bytes, body_rate: rate, body: bytes, .. } = self.limits;
-        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, rate, bytes });
-        let (answer, mut answered) = oneshot::channel();
-        let deadline = began + self.limits.request;
-        let call = (self.handler)(Asked { head, body: body.clone(), answer, deadline });
-        let mut guest = Guest::new(call, deadline, permit, self.complain.clone());
-        // The guest first: most have ended when they have answered, and all that they have said goes out in one piece.
-        let answered = timeout_at(
-            deadline.into(),
-            poll_fn(|cx| {
-                let over = guest.poll(cx).is_ready();
-                match Pin::new(&mut answered).poll(cx) {
-                    Poll::Pending if over => Poll::Ready(None),
-                    answered => answered.map(Result::ok),
-                }
-            }),
-        )
-        .await;
-        if answered.is_err() {
-            guest.stop();
-        }
-        match answered {
-            Ok(Some(Ok(response))) => response,
-            Ok(_) if body.is_too_large() => too_large(),
-            Ok(_) if body.is_too_slow() => own(StatusCode::REQUEST_TIMEOUT, "the body is too slow\n"),
-            Ok(Some(Err(error))) => {
-                (self.complain)(&format!("the guest answered with an error: {error:?}"));
-                own(status_of(&error), "the program failed\n")
-            }
-            // It ended without having answered; why is in the log.
-            Ok(None) => own(StatusCode::INTERNAL_SERVER_ERROR, "the program gave no answer\n"),
-            Err(_) => own(StatusCode::GATEWAY_TIMEOUT, "the program took too long\n"),
-        }
-    }
-}
-
-fn too_large() -> Response<OutBody> {
-    own(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
-}
-
-fn status_of(error: &ErrorCode) -> StatusCode {
-    match error {
-        ErrorCode::HttpRequestBodySize(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::HttpRequestDenied => StatusCode::FORBIDDEN,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

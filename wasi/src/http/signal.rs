@@ -2,7 +2,7 @@
 //! the waker of the guest's own task.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -16,6 +16,8 @@ pub(crate) struct Signal {
     handle: OnceLock<Option<OwnedFd>>,
     /// Of the task that waits.
     waker: Mutex<Option<Waker>>,
+    /// Whether somebody began to wait since that was last forgotten.
+    waited_for: AtomicBool,
 }
 
 impl Signal {
@@ -39,6 +41,7 @@ impl Signal {
 
     /// The handle that becomes readable when it is rung; `None` if the system has none left.
     pub(crate) fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.waited_for.store(true, Ordering::Relaxed);
         let handle = self.handle.get_or_init(|| wait::signal().ok()).as_ref()?;
         if self.is_rung() {
             wait::raise(handle);
@@ -52,12 +55,23 @@ impl Signal {
 
     /// Ready once it is rung; until then the task is woken when that happens.
     pub(crate) fn poll_rung(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waited_for.store(true, Ordering::Relaxed);
         // First the waker: it may be rung at any moment.
         match &mut *self.waker() {
             Some(known) => known.clone_from(cx.waker()),
             unknown => *unknown = Some(cx.waker().clone()),
         }
         if self.is_rung() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whoever waits may go on to something else, and says so anew if not.
+    pub(crate) fn forget_wait(&self) {
+        self.waited_for.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits, as far as is known.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waited_for.load(Ordering::Relaxed)
     }
 
     pub(crate) fn ring(&self) {

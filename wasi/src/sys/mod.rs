@@ -13,6 +13,7 @@
 //! - `net`: TCP and UDP sockets that never block: make, bind, connect, listen, accept, send, receive, shut down, options.
 //! - `clock`: monotonic and wall clock with their resolutions, in nanoseconds.
 //! - `entropy`: bytes no one can predict.
+//! - `process`: how many descriptors there may be, and the priority of the calling thread.
 //! - `stdio`: the process's three standard handles, and whether one is a terminal.
 //!
 //! Linux is tested. What this module must not know: handles, streams, resources, permissions, error codes of WASI.
@@ -24,6 +25,7 @@ pub(crate) mod entropy;
 pub(crate) mod file;
 pub(crate) mod net;
 pub(crate) mod path;
+pub(crate) mod process;
 pub(crate) mod stdio;
 pub(crate) mod wait;
 

@@ -153,7 +153,8 @@ fn a_body_is_as_long_as_was_promised_or_the_other_side_learns_that_it_is_not() {
     let Err(StreamError::LastOperationFailed(error)) = more else { panic!("{more:?}") };
     assert_eq!(http_error_code(wasi, error.borrow()).unwrap(), Some(ErrorCode::HttpRequestBodySize(Some(4))));
     wasi.resource_drop(stream).unwrap();
-    assert_eq!(outgoing_body::finish(wasi, body, None).unwrap(), Ok(()));
+    let finished = outgoing_body::finish(wasi, body, None).unwrap();
+    assert_eq!(finished, Err(ErrorCode::HttpRequestBodySize(Some(4))), "what was too much counts");
     let pollable = future_incoming_response::subscribe(wasi, future.borrow()).unwrap();
     poll::block(wasi, pollable.borrow()).unwrap();
     let asked = asked.join().unwrap();
@@ -417,4 +418,85 @@ fn an_answer_that_is_cut_short_is_incomplete_and_one_that_would_speak_something_
         assert_eq!(end.err(), Some(code), "{answer:.40}");
         server.join().unwrap();
     }
+}
+
+#[test]
+fn a_method_that_has_a_body_as_a_rule_says_so_when_there_is_none() {
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for (method, is_told) in [
+        (Method::Post, true),
+        (Method::Put, true),
+        (Method::Patch, true),
+        (Method::Get, false),
+        (Method::Delete, false),
+    ] {
+        // Never taken; finished before the request is sent, and after.
+        for way in ["none", "before", "after"] {
+            let (address, server) = server("\r\n\r\n", ok.to_vec());
+            let mut wasi = guest(&["127.0.0.1"]);
+            let wasi = &mut wasi;
+            let request = request(wasi, &address.to_string(), "/", &[]);
+            outgoing_request::set_method(wasi, request.borrow(), method.clone()).unwrap().unwrap();
+            let body = (way != "none").then(|| body_of(wasi, &request));
+            let finish = |wasi: &mut Wasi, body| outgoing_body::finish(wasi, body, None).unwrap().unwrap();
+            let body = match (way, body) {
+                ("before", Some(body)) => {
+                    finish(wasi, body);
+                    None
+                }
+                (_, body) => body,
+            };
+            let future = handle(wasi, request, None).unwrap().unwrap();
+            body.into_iter().for_each(|body| finish(wasi, body));
+            assert!(answer_of(wasi, &future).is_ok());
+            let asked = server.join().unwrap().to_ascii_lowercase();
+            let told = asked.contains("content-length: 0\r\n");
+            // Of a body that has not ended yet nobody knows that it is empty.
+            let is_chunked = way == "after" && asked.contains("transfer-encoding: chunked\r\n");
+            assert!(if is_told { told || is_chunked } else { !told }, "{method:?} {way}: {asked}");
+            assert!(way == "after" || !asked.contains("transfer-encoding"), "{method:?} {way}: {asked}");
+        }
+    }
+}
+
+#[test]
+fn trailers_that_are_known_with_the_head_go_out() {
+    let (address, server) = server(
+        "\r\n\r\n0\r\nx-sum: 7\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec(),
+    );
+    let mut wasi = guest(&["127.0.0.1"]);
+    let wasi = &mut wasi;
+    let request = request(wasi, &address.to_string(), "/", &[]);
+    outgoing_request::set_method(wasi, request.borrow(), Method::Post).unwrap().unwrap();
+    let body = body_of(wasi, &request);
+    let trailers = fields::from_list(wasi, vec![("X-Sum".into(), b"7".to_vec())]).unwrap().unwrap();
+    outgoing_body::finish(wasi, body, Some(trailers)).unwrap().unwrap();
+    send(wasi, request).unwrap();
+    let asked = server.join().unwrap().to_ascii_lowercase();
+    assert!(asked.contains("trailer: x-sum\r\n") && asked.ends_with("\r\n0\r\nx-sum: 7\r\n\r\n"), "{asked}");
+}
+
+#[test]
+fn interim_answers_without_end_are_an_error_and_a_few_are_not() {
+    let ask = |interim: usize, most: Option<u32>| {
+        let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+        let answer =
+            hint.repeat(interim) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let (address, _) = server("\r\n\r\n", answer.into_bytes());
+        let mut hosts = Network::nothing();
+        hosts.allow("127.0.0.1".parse().unwrap());
+        let mut outgoing = Outgoing::to(hosts);
+        if let Some(most) = most {
+            outgoing.max_interim(most);
+        }
+        let mut wasi = Wasi::builder().http(&outgoing).build();
+        let request = request(&mut wasi, &address.to_string(), "/", &[]);
+        send(&mut wasi, request)
+            .map(|response| incoming_response::status(&mut wasi, response.borrow()).unwrap())
+    };
+    assert_eq!(ask(3, None), Ok(200));
+    assert_eq!(ask(3, Some(3)), Ok(200));
+    assert_eq!(ask(100_000, None), Err(ErrorCode::HttpProtocolError));
+    assert_eq!(ask(100_000, Some(3)), Err(ErrorCode::HttpProtocolError));
 }

@@ -16,20 +16,20 @@ use mini_wasm_wasi::io::poll;
 use mini_wasm_wasi::io::streams::{OutputStream, StreamError, input_stream, output_stream};
 use mini_wasm_wasi::{Own, Wasi};
 
-type Guest = fn(&mut Wasi, Own<IncomingRequest>, Own<ResponseOutparam>) -> Result<(), String>;
+pub(crate) type Guest = fn(&mut Wasi, Own<IncomingRequest>, Own<ResponseOutparam>) -> Result<(), String>;
 
 /// Serves each request by `guest`, which may wait, until the test's process ends.
-fn serve(limits: Limits, guest: Guest) -> SocketAddr {
+pub(crate) fn serve(limits: Limits, guest: Guest) -> SocketAddr {
     serve_by(limits, on_threads(move |asked| at_work(guest, asked)))
 }
 
-fn at_work(guest: Guest, asked: Asked) -> Result<(), String> {
+pub(crate) fn at_work(guest: Guest, asked: Asked) -> Result<(), String> {
     let mut wasi = Wasi::builder().build();
     let (request, response) = asked.give(&mut wasi).map_err(|stop| stop.to_string())?;
     guest(&mut wasi, request, response)
 }
 
-fn serve_by(limits: Limits, handler: Arc<Handler>) -> SocketAddr {
+pub(crate) fn serve_by(limits: Limits, handler: Arc<Handler>) -> SocketAddr {
     let address = "127.0.0.1:0".parse().unwrap();
     let server = Server::bind(address, limits, handler, Arc::new(|_| {}), Arc::new(|_| {})).unwrap();
     let address = server.address().unwrap();
@@ -37,21 +37,21 @@ fn serve_by(limits: Limits, handler: Arc<Handler>) -> SocketAddr {
     address
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
 /// Sends these bytes; everything that comes back until the server closes.
-fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = connect(address);
     // It may have seen enough before the end.
     let _ = stream.write_all(bytes);
     rest(&mut stream)
 }
 
-fn rest(stream: &mut TcpStream) -> String {
+pub(crate) fn rest(stream: &mut TcpStream) -> String {
     let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
     // A reset ends it too: the server did not want the rest.
     while let Ok(read @ 1..) = stream.read(&mut bytes) {
@@ -102,7 +102,11 @@ fn read(wasi: &mut Wasi, request: &Own<IncomingRequest>) -> Result<usize, ErrorC
 }
 
 /// Answers with how long the body was, and what the request says it is.
-fn measure(wasi: &mut Wasi, request: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+pub(crate) fn measure(
+    wasi: &mut Wasi,
+    request: Own<IncomingRequest>,
+    out: Own<ResponseOutparam>,
+) -> Result<(), String> {
     let headers = incoming_request::headers(wasi, request.borrow()).unwrap();
     let said = fields::get(wasi, headers.borrow(), "content-length".into()).unwrap().len();
     match read(wasi, &request) {
@@ -188,7 +192,8 @@ fn is_closed_after(address: SocketAddr, bytes: &[u8]) -> bool {
 
 #[test]
 fn a_client_that_does_not_say_what_it_wants_is_not_waited_for() {
-    let limits = Limits { head: Duration::from_millis(300), ..Limits::default() };
+    let limits =
+        Limits { head: Duration::from_millis(300), idle: Duration::from_millis(300), ..Limits::default() };
     let address = serve(limits, measure);
     for beginning in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM", "GET / HT", "GET / HTTP/1.1\r\nhost: a\r\n"] {
         assert!(is_closed_after(address, beginning.as_bytes()), "{beginning:?}");
@@ -240,6 +245,206 @@ fn a_request_says_how_it_was_asked() {
     let answer = exchange(address, head.as_bytes());
     let told = r#"Other("QUERY") Some(Http) Some("example.com:81") Some("/a?b=c")"#;
     assert!(answer.contains(told), "{answer}");
+}
+
+#[test]
+fn a_request_names_its_host_once_and_means_one_thing() {
+    let address = serve(Limits::default(), tells);
+    let ask = |head: &str| exchange(address, format!("{head}\r\nconnection: close\r\n\r\n").as_bytes());
+    for (head, told) in [
+        ("GET /a HTTP/1.1\r\nhost: one", r#"Get Some(Http) Some("one") Some("/a")"#),
+        ("GET /a HTTP/1.1\r\nhost: [::1]:8080", r#"Some("[::1]:8080")"#),
+        ("GET /a HTTP/1.0", r#"Get Some(Http) None Some("/a")"#),
+        ("OPTIONS * HTTP/1.1\r\nhost: one", r#"Options Some(Http) Some("one") Some("*")"#),
+        // The target counts, and `host` is ignored beside it.
+        ("GET http://one/a?b HTTP/1.1\r\nhost: two", r#"Get Some(Http) Some("one") Some("/a?b")"#),
+        ("GET https://one:81/a HTTP/1.1\r\nhost: one", r#"Get Some(Https) Some("one:81") Some("/a")"#),
+        ("GET ftp://one/a HTTP/1.1\r\nhost: one", r#"Some(Other("ftp"))"#),
+        ("GET http://one?b HTTP/1.1\r\nhost: one", r#"Some("/?b")"#),
+    ] {
+        let answer = ask(head);
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 "),
+            "{head}: {answer}"
+        );
+        assert!(answer.contains(told), "{head}: {answer}");
+    }
+    for head in [
+        "GET /a HTTP/1.1",
+        "GET http://one/a HTTP/1.1",
+        "GET /a HTTP/1.1\r\nhost: one\r\nhost: one",
+        "GET /a HTTP/1.0\r\nhost: one\r\nhost: two",
+        "GET /a HTTP/1.1\r\nhost:",
+        "GET /a HTTP/1.1\r\nhost: one two",
+        "GET /a HTTP/1.1\r\nhost: one/two",
+        "GET /a HTTP/1.1\r\nhost: user@one",
+        "GET /a HTTP/1.1\r\nhost: one:eighty",
+        "GET http://one/a HTTP/1.1\r\nhost: one two",
+        "GET http://user@one/a HTTP/1.1\r\nhost: one",
+        "GET * HTTP/1.1\r\nhost: one",
+        "GET one:80 HTTP/1.1\r\nhost: one",
+        "GET a HTTP/1.1\r\nhost: one",
+        "GET /a HTTP/1.1\r\nhost: one\r\nx-folded: one\r\n two",
+        "GET /a HTTP/1.1\r\n host: one",
+    ] {
+        let answer = ask(head);
+        // What hyper itself refuses it answers in its own words, and may drop.
+        assert!(answer.split(' ').nth(1) == Some("400"), "{head}: {answer}");
+    }
+    for head in [
+        "CONNECT one:80 HTTP/1.1\r\nhost: one:80",
+        "POST /a HTTP/1.1\r\nhost: one\r\ntransfer-encoding: gzip, chunked",
+        "POST /a HTTP/1.1\r\nhost: one\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked",
+    ] {
+        let answer = ask(head);
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{head}: {answer}");
+    }
+}
+
+/// Sends one request over HTTP/2; its status and its body.
+fn ask_by_h2(address: SocketAddr, uri: &str, hosts: &[&str]) -> (u16, String) {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = hyper::Request::get(uri).body(String::new()).unwrap();
+        for host in hosts {
+            request.headers_mut().append("host", host.parse().unwrap());
+        }
+        let response = sender.send_request(request).await.unwrap();
+        let status = response.status().as_u16();
+        let (mut body, mut all) = (std::pin::pin!(response.into_body()), Vec::new());
+        while let Some(frame) =
+            std::future::poll_fn(|cx| hyper::body::Body::poll_frame(body.as_mut(), cx)).await
+        {
+            all.extend(frame.unwrap().into_data().unwrap_or_default());
+        }
+        (status, String::from_utf8(all).unwrap())
+    })
+}
+
+#[test]
+fn over_http_2_too_a_request_is_for_one_host() {
+    let address = serve(Limits::default(), tells);
+    let (status, told) = ask_by_h2(address, "https://one.example/a?b", &[]);
+    assert_eq!((status, &*told), (200, r#"Get Some(Https) Some("one.example") Some("/a?b")"#));
+    assert_eq!(ask_by_h2(address, "http://one.example/a", &["ONE.example:80"]).0, 200);
+    assert_eq!(ask_by_h2(address, "http://one.example/a", &["two.example"]).0, 400);
+    assert_eq!(ask_by_h2(address, "http://one.example/a", &["one.example", "one.example"]).0, 400);
+}
+
+/// Answers with trailers, of which the head says nothing.
+fn trails(wasi: &mut Wasi, _: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+    let (body, stream) = begin(wasi, out, &[]);
+    say(wasi, &stream, "body")?;
+    wasi.resource_drop(stream).unwrap();
+    let trailers = fields::from_list(wasi, vec![("x-sum".into(), b"42".to_vec())]).unwrap().unwrap();
+    outgoing_body::finish(wasi, body, Some(trailers)).unwrap().map_err(|error| format!("{error:?}"))
+}
+
+#[test]
+fn trailers_go_to_who_says_that_they_are_welcome() {
+    let address = serve(Limits::default(), trails);
+    let ask = |head: &str| exchange(address, format!("{head}\r\nconnection: close\r\n\r\n").as_bytes());
+    let answer = ask("GET / HTTP/1.1\r\nhost: a\r\nTE: trailers");
+    assert!(answer.contains("trailer: x-sum\r\n"), "{answer}");
+    assert!(answer.ends_with("4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n"), "{answer}");
+    let answer = ask("GET / HTTP/1.1\r\nhost: a");
+    assert!(answer.contains("body") && !answer.contains("x-sum: 42"), "{answer}");
+}
+
+/// Waits for what does not come, and answers with an error or not at all.
+fn waits_too_long(
+    wasi: &mut Wasi,
+    request: Own<IncomingRequest>,
+    out: Own<ResponseOutparam>,
+) -> Result<(), String> {
+    let path = incoming_request::path_with_query(wasi, request.borrow()).unwrap().unwrap();
+    let pollable = monotonic_clock::subscribe_duration(wasi, 60_000_000_000).unwrap();
+    let waited = poll::block(wasi, pollable.borrow());
+    if path == "/error" {
+        response_outparam::set(wasi, out, Err(ErrorCode::ConnectionReadTimeout)).unwrap();
+        return Ok(());
+    }
+    waited.map_err(|stop| stop.to_string())
+}
+
+#[test]
+fn a_request_whose_time_is_over_is_always_answered_so() {
+    let limits = Limits { request: Duration::from_millis(100), ..Limits::default() };
+    let address = serve(limits, waits_too_long);
+    for path in ["/", "/error"].repeat(5) {
+        let answer = exchange(
+            address,
+            format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes(),
+        );
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{path}: {answer}");
+    }
+}
+
+/// Says 200 whatever became of the body.
+fn shrugs(wasi: &mut Wasi, request: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+    let _ = read(wasi, &request);
+    hello(wasi, request, out)
+}
+
+#[test]
+fn a_body_without_a_length_that_is_too_long_is_answered_so_whatever_the_guest_makes_of_it() {
+    let address = serve(Limits { body: 1000, ..Limits::default() }, shrugs);
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
+    let answer = exchange(address, format!("{head}{}0\r\n\r\n", chunk.repeat(11)).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+/// Promises five bytes, writes as many as the path says, and tells what came of that in a later request.
+fn counts(wasi: &mut Wasi, request: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+    let path = incoming_request::path_with_query(wasi, request.borrow()).unwrap().unwrap();
+    let (body, stream) = begin(wasi, out, &[("content-length", "5")]);
+    for part in path[1..].split('+') {
+        let _ = say(wasi, &stream, &"x".repeat(part.parse().unwrap()));
+    }
+    wasi.resource_drop(stream).unwrap();
+    let finished = outgoing_body::finish(wasi, body, None).unwrap();
+    COUNTED.lock().unwrap().push((path, finished.err()));
+    Ok(())
+}
+
+static COUNTED: std::sync::Mutex<Vec<(String, Option<ErrorCode>)>> = std::sync::Mutex::new(Vec::new());
+
+#[test]
+fn the_end_of_a_body_counts_what_was_written_also_what_was_too_much_or_nobody_is_to_have() {
+    let address = serve(Limits::default(), counts);
+    let size = |bytes| Some(ErrorCode::HttpResponseBodySize(Some(bytes)));
+    for (method, path, expected) in [
+        ("GET", "/5", None),
+        ("GET", "/2+3", None),
+        ("GET", "/4", size(4)),
+        ("GET", "/10", size(10)),
+        ("GET", "/3+3", size(6)),
+        // An answer to HEAD has no body, but the length of one.
+        ("HEAD", "/2+3", None),
+        ("HEAD", "/4", size(4)),
+    ] {
+        let answer = exchange(
+            address,
+            format!("{method} {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes(),
+        );
+        if method == "HEAD" {
+            assert!(answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+        }
+        let began = Instant::now();
+        let counted = loop {
+            if let Some(counted) = COUNTED.lock().unwrap().pop() {
+                break counted;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{method} {path}: the guest does not end");
+        };
+        assert_eq!(counted, (path.to_owned(), expected), "{method} {path}");
+    }
 }
 
 /// Answers with what came of informational responses before that.
@@ -325,7 +530,11 @@ fn what_a_guest_says_first_is_not_kept_until_it_says_the_last() {
 }
 
 /// Says hello.
-fn hello(wasi: &mut Wasi, _: Own<IncomingRequest>, out: Own<ResponseOutparam>) -> Result<(), String> {
+pub(crate) fn hello(
+    wasi: &mut Wasi,
+    _: Own<IncomingRequest>,
+    out: Own<ResponseOutparam>,
+) -> Result<(), String> {
     let (body, stream) = begin(wasi, out, &[]);
     say(wasi, &stream, "hello")?;
     finish(wasi, body, stream)
