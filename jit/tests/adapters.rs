@@ -216,3 +216,51 @@ fn interfaces_that_are_linked_in_an_artifact_have_code_there() {
         }
     }
 }
+
+/// Component A, whose `send` gives component B a list that lies in A's memory; B gives the numbers of its last element back.
+const LONG: &str = r#"(component
+    (component $B
+        (core module $m
+            (memory (export "memory") 100)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+            (func (export "take") (param i32 i32) (result i32)
+                (local.set 0 (i32.add (local.get 0) (i32.mul (i32.sub (local.get 1) (i32.const 1)) (i32.const 8))))
+                (i32.add (i32.load8_u (local.get 0)) (i32.load (i32.add (local.get 0) (i32.const 4))))))
+        (core instance $i (instantiate $m))
+        (func (export "take") (param "it" (list (tuple u8 char))) (result u32)
+            (canon lift (core func $i "take") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+    (component $A
+        (import "take" (func $take (param "it" (list (tuple u8 char))) (result u32)))
+        (core module $n (memory (export "memory") 100))
+        (core instance $n (instantiate $n))
+        (core func $take' (canon lower (func $take) (memory (core memory $n "memory"))))
+        (core module $m
+            (import "" "take" (func $take (param i32 i32) (result i32)))
+            (import "" "memory" (memory 100))
+            (func (export "send") (param i32) (result i32) (local i32)
+                (loop $each
+                    (i32.store8 (local.get 1) (local.get 0))
+                    (i32.store offset=4 (local.get 1) (i32.const 1000))
+                    (local.set 1 (i32.add (local.get 1) (i32.const 8)))
+                    (br_if $each (i32.lt_u (local.get 1) (i32.mul (local.get 0) (i32.const 8)))))
+                (i32.store8 (i32.sub (local.get 1) (i32.const 8)) (i32.const 7))
+                (i32.store (i32.sub (local.get 1) (i32.const 4)) (i32.const 9000))
+                (call $take (i32.const 0) (local.get 0))))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "take" (func $take')) (export "memory" (memory $n "memory"))))))
+        (func (export "send") (param "length" u32) (result u32) (canon lift (core func $i "send"))))
+    (instance $b (instantiate $B))
+    (instance $a (instantiate $A (with "take" (func $b "take"))))
+    (export "send" (func $a "send")))"#;
+
+#[test]
+fn a_list_that_is_moved_in_pieces_arrives_whole() {
+    for (engine, planned) in engines().into_iter().zip([0, 6]).chain([(Engine::default(), 6)]) {
+        let (mut store, instance) = instantiate(&engine, LONG);
+        let send = instance.typed::<(u32,), u32>(&mut store, "send").unwrap();
+        for length in [1, 32_767, 32_768, 32_769, 65_536, 100_000] {
+            assert_eq!(send.call(&mut store, (length,)).unwrap(), 9007, "{length}");
+        }
+        assert_eq!(store.planned_calls(), planned, "{engine:?}");
+    }
+}

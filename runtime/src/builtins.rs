@@ -3,6 +3,7 @@
 
 pub(crate) mod gc;
 
+use crate::deadline::{PIECE_BYTES, PIECE_ELEMS};
 use crate::error::Error;
 use crate::host::crossing;
 use crate::instance::InstanceData;
@@ -52,6 +53,7 @@ pub(crate) const TABLE: VmBuiltins = VmBuiltins {
     suspend: switching::suspend,
     adapter_string: crossing::string,
     adapter_list: crossing::list,
+    adapter_pause: crossing::pause,
     adapter_refuse: crossing::refuse,
     adapter_trap: crossing::trap,
     adapter_checked: crossing::checked,
@@ -105,16 +107,19 @@ unsafe extern "C" fn memory_grow(ctx: *mut VmContext, index: u32, delta: u64) ->
 
 unsafe extern "C" fn memory_fill(ctx: *mut VmContext, index: u32, at: u64, value: u32, len: u64) -> Status {
     // SAFETY: as above.
-    let (store, memory) = unsafe {
+    let (store, mut memory) = unsafe {
         let (store, instance) = parts(ctx);
         let memory = memory(store, instance, index);
-        (store, &mut *memory.as_ptr())
+        (store, memory)
     };
     status((|| {
-        let range = StoreInner::memory_range(memory, at, len)?;
+        // SAFETY: V1, V5.
+        let range = StoreInner::memory_range(unsafe { memory.as_ref() }, at, len)?;
         store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
-        memory.fill(range, value as u8);
-        Ok(())
+        store.in_pieces(range.len(), PIECE_BYTES, |_, part| {
+            // SAFETY: V1, V5.
+            unsafe { memory.as_mut() }.fill(range.start + part.start..range.start + part.end, value as u8);
+        })
     })())
 }
 
@@ -141,9 +146,14 @@ unsafe extern "C" fn memory_copy(
             )
         };
         store.consume_fuel(len / BULK_BYTES_PER_FUEL)?;
-        // SAFETY: V1; both ranges were checked.
-        unsafe { MemoryData::copy(from_data, from, to_data, to.start) };
-        Ok(())
+        let behind = from_data == to_data && to.start > from.start;
+        store.copy_in_pieces(from.len(), PIECE_BYTES, behind, |_, part| {
+            let at = to.start + part.start;
+            // SAFETY: V1; both ranges were checked.
+            unsafe {
+                MemoryData::copy(from_data, from.start + part.start..from.start + part.end, to_data, at);
+            }
+        })
     })())
 }
 
@@ -245,21 +255,28 @@ unsafe extern "C" fn table_grow(ctx: *mut VmContext, index: u32, value: u64, del
         if store.consume_fuel(delta / BULK_ELEMS_PER_FUEL).is_err() {
             return u64::MAX - 1;
         }
-        store.grow_table(table, value, delta).unwrap_or(u64::MAX)
+        match store.grow_table(table, value, delta) {
+            Ok(old) => old.unwrap_or(u64::MAX),
+            Err(_interrupted) => u64::MAX - 2,
+        }
     }
 }
 
 unsafe extern "C" fn table_fill(ctx: *mut VmContext, index: u32, at: u64, value: u64, len: u64) -> Status {
     // SAFETY: as above.
-    let (store, table) = unsafe {
+    let (store, mut table) = unsafe {
         let (store, instance) = parts(ctx);
-        (store, &mut *table(ctx, instance, index).as_ptr())
+        (store, table(ctx, instance, index))
     };
     status((|| {
-        let range = table.range(at, len)?;
+        // SAFETY: V1, V5.
+        let range = unsafe { table.as_ref() }.range(at, len)?;
         store.consume_fuel(len / BULK_ELEMS_PER_FUEL)?;
-        table.elements_mut()[range].fill(value);
-        Ok(())
+        store.in_pieces(range.len(), PIECE_ELEMS, |_, part| {
+            // SAFETY: V1, V5.
+            let elements = unsafe { table.as_mut() }.elements_mut();
+            elements[range.start + part.start..range.start + part.end].fill(value);
+        })
     })())
 }
 
@@ -280,12 +297,14 @@ unsafe extern "C" fn table_copy(
         // SAFETY: V1.
         let (to, from) = unsafe { (to_data.as_ref().range(to, len)?, from_data.as_ref().range(from, len)?) };
         store.consume_fuel(len / BULK_ELEMS_PER_FUEL)?;
-        // SAFETY: V3; both ranges were checked, and `copy` allows them to overlap.
-        unsafe {
-            let source = from_data.as_ref().vm.base.add(from.start);
-            core::ptr::copy(source, to_data.as_ref().vm.base.add(to.start), from.len());
-        }
-        Ok(())
+        let behind = from_data == to_data && to.start > from.start;
+        store.copy_in_pieces(from.len(), PIECE_ELEMS, behind, |_, part| {
+            // SAFETY: V3; both ranges were checked, and `copy` allows them to overlap.
+            unsafe {
+                let source = from_data.as_ref().vm.base.add(from.start + part.start);
+                core::ptr::copy(source, to_data.as_ref().vm.base.add(to.start + part.start), part.len());
+            }
+        })
     })())
 }
 
@@ -316,20 +335,7 @@ unsafe extern "C" fn elem_drop(ctx: *mut VmContext, elem: u32) -> Status {
 unsafe extern "C" fn epoch(ctx: *mut VmContext) -> Status {
     // SAFETY: as above.
     let (store, _) = unsafe { parts(ctx) };
-    if !store.deadline_reached() {
-        return Status::OK;
-    }
-    #[cfg(fibers)]
-    if let Some(ticks) = store.epoch_yield.filter(|_| store.waiter().is_ok()) {
-        return match store.yield_turn() {
-            Ok(()) => {
-                store.set_epoch_deadline(ticks);
-                Status::OK
-            }
-            Err(error) => store.park_error(error),
-        };
-    }
-    store.park_error(Error::from(Trap::Interrupted))
+    status(store.pause())
 }
 
 unsafe extern "C" fn throw(ctx: *mut VmContext, tag: u32, values: *mut RawVal) -> Status {

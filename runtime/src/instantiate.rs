@@ -1,5 +1,6 @@
 //! Instantiation (core specification 4.7.6): imports are matched, the context is filled, segments are written, `start` runs.
 
+use crate::deadline::{PIECE_BYTES, PIECE_ELEMS};
 use crate::error::{Error, Result, said};
 use crate::evaluate::evaluate;
 use crate::handle::{Extern, Instance};
@@ -388,7 +389,7 @@ impl ElemItems {
 }
 
 impl StoreInner {
-    /// `memory.init`: bytes of a data segment into a memory. All or nothing.
+    /// `memory.init`: bytes of a data segment into a memory. All or nothing, but for the deadline.
     pub(crate) fn memory_init(
         &mut self,
         instance: u32,
@@ -398,25 +399,27 @@ impl StoreInner {
         from: u64,
         len: u64,
     ) -> Result<(), Trap> {
-        let instance = &self.instances[instance as usize];
-        let info = instance.module.info();
-        let segment = match instance.dropped_data[data.index()] {
-            true => &[],
-            false => &info.wasm.file()[info.data[data.index()].range.clone()],
-        };
+        fn segment(instance: &InstanceData, data: DataIdx) -> &[u8] {
+            let info = instance.module.info();
+            match instance.dropped_data[data.index()] {
+                true => &[],
+                false => &info.wasm.file()[info.data[data.index()].range.clone()],
+            }
+        }
+        let own = &self.instances[instance as usize];
+        let mut memory = self.memories[own.memories[memory as usize] as usize];
         // SAFETY: V1, V5.
-        let memory: &mut MemoryData =
-            unsafe { &mut *self.memories[instance.memories[memory as usize] as usize].as_ptr() };
-        let to = StoreInner::memory_range(memory, to, len)?;
-        let end = from
-            .checked_add(len)
-            .filter(|&end| end <= segment.len() as u64)
-            .ok_or(Trap::MemoryOutOfBounds)?;
-        memory.write(to.start, &segment[from as usize..end as usize]);
-        Ok(())
+        let to = StoreInner::memory_range(unsafe { memory.as_ref() }, to, len)?;
+        let end = from.checked_add(len).filter(|&end| end <= segment(own, data).len() as u64);
+        let from = from as usize..end.ok_or(Trap::MemoryOutOfBounds)? as usize;
+        self.in_pieces(from.len(), PIECE_BYTES, |store, part| {
+            let bytes = &segment(&store.instances[instance as usize], data)[from.clone()];
+            // SAFETY: V1, V5.
+            unsafe { memory.as_mut() }.write(to.start + part.start, &bytes[part]);
+        })
     }
 
-    /// `table.init`: references of an element segment into a table. All or nothing.
+    /// `table.init`: references of an element segment into a table. All or nothing, but for the deadline.
     pub(crate) fn table_init(
         &mut self,
         instance: u32,
@@ -431,11 +434,15 @@ impl StoreInner {
         // SAFETY: V1, V5.
         let to = unsafe { table.as_ref() }.range(to, len)?;
         let count = data.elem_len(elem.0) as u64;
-        let end = from.checked_add(len).filter(|&end| end <= count).ok_or(Trap::TableOutOfBounds)?;
-        for (place, from) in to.zip(from as u32..end as u32) {
+        from.checked_add(len).filter(|&end| end <= count).ok_or(Trap::TableOutOfBounds)?;
+        self.in_pieces(to.len(), PIECE_ELEMS, |store, part| {
+            let data = &store.instances[instance as usize];
             // SAFETY: V1, V5; the range was checked.
-            unsafe { table.as_mut() }.elements_mut()[place] = data.elem(elem.0, from);
-        }
-        Ok(())
+            let places =
+                &mut unsafe { table.as_mut() }.elements_mut()[to.start + part.start..to.start + part.end];
+            for (place, from) in places.iter_mut().zip(from as u32 + part.start as u32..) {
+                *place = data.elem(elem.0, from);
+            }
+        })
     }
 }

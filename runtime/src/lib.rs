@@ -57,6 +57,7 @@ mod builtins;
 #[cfg(fibers)]
 #[expect(unsafe_code, reason = "what a call borrows is on a stack that the borrow checker does not see")]
 pub mod call_async;
+mod deadline;
 #[expect(unsafe_code, reason = "constant expressions make objects")]
 mod evaluate;
 #[expect(unsafe_code, reason = "an exception's payload lies behind its header")]

@@ -1,5 +1,6 @@
 //! Tables (core specification 4.2.7): slots of references, how they grow, and the embedder's handle.
 
+use crate::deadline::PIECE_ELEMS;
 use crate::error::{Error, Result};
 use crate::handle::Table;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
@@ -74,17 +75,37 @@ impl StoreInner {
     }
 
     /// `table.grow`: the old size, or `None` when a limit refuses.
-    pub(crate) fn grow_table(&mut self, table: NonNull<TableData>, init: RawVal, delta: u64) -> Option<u64> {
+    ///
+    /// # Errors
+    /// `Interrupted`; nothing has changed then.
+    pub(crate) fn grow_table(
+        &mut self,
+        mut table: NonNull<TableData>,
+        init: RawVal,
+        delta: u64,
+    ) -> Result<Option<u64>, Trap> {
         // SAFETY: V1, V5.
-        let table = unsafe { &mut *table.as_ptr() };
-        let old = table.vm.len as u64;
-        let (new, total) = self.table_growth(table, delta)?;
-        let more = usize::try_from(delta).ok()?;
-        table.elements.try_reserve(more).ok()?;
-        table.elements.resize(new, init);
-        table.vm = VmTable { base: table.elements.as_mut_ptr(), len: table.elements.len() };
+        let data = unsafe { table.as_mut() };
+        let Some((new, total)) = self.table_growth(data, delta) else { return Ok(None) };
+        let old = data.vm.len;
+        if data.elements.try_reserve(new - old).is_err() {
+            return Ok(None);
+        }
+        // What waits in between finds the table where it is now, with its old length.
+        data.vm.base = data.elements.as_mut_ptr();
+        let grown = self.in_pieces(new - old, PIECE_ELEMS, |_, part| {
+            // SAFETY: V1, V5.
+            unsafe { table.as_mut() }.elements.resize(old + part.end, init);
+        });
+        // SAFETY: V1, V5.
+        let data = unsafe { table.as_mut() };
+        if let Err(trap) = grown {
+            data.elements.truncate(old);
+            return Err(trap);
+        }
+        data.vm.len = new;
         self.table_elements = total;
-        Some(old)
+        Ok(Some(old as u64))
     }
 
     pub(crate) fn table_ptr(&self, table: Table) -> Result<NonNull<TableData>> {
@@ -162,7 +183,7 @@ impl Table {
         // SAFETY: V1.
         let init = store.element(unsafe { &table.as_ref().ty }, &init)?;
         store
-            .grow_table(table, init, delta)
+            .grow_table(table, init, delta)?
             .ok_or_else(|| Error::exhausted(format!("table cannot grow by {delta}")))
     }
 }

@@ -341,7 +341,7 @@ macro_rules! for_each_builtin {
         data_drop(ctx, data: u32) -> status "`data.drop`";
         memory_atomic_wait(ctx, memory: u32, address: u64, offset: u64, expected: u64, timeout: u64, bytes: u32) -> u64 "`memory.atomic.wait`: 0 woken, 1 another value, 2 timed out; else a status in the upper half.";
         memory_atomic_notify(ctx, memory: u32, address: u64, offset: u64, count: u32) -> u64 "`memory.atomic.notify`: how many were woken; or a status in the upper half.";
-        table_grow(ctx, table: u32, value: u64, delta: u64) -> u64 "Grows a table; the old size or -1. Out of fuel: -2.";
+        table_grow(ctx, table: u32, value: u64, delta: u64) -> u64 "Grows a table; the old size or -1. Out of fuel: -2. Interrupted: -3.";
         table_fill(ctx, table: u32, at: u64, value: u64, len: u64) -> status "`table.fill`, fuel included.";
         table_copy(ctx, to_table: u32, from_table: u32, to: u64, from: u64, len: u64) -> status "`table.copy`, fuel included.";
         table_init(ctx, table: u32, elem: u32, to: u64, from: u32, len: u32) -> status "`table.init`, fuel included.";
@@ -365,6 +365,7 @@ macro_rules! for_each_builtin {
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
         adapter_string(ctx, adapter: u64, transcode: u32, from: u64, to: u64, units: u64) -> status "Moves a string that fits (`Transcode` by number) from one address to another, and judges it.";
         adapter_list(ctx, from: u64, to: u64, bytes: u64) -> status "Moves bytes from one address to another in a different memory.";
+        adapter_pause(ctx, adapter: u64) -> status "Between two pieces of a long list: looks at the deadline.";
         adapter_refuse(ctx, adapter: u64, results: u32, content: u32, ptr: u64, alignment: u64, bytes: u64) -> status "What `realloc` returned is unaligned or out of bounds: the trap. For content as in [`AdapterContent`].";
         adapter_trap(ctx, adapter: u64, trap: u32, first: u64, second: u64) -> status "A rule is broken in the middle of a call: an [`AdapterTrap`], and numbers that it tells.";
         adapter_checked(ctx, adapter: u64, results: u32, step: u32, from: u64, to: u64, bytes: u64) -> status "Moves the elements of a list that a step of a plan checks, and judges them.";

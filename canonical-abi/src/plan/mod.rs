@@ -35,6 +35,11 @@ pub struct Side {
     pub ptr_type: PtrType,
 }
 
+/// Bytes that a plan moves at once.
+pub const PIECE_BYTES: usize = 1 << 20;
+/// Elements of lists that a plan moves between two pauses.
+pub const PIECE_ELEMENTS: usize = 1 << 15;
+
 /// The two component instances between which values go: from the source, which has lifted them, to the destination, into which
 /// they are lowered. The caller is the source of the parameters and the destination of the result.
 pub trait Sides {
@@ -53,6 +58,11 @@ pub trait Sides {
 
     /// `bytes` are about to be moved: where the embedder counts them.
     fn charge(&mut self, bytes: usize) -> Result<()>;
+
+    /// Asked after each [`PIECE_BYTES`] or [`PIECE_ELEMENTS`]: whether there is time for more. Memories may have moved afterwards.
+    fn pause(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// `lift_own` of the source, `lower_own` of the destination.
     fn transfer_own(&mut self, index: u32, rt: ResourceType) -> Result<u32>;

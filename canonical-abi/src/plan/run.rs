@@ -3,7 +3,7 @@
 //! Every access to memory goes through a slice of exactly the bytes it concerns, taken anew after each `realloc`. Where the
 //! program is in nested lists is a stack of frames as deep as the plan says, on the native stack while that is shallow.
 
-use super::{At, Check, Elements, Plan, Scalar, Sides, Step};
+use super::{At, Check, Elements, PIECE_BYTES, PIECE_ELEMENTS, Plan, Scalar, Sides, Step};
 use crate::context::{check_range, check_reallocated};
 use crate::error::{Content, Error, Result, Trap, TypeMismatch};
 use crate::layout::PtrType;
@@ -151,6 +151,9 @@ impl<S: Sides + ?Sized> Run<'_, S> {
                     };
                     if self.frame.left > 1 {
                         self.frame.left -= 1;
+                        if self.frame.left.is_multiple_of(PIECE_ELEMENTS) {
+                            self.sides.pause()?;
+                        }
                         self.frame.from += elements.from_size as usize;
                         self.frame.to += elements.to_size as usize;
                         next = begin as usize + 1;
@@ -244,13 +247,19 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     }
 
     fn copy(&mut self, from: usize, to: usize, len: usize) -> Result<()> {
-        let (source, destination) = self.sides.memories();
-        match (part(source, from, len), part_mut(destination, to, len)) {
-            (Some(source), Some(destination)) => {
-                destination.copy_from_slice(source);
-                Ok(())
+        let mut done = 0;
+        loop {
+            let piece = (len - done).min(PIECE_BYTES);
+            let (source, destination) = self.sides.memories();
+            match (part(source, from + done, piece), part_mut(destination, to + done, piece)) {
+                (Some(source), Some(destination)) => destination.copy_from_slice(source),
+                _ => return Err(out_of_bounds()),
             }
-            _ => Err(out_of_bounds()),
+            done += piece;
+            if done == len {
+                return Ok(());
+            }
+            self.sides.pause()?;
         }
     }
 

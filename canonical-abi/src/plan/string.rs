@@ -4,8 +4,8 @@
 //! the optimistic size, then the worst case, then the final one. Text is judged while it is written; each write goes into a
 //! slice of exactly the region that `realloc` returned last and that was checked.
 
-use super::Sides;
 use super::run::{Run, part, part_mut};
+use super::{PIECE_BYTES, Sides};
 use crate::context::StringEncoding;
 use crate::error::{Content, Error, Result, Trap};
 use crate::string::between::*;
@@ -54,6 +54,31 @@ impl Transcode {
             Transcode::Utf8 => (1, 1),
             Transcode::Utf16 | Transcode::Latin1 | Transcode::Widen => (2, 2),
         }
+    }
+
+    /// Where to cut a string of the source in two, at `at` or a little before, so that no character is parted. What is no text is
+    /// found to be none on either side of the cut.
+    pub fn cut(self, src: &[u8], at: usize) -> usize {
+        let mut at = at.min(src.len());
+        match self {
+            Transcode::Utf8 => {
+                // A character has three bytes at most that are not its first.
+                for _ in 0..3 {
+                    if at == src.len() || at == 0 || src[at] & 0xc0 != 0x80 {
+                        break;
+                    }
+                    at -= 1;
+                }
+            }
+            Transcode::Utf16 => {
+                at -= at % 2;
+                if at < src.len() && at >= 2 && src[at - 1] & 0xfc == 0xd8 {
+                    at -= 2;
+                }
+            }
+            Transcode::Latin1 | Transcode::Widen => {}
+        }
+        at
     }
 
     /// Moves the string: `src` and `dst` are as long as [`Transcode::units`] says.
@@ -158,9 +183,20 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     fn store_copy(&mut self, source: Source, transcode: Transcode) -> Result<(usize, usize)> {
         let len = transcode.units().1 * source.units;
         let ptr = self.reallocate(0, 0, transcode.alignments().1, len, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, len)?;
-        transcode.run(src, dst)?;
-        Ok((ptr, source.units))
+        let (unit, to_unit) = transcode.units();
+        let mut read = 0;
+        loop {
+            let (src, dst) = self.slices(source, read, ptr, len)?;
+            let piece = transcode.cut(src, PIECE_BYTES);
+            let dst =
+                dst.get_mut(read / unit * to_unit..(read + piece) / unit * to_unit).ok_or_else(outside)?;
+            transcode.run(&src[..piece], dst)?;
+            read += piece;
+            if read == source.len {
+                return Ok((ptr, source.units));
+            }
+            self.sides.pause()?;
+        }
     }
 
     /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `bytes` says how many bytes of the source so many characters

@@ -249,6 +249,10 @@ impl Translation<'_> {
             let short = self.b.ins().icmp_imm_s(IntCC::Equal, old, -2);
             self.trap_if(short, Trap::OutOfFuel);
         }
+        if self.env.key.epoch {
+            let interrupted = self.b.ins().icmp_imm_s(IntCC::Equal, old, -3);
+            self.trap_if(interrupted, Trap::Interrupted);
+        }
         self.push_count(old, self.env.info.tables[table as usize].ty.table64);
     }
 

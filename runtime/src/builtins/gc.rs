@@ -4,6 +4,7 @@
 //! What gives a reference gives instead a status that is not 0 when it fails: no object has so low an address.
 
 use super::parts;
+use crate::deadline::{PIECE_BYTES, PIECE_ELEMS};
 use crate::gc::{self, FIELDS, GcHeader, object};
 use crate::instance::InstanceData;
 use crate::module::ModuleInfo;
@@ -102,24 +103,33 @@ fn charge(store: &mut StoreInner, storage: StorageType, len: u32) -> Result<(), 
     store.consume_fuel(u64::from(storage.size()) * u64::from(len) / BULK_BYTES_PER_FUEL)
 }
 
-/// Sets `len` elements to one value.
+/// Sets `len` elements to one value, looking at the deadline now and then.
 ///
 /// # Safety
-/// The range lies inside a live array of this type.
-pub(crate) unsafe fn fill(array: *mut GcHeader, storage: StorageType, at: u32, len: u32, value: [RawVal; 2]) {
+/// The range lies inside a live array of this type, which something keeps alive.
+pub(crate) unsafe fn fill(
+    store: &mut StoreInner,
+    array: *mut GcHeader,
+    storage: StorageType,
+    at: u32,
+    len: u32,
+    value: [RawVal; 2],
+) -> Result<(), Trap> {
     let size = storage.size();
     // SAFETY: the caller vouches.
-    unsafe {
-        let start = element_at(array, size, at);
-        if value == [0, 0] || size == 1 {
-            let byte = value[0] as u8;
-            ptr::write_bytes(start, byte, len as usize * size as usize);
-            return;
-        }
-        for i in 0..len as usize {
-            write(start.add(i * size as usize), storage, value.as_ptr());
-        }
+    let start = unsafe { element_at(array, size, at) };
+    if value == [0, 0] || size == 1 {
+        return store.in_pieces(len as usize * size as usize, PIECE_BYTES, |_, part| {
+            // SAFETY: the caller vouches.
+            unsafe { ptr::write_bytes(start.add(part.start), value[0] as u8, part.len()) };
+        });
     }
+    store.in_pieces(len as usize, PIECE_ELEMS, |_, part| {
+        for i in part {
+            // SAFETY: the caller vouches.
+            unsafe { write(start.add(i * size as usize), storage, value.as_ptr()) };
+        }
+    })
 }
 
 pub(super) unsafe extern "C" fn struct_new(ctx: *mut VmContext, ty: u32) -> u64 {
@@ -211,7 +221,7 @@ pub(crate) unsafe fn new_array(
     let array = array?;
     if value != [0, 0] {
         // SAFETY: the new array is this long.
-        unsafe { fill(array.as_ptr(), storage, 0, len, value) };
+        unsafe { fill(store, array.as_ptr(), storage, 0, len, value)? };
     }
     Ok(array)
 }
@@ -273,27 +283,39 @@ fn data_bytes(
     }
 }
 
-/// Copies bytes of a segment, which are little-endian, to elements.
+/// Copies bytes of a segment, which are little-endian, to elements, looking at the deadline now and then.
 ///
 /// # Safety
-/// The range lies inside a live array of this type; it is no array of references.
-unsafe fn write_bytes(array: *mut GcHeader, storage: StorageType, at: u32, bytes: &[u8]) {
+/// The range lies inside a live array of this type, which something keeps alive; it is no array of references.
+unsafe fn write_bytes(
+    store: &mut StoreInner,
+    array: *mut GcHeader,
+    storage: StorageType,
+    at: u32,
+    bytes: &[u8],
+) -> Result<(), Trap> {
     let size = storage.size() as usize;
     // SAFETY: the caller vouches.
-    unsafe {
-        let start = element_at(array, size as u32, at);
-        if cfg!(target_endian = "little") || size == 1 {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
-            return;
+    let start = unsafe { element_at(array, size as u32, at) };
+    // A piece is a multiple of every size.
+    store.in_pieces(bytes.len(), PIECE_BYTES, |_, part| {
+        let bytes = &bytes[part.clone()];
+        // SAFETY: the caller vouches.
+        unsafe {
+            let start = start.add(part.start);
+            if cfg!(target_endian = "little") || size == 1 {
+                ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+                return;
+            }
+            for (i, number) in bytes.chunks_exact(size).enumerate() {
+                let mut wide = [0; 16];
+                wide[..size].copy_from_slice(number);
+                let value = u128::from_le_bytes(wide);
+                let slots = [value as u64, (value >> 64) as u64];
+                write(start.add(i * size), storage, slots.as_ptr());
+            }
         }
-        for (i, number) in bytes.chunks_exact(size).enumerate() {
-            let mut wide = [0; 16];
-            wide[..size].copy_from_slice(number);
-            let value = u128::from_le_bytes(wide);
-            let slots = [value as u64, (value >> 64) as u64];
-            write(start.add(i * size), storage, slots.as_ptr());
-        }
-    }
+    })
 }
 
 pub(super) unsafe extern "C" fn array_new_data(
@@ -312,7 +334,7 @@ pub(super) unsafe extern "C" fn array_new_data(
         // SAFETY: V6; the new array is this long.
         unsafe {
             let array = new_array(store, vm_type(ctx, info, ty), storage, len, [0, 0])?;
-            write_bytes(array.as_ptr(), storage, 0, bytes);
+            write_bytes(store, array.as_ptr(), storage, 0, bytes)?;
             Ok(array)
         }
     })())
@@ -325,20 +347,23 @@ fn elem_range(instance: &InstanceData, elem: u32, from: u32, len: u32) -> Result
 }
 
 /// # Safety
-/// Both ranges were checked; the array's elements are references.
+/// Both ranges were checked; the array's elements are references, and something keeps it alive.
 unsafe fn write_elems(
+    store: &mut StoreInner,
     array: *mut GcHeader,
     instance: &InstanceData,
     elem: u32,
     at: u32,
     from: u32,
     len: u32,
-) {
-    for i in 0..len {
-        let value = instance.elem(elem, from + i);
-        // SAFETY: the caller vouches.
-        unsafe { element_at(array, 8, at + i).cast::<RawVal>().write(value) };
-    }
+) -> Result<(), Trap> {
+    store.in_pieces(len as usize, PIECE_ELEMS, |_, part| {
+        for i in part.start as u32..part.end as u32 {
+            let value = instance.elem(elem, from + i);
+            // SAFETY: the caller vouches.
+            unsafe { element_at(array, 8, at + i).cast::<RawVal>().write(value) };
+        }
+    })
 }
 
 pub(super) unsafe extern "C" fn array_new_elem(
@@ -357,7 +382,7 @@ pub(super) unsafe extern "C" fn array_new_elem(
         // SAFETY: V6; the new array is this long. Segments are roots, so what is copied is alive.
         unsafe {
             let array = new_array(store, vm_type(ctx, info, ty), storage, len, [0, 0])?;
-            write_elems(array.as_ptr(), instance, elem, 0, from, len);
+            write_elems(store, array.as_ptr(), instance, elem, 0, from, len)?;
             Ok(array)
         }
     })())
@@ -380,9 +405,8 @@ pub(super) unsafe extern "C" fn array_fill(
         unsafe {
             let array = range(array, at, len)?;
             charge(store, storage, len)?;
-            fill(array, storage, at, len, [low, high]);
+            fill(store, array, storage, at, len, [low, high])
         }
-        Ok(())
     })())
 }
 
@@ -406,9 +430,11 @@ pub(super) unsafe extern "C" fn array_copy(
             charge(store, storage, len)?;
             let size = storage.size();
             let (source, target) = (element_at(from, size, from_at), element_at(to, size, to_at));
-            ptr::copy(source, target, len as usize * size as usize);
+            let bytes = len as usize * size as usize;
+            store.copy_in_pieces(bytes, PIECE_BYTES, target.addr() > source.addr(), |_, part| {
+                ptr::copy(source.add(part.start), target.add(part.start), part.len());
+            })
         }
-        Ok(())
     })())
 }
 
@@ -430,9 +456,8 @@ pub(super) unsafe extern "C" fn array_init_data(
             let array = range(array, at, len)?;
             let bytes = data_bytes(instance, data, storage, from, len)?;
             charge(store, storage, len)?;
-            write_bytes(array, storage, at, bytes);
+            write_bytes(store, array, storage, at, bytes)
         }
-        Ok(())
     })())
 }
 
@@ -452,8 +477,7 @@ pub(super) unsafe extern "C" fn array_init_elem(
             let array = range(array, at, len)?;
             elem_range(instance, elem, from, len)?;
             store.consume_fuel(u64::from(len) / BULK_ELEMS_PER_FUEL)?;
-            write_elems(array, instance, elem, at, from, len);
+            write_elems(store, array, instance, elem, at, from, len)
         }
-        Ok(())
     })())
 }

@@ -175,6 +175,11 @@ impl Block {
         (self.next, self.link) = (0, None);
     }
 
+    /// The collection was given up.
+    pub(super) fn clear_marks(&mut self) {
+        self.marks = [0; WORDS];
+    }
+
     /// The same for a large object that stays.
     pub(super) fn sweep_large(&mut self) {
         self.marks[0] = 0;

@@ -4,6 +4,7 @@
 use super::block::Block;
 use super::object::{FIELDS, GcHeader, Kind};
 use super::space::{Gray, Space};
+use crate::deadline::PIECE_ELEMS;
 use core::ptr::{NonNull, with_exposed_provenance};
 
 /// A collection under way.
@@ -13,9 +14,65 @@ pub(crate) struct Marker<'a> {
     gray: u32,
 }
 
+/// What a collection that was given up has left in the heap: marks, and objects that wait, the first by name. Nobody minds it but the
+/// next collection.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Leftover {
+    gray: u32,
+    marks: bool,
+}
+
+impl Leftover {
+    /// Both, of which one at most has objects that wait: nothing is marked before all is tidy.
+    pub(super) fn and(self, other: Leftover) -> Leftover {
+        Leftover { gray: self.gray.max(other.gray), marks: self.marks || other.marks }
+    }
+}
+
 impl<'a> Marker<'a> {
     pub(super) fn new(space: &'a mut Space) -> Marker<'a> {
         Marker { space, gray: 0 }
+    }
+
+    /// Gives up.
+    pub(super) fn abandon(self) -> Leftover {
+        Leftover { gray: self.gray, marks: true }
+    }
+
+    /// Takes the traces of a collection that was given up out of the heap.
+    ///
+    /// # Errors
+    /// What `pause` says; the rest is left over then.
+    pub(super) fn tidy<E>(
+        &mut self,
+        leftover: &mut Leftover,
+        mut pause: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut left = PIECE_ELEMS;
+        while leftover.gray != 0 {
+            if left == 0 {
+                pause()?;
+                left = PIECE_ELEMS;
+            }
+            left -= 1;
+            let mut object = self.named(leftover.gray);
+            // SAFETY: G1: it was alive when it was named, and no sweep has been since.
+            leftover.gray = core::mem::take(&mut unsafe { object.as_mut() }.bits);
+        }
+        if core::mem::take(&mut leftover.marks) {
+            self.space.clear_marks();
+        }
+        Ok(())
+    }
+
+    /// The object of a name.
+    fn named(&self, name: u32) -> NonNull<GcHeader> {
+        let (number, offset) = Gray::parts(name);
+        let Some(block) = self.space.numbered(number) else {
+            unreachable!("crash: an object waits in no block")
+        };
+        // SAFETY: G2: the name was made from a cell of this block.
+        unsafe { block.as_ref().base.add(offset) }.cast()
     }
 
     /// Marks what a word points into, if it points into an object.
@@ -63,32 +120,45 @@ impl<'a> Marker<'a> {
 
     /// Scans all that waits, and what that makes wait.
     ///
+    /// # Errors
+    /// What `pause` says, which is asked now and then.
+    ///
     /// # Safety
     /// G1, G3.
-    pub(super) unsafe fn drain(&mut self, mut continuation: impl FnMut(&mut Marker<'a>, NonNull<GcHeader>)) {
+    pub(super) unsafe fn drain<E>(
+        &mut self,
+        mut continuation: impl FnMut(&mut Marker<'a>, NonNull<GcHeader>),
+        mut pause: impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut left = PIECE_ELEMS;
         while self.gray != 0 {
-            let (number, offset) = Gray::parts(self.gray);
-            let Some(block) = self.space.numbered(number) else {
-                unreachable!("crash: an object waits in no block")
-            };
-            // SAFETY: G2: the name was made from a cell of this block.
-            let mut object = unsafe { block.as_ref().base.add(offset) }.cast::<GcHeader>();
+            if left == 0 {
+                pause()?;
+                left = PIECE_ELEMS;
+            }
+            left -= 1;
+            let mut object = self.named(self.gray);
             // SAFETY: G1.
             unsafe {
                 self.gray = core::mem::take(&mut object.as_mut().bits);
                 if (*object.as_ref().shape).kind == Kind::Continuation {
                     continuation(self, object);
                 }
-                self.scan(object);
+                self.scan(object, &mut pause)?;
             }
         }
+        Ok(())
     }
 
     /// Marks what an object refers to.
     ///
     /// # Safety
     /// G1, G3.
-    unsafe fn scan(&mut self, object: NonNull<GcHeader>) {
+    unsafe fn scan<E>(
+        &mut self,
+        object: NonNull<GcHeader>,
+        pause: &mut impl FnMut() -> Result<(), E>,
+    ) -> Result<(), E> {
         // SAFETY: G1: the shape tells what lies in the object.
         unsafe {
             let header = object.as_ref();
@@ -101,10 +171,14 @@ impl<'a> Marker<'a> {
             if shape.element_ref != 0 {
                 let elements = start.add(FIELDS as usize).cast::<u64>();
                 for i in 0..header.len as usize {
+                    if i % PIECE_ELEMS == PIECE_ELEMS - 1 {
+                        pause()?;
+                    }
                     self.reference(elements.add(i).read());
                 }
             }
         }
+        Ok(())
     }
 
     /// Marks what a reference refers to. Null, numbers and functions are no objects.

@@ -56,6 +56,8 @@ pub(crate) struct Heap {
     /// Bytes that were alive at the last collection.
     live: u64,
     collections: u64,
+    /// Of a collection that was given up at the deadline.
+    leftover: mark::Leftover,
 }
 
 /// What a store's heap holds.
@@ -83,6 +85,7 @@ impl Heap {
             threshold: LEAST_ALLOCATED,
             live: 0,
             collections: 0,
+            leftover: mark::Leftover::default(),
         }
     }
 }
@@ -92,7 +95,7 @@ impl Heap {
 /// it calls what allocates.
 ///
 /// # Errors
-/// [`Trap::GcHeapOutOfMemory`] when the store's limit or the system refuses.
+/// [`Trap::GcHeapOutOfMemory`] when the store's limit or the system refuses, `Interrupted` at the deadline.
 ///
 /// # Safety
 /// `shape` is live for as long as the store.
@@ -105,14 +108,14 @@ pub(crate) unsafe fn alloc(
     let bytes = unsafe { (*shape).bytes(len) }.ok_or(Trap::GcHeapOutOfMemory)?;
     let heap = &store.gc;
     if heap.allocated.saturating_add(bytes as u64) >= heap.threshold || store.engine().config().gc_stress {
-        store.collect_garbage();
+        store.collect()?;
     }
     let limit = store.limits().gc_heap_bytes;
     let (cell, taken) = match store.gc.space.allocate(bytes, limit) {
         Ok(cell) => cell,
         Err(space::Full) => {
             let since = store.gc.allocated.saturating_add(bytes as u64);
-            store.collect_garbage();
+            store.collect()?;
             if since < store.gc.live / LEAST_GAIN {
                 return Err(Trap::GcHeapOutOfMemory);
             }
@@ -127,9 +130,17 @@ pub(crate) unsafe fn alloc(
 }
 
 impl StoreInner {
-    /// Collects now: what nobody can reach any more becomes free.
-    #[inline(never)]
+    /// Collects now: what nobody can reach any more becomes free. At a deadline that is over nothing is collected.
     pub fn collect_garbage(&mut self) {
+        let _interrupted = self.collect();
+    }
+
+    /// Collects.
+    ///
+    /// # Errors
+    /// `Interrupted` at the deadline: nothing was freed then.
+    #[inline(never)]
+    pub(crate) fn collect(&mut self) -> Result<(), Trap> {
         // What callers keep in registers is in this array, or in a frame between it and them.
         let registers = registers::callee_saved();
         let low = core::hint::black_box(&raw const registers).cast::<u8>();
@@ -137,11 +148,20 @@ impl StoreInner {
         self.gc.roots.prune();
         let empty = space::Space::new(self.engine().clone());
         let mut space = core::mem::replace(&mut self.gc.space, empty);
+        let mut leftover = core::mem::take(&mut self.gc.leftover);
         let mut marker = Marker::new(&mut space);
-        // SAFETY: V5: guest code of this store waits for this call, so nothing changes meanwhile (G3).
-        unsafe {
-            self.mark_roots(&mut marker, low);
-            marker.drain(|marker, object| switching::mark_continuation(marker, object));
+        let marked = marker.tidy(&mut leftover, || self.pause()).and_then(|()| {
+            // SAFETY: V5: guest code of this store waits for this call, so nothing changes meanwhile, also while this waits for
+            // its turn (G3).
+            unsafe {
+                self.mark_roots(&mut marker, low)?;
+                marker.drain(|marker, object| switching::mark_continuation(marker, object), || self.pause())
+            }
+        });
+        if let Err(interrupted) = marked {
+            self.gc.leftover = leftover.and(marker.abandon());
+            self.gc.space = space;
+            return Err(interrupted);
         }
         self.switching.release_unmarked(&marker);
         self.gc.live = space.sweep(poison);
@@ -149,6 +169,7 @@ impl StoreInner {
         self.gc.allocated = 0;
         self.gc.threshold = self.gc.live.max(LEAST_ALLOCATED);
         self.gc.collections += 1;
+        Ok(())
     }
 
     /// What the heap holds.

@@ -6,15 +6,20 @@
 //! engine's own only, and builtins there keep to slots and [`super::Heap::scratch`].
 
 use super::mark::Marker;
+use crate::deadline::PIECE_ELEMS;
 use crate::store::StoreInner;
+use crate::trap::Trap;
 use crate::types::{HeapType, ValType};
 
 impl StoreInner {
     /// Marks everything that the roots reach.
     ///
+    /// # Errors
+    /// `Interrupted` at the deadline, where that is the end.
+    ///
     /// # Safety
     /// G1, G3; called by the thread that runs in the store. `low` is an address in a frame above which all of the guest's lie.
-    pub(super) unsafe fn mark_roots(&self, marker: &mut Marker<'_>, low: *const u8) {
+    pub(super) unsafe fn mark_roots(&self, marker: &mut Marker<'_>, low: *const u8) -> Result<(), Trap> {
         // SAFETY: V1, V5.
         let vm = unsafe { &*self.vm() };
         marker.reference(vm.exception);
@@ -34,7 +39,12 @@ impl StoreInner {
             // SAFETY: V1, V3.
             let table = unsafe { table.as_ref() };
             if !matches!(table.ty.element.heap, HeapType::Func | HeapType::NoFunc) {
-                table.elements().iter().for_each(|&element| marker.reference(element));
+                for piece in table.elements().chunks(PIECE_ELEMS) {
+                    if self.ends_here() {
+                        return Err(Trap::Interrupted);
+                    }
+                    piece.iter().for_each(|&element| marker.reference(element));
+                }
             }
         }
         let segments = self.instances.iter().flat_map(|instance| &instance.elems).filter(|elem| elem.traced);
@@ -45,7 +55,7 @@ impl StoreInner {
         let innermost = self.switching.values().unwrap_or(values);
         // SAFETY: slots of a value stack up to its top belong to frames, and whole pages of it can be read.
         unsafe { marker.words(innermost.cast(), vm.value_stack_top.cast()) };
-        let Some(entry) = self.native_stack_entry().filter(|_| cfg!(not(miri))) else { return };
+        let Some(entry) = self.native_stack_entry().filter(|_| cfg!(not(miri))) else { return Ok(()) };
         let end = self.switching.native_end().unwrap_or(entry);
         // SAFETY: from a live frame of this thread up to one that waits for it: all of it is stack. Those who wait for fibers
         // are between their stack pointers and the ends of their stacks.
@@ -53,5 +63,6 @@ impl StoreInner {
             marker.words(low, low.with_addr(end.max(low.addr())));
             self.switching.mark_active(marker, (entry, values));
         }
+        Ok(())
     }
 }

@@ -213,6 +213,14 @@ impl Space {
         self.numbers.get(number as usize).copied().flatten()
     }
 
+    /// Nothing is marked any more.
+    pub(super) fn clear_marks(&mut self) {
+        for block in self.numbers.iter_mut().flatten() {
+            // SAFETY: G2; no other borrow of the block is alive.
+            unsafe { block.as_mut() }.clear_marks();
+        }
+    }
+
     /// Everything that is in use and not marked becomes free; the bytes of the objects that stay.
     pub(super) fn sweep(&mut self, poison: bool) -> u64 {
         self.classes = [Class::default(); CLASSES];

@@ -11,6 +11,7 @@
 
 use super::{Body, HostFunc, InternedFuncType};
 use crate::backend::NativeAdapter;
+use crate::deadline::PIECE_BYTES;
 use crate::error::{Error, Result};
 use crate::handle::{Func, StoreId};
 use crate::memory::TwoMemories;
@@ -417,14 +418,32 @@ pub(crate) unsafe extern "C" fn string(
             core::slice::from_raw_parts_mut(to as usize as *mut u8, units * to_unit),
         )
     };
-    match transcode.run(src, dst) {
-        Ok(()) => Status::OK,
-        Err(trap) => {
-            // SAFETY: native code calls with its own context.
-            let (func, store, _) = unsafe { parts(adapter) };
-            status(store, |store| Err(func.crossing().refuse(store, trap)))
+    let mut read = 0;
+    loop {
+        let piece = transcode.cut(&src[read..], PIECE_BYTES);
+        let place = read / from_unit * to_unit..(read + piece) / from_unit * to_unit;
+        let moved = transcode.run(&src[read..read + piece], &mut dst[place]);
+        read += piece;
+        if moved.is_ok() && read == src.len() {
+            return Status::OK;
+        }
+        // SAFETY: native code calls with its own context.
+        let (func, store, _) = unsafe { parts(adapter) };
+        let ended = match moved {
+            Ok(()) => store.pause().map_err(Stopped::from),
+            Err(trap) => Err(func.crossing().refuse(store, trap)),
+        };
+        if let Err(stopped) = ended {
+            return status(store, |_| Err(stopped));
         }
     }
+}
+
+/// [`crate::vm::VmBuiltins::adapter_pause`]
+pub(crate) unsafe extern "C" fn pause(_ctx: *mut VmContext, adapter: u64) -> Status {
+    // SAFETY: native code calls with its own context.
+    let (_, store, _) = unsafe { parts(adapter) };
+    status(store, |store| store.pause().map_err(Stopped::from))
 }
 
 /// [`crate::vm::VmBuiltins::adapter_list`]
@@ -501,16 +520,27 @@ pub(crate) unsafe extern "C" fn checked(
     to: u64,
     bytes: u64,
 ) -> Status {
-    // SAFETY: as in `string`.
-    let (func, store, elements) = unsafe {
-        ptr::copy_nonoverlapping(from as usize as *const u8, to as usize as *mut u8, bytes as usize);
-        let (func, store, _) = parts(adapter);
-        (func, store, core::slice::from_raw_parts_mut(to as usize as *mut u8, bytes as usize))
-    };
-    match func.crossing().elements(results != 0, step).convert_all(elements) {
-        Ok(()) => Status::OK,
-        Err(AbiError::Trap(trap)) => status(store, |store| Err(func.crossing().refuse(store, trap))),
-        Err(_) => unreachable!("crash: elements of a list are values, or the guest is to blame"),
+    let (from, to, bytes) = (from as usize as *const u8, to as usize as *mut u8, bytes as usize);
+    let mut done = 0;
+    loop {
+        // A piece is a multiple of every size.
+        let piece = (bytes - done).min(PIECE_BYTES);
+        // SAFETY: as in `string`.
+        let (func, store, elements) = unsafe {
+            ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
+            let (func, store, _) = parts(adapter);
+            (func, store, core::slice::from_raw_parts_mut(to.add(done), piece))
+        };
+        done += piece;
+        let ended = match func.crossing().elements(results != 0, step).convert_all(elements) {
+            Ok(()) if done == bytes => return Status::OK,
+            Ok(()) => store.pause().map_err(Stopped::from),
+            Err(AbiError::Trap(trap)) => Err(func.crossing().refuse(store, trap)),
+            Err(_) => unreachable!("crash: elements of a list are values, or the guest is to blame"),
+        };
+        if let Err(stopped) = ended {
+            return status(store, |_| Err(stopped));
+        }
     }
 }
 

@@ -170,14 +170,17 @@ impl<I: Index> Exec for TableGrow<I> {
     const SIZE: usize = 16;
     #[inline(always)]
     unsafe fn exec(s: &mut State) -> Flow {
-        /// The builtin's answer when fuel does not suffice.
+        /// The builtin's answers when fuel does not suffice, and at the deadline.
         const OUT_OF_FUEL: u64 = -2i64 as u64;
+        const INTERRUPTED: u64 = -3i64 as u64;
         // SAFETY: the caller's promise; I2, I4.
         unsafe {
             let at = s.slot_at(A);
             let old = builtin!(s.table_grow(s.operand(FIRST), *at, *at.wrapping_add(1)));
-            if old == OUT_OF_FUEL {
-                return Flow::Trap(Trap::OutOfFuel);
+            match old {
+                OUT_OF_FUEL => return Flow::Trap(Trap::OutOfFuel),
+                INTERRUPTED => return Flow::Trap(Trap::Interrupted),
+                _ => {}
             }
             *at = I::of(old).slot();
         }

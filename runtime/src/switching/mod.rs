@@ -489,7 +489,7 @@ impl StoreInner {
         };
         let begun = self.switching.begun;
         if full(self) || begun >= self.switching.threshold {
-            self.collect_garbage();
+            self.collect()?;
             self.switching.threshold = self.switching.live.max(LEAST_BEGUN);
             // As for the heap: at the limit a collection must have been worth its while.
             if full(self) || begun < self.switching.live / LEAST_GAIN {

@@ -19,8 +19,10 @@ pub(super) struct Frame {
     pub(super) from: Variable,
     /// Where it goes.
     pub(super) to: Variable,
-    /// Elements to go, this one included.
+    /// Elements to go before the next pause, this one included.
     pub(super) left: Variable,
+    /// Elements to go after it.
+    pub(super) rest: Variable,
     /// Where the first went, and how many there are.
     pub(super) begin: Value,
     pub(super) length: Value,

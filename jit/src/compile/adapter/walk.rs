@@ -9,7 +9,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Value, types};
 use cranelift_frontend::Variable;
 use mini_wasm_runtime::component::abi::MAX_LIST_BYTE_LENGTH;
-use mini_wasm_runtime::component::abi::plan::{At, Elements, Plan, Scalar, Step, transcode};
+use mini_wasm_runtime::component::abi::plan::{At, Elements, PIECE_ELEMENTS, Plan, Scalar, Step, transcode};
 use mini_wasm_runtime::vm::{AdapterContent, AdapterTrap};
 use std::collections::BTreeMap;
 
@@ -275,12 +275,13 @@ impl Translation<'_> {
             from: self.b.declare_var(types::I64),
             to: self.b.declare_var(types::I64),
             left: self.b.declare_var(types::I64),
+            rest: self.b.declare_var(types::I64),
             begin: to,
             length,
         };
         self.b.def_var(frame.from, ptr);
         self.b.def_var(frame.to, to);
-        self.b.def_var(frame.left, length);
+        self.begin_piece(&frame, length);
         let (empty, head) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(length, head, &[], empty, &[]);
         self.b.switch_to_block(empty);
@@ -289,6 +290,15 @@ impl Translation<'_> {
         self.b.switch_to_block(head);
         way.frames.push(frame);
         head
+    }
+
+    /// So many elements are to go: some of them until the next pause.
+    fn begin_piece(&mut self, frame: &Frame, length: Value) {
+        let most = self.b.ins().iconst(types::I64, PIECE_ELEMENTS as i64);
+        let left = self.b.ins().umin(length, most);
+        let rest = self.b.ins().isub(length, left);
+        self.b.def_var(frame.left, left);
+        self.b.def_var(frame.rest, rest);
     }
 
     /// Ends an element: the next one, or what comes after the list.
@@ -304,8 +314,17 @@ impl Translation<'_> {
             self.b.def_var(variable, value);
         }
         let left = self.b.use_var(frame.left);
-        let done = self.b.create_block();
-        self.b.ins().brif(left, head, &[], done, &[]);
+        let (pieces, done) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(left, head, &[], pieces, &[]);
+        self.b.switch_to_block(pieces);
+        let rest = self.b.use_var(frame.rest);
+        let pause = self.cold_block();
+        self.b.ins().brif(rest, pause, &[], done, &[]);
+        self.b.switch_to_block(pause);
+        let vm = self.vm;
+        self.builtin("adapter_pause", &[vm]);
+        self.begin_piece(&frame, rest);
+        self.b.ins().jump(head, &[]);
         self.b.switch_to_block(done);
         self.write_range(way, at, frame.begin, frame.length);
     }
@@ -342,12 +361,12 @@ impl Translation<'_> {
             }
         };
         let to = self.b.ins().uextend(types::I64, to);
-        let [from_at, to_at, left] = [ptr, to, size].map(|value| {
+        let [from_at, to_at, left, rest] = [ptr, to, size, size].map(|value| {
             let variable = self.b.declare_var(types::I64);
             self.b.def_var(variable, value);
             variable
         });
-        way.frames.push(Frame { from: from_at, to: to_at, left, begin: to, length: size });
+        way.frames.push(Frame { from: from_at, to: to_at, left, rest, begin: to, length: size });
     }
 
     /// Leaves all frames where this is not 0.

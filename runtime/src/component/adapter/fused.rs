@@ -322,6 +322,12 @@ impl<'a> Travel<'a> {
         plan.run(&mut self, from, to, out_param).map_err(|error| self.stopped(error))
     }
 
+    /// A guest's limit is reached.
+    fn stop(&mut self, trap: Trap) -> AbiError {
+        self.stopped = Some(trap.into());
+        AbiError::guest(Error::from(trap))
+    }
+
     /// Why it ends.
     fn stopped(&mut self, error: AbiError) -> Stopped {
         match self.stopped.take() {
@@ -365,11 +371,11 @@ impl Sides for Travel<'_> {
     fn charge(&mut self, bytes: usize) -> abi::Result<()> {
         let bytes = bytes as u64;
         self.budget = self.budget.checked_sub(bytes).ok_or(AbiTrap::CopyBudget)?;
-        if let Err(trap) = self.store.consume_fuel(bytes / BULK_BYTES_PER_FUEL) {
-            self.stopped = Some(trap.into());
-            return Err(AbiError::guest(Error::from(trap)));
-        }
-        Ok(())
+        self.store.consume_fuel(bytes / BULK_BYTES_PER_FUEL).map_err(|trap| self.stop(trap))
+    }
+
+    fn pause(&mut self) -> abi::Result<()> {
+        self.store.pause().map_err(|trap| self.stop(trap))
     }
 
     fn transfer_own(&mut self, index: u32, rt: ResourceType) -> abi::Result<u32> {
