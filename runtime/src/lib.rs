@@ -78,6 +78,8 @@ mod instantiate;
 mod interp;
 #[expect(unsafe_code, reason = "linear memory is bytes behind a pointer")]
 mod memory;
+#[expect(unsafe_code, reason = "instructions by name: the compiler may swap the operands of its own")]
+mod ordered;
 #[expect(unsafe_code, reason = "asks an object for its type")]
 pub mod reference;
 #[expect(unsafe_code, reason = "types point at each other and are shared by threads")]

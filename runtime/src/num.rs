@@ -11,6 +11,7 @@
 #![allow(missing_docs, reason = "each function is named by its operator; the specification says the rest")]
 #![allow(clippy::manual_range_contains, reason = "bounds of one kind read alike")]
 
+use crate::ordered;
 use crate::trap::Trap;
 
 pub mod wide;
@@ -479,7 +480,7 @@ fn f32_sqrt_by_integers(a: f32) -> f32 {
 
 #[inline(always)]
 pub fn f32_add(a: f32, b: f32) -> f32 {
-    a + b
+    ordered::f32_add(a, b)
 }
 
 #[inline(always)]
@@ -489,7 +490,7 @@ pub fn f32_sub(a: f32, b: f32) -> f32 {
 
 #[inline(always)]
 pub fn f32_mul(a: f32, b: f32) -> f32 {
-    a * b
+    ordered::f32_mul(a, b)
 }
 
 #[inline(always)]
@@ -499,6 +500,12 @@ pub fn f32_div(a: f32, b: f32) -> f32 {
 
 #[inline(always)]
 pub fn f32_min(a: f32, b: f32) -> f32 {
+    f32_min_else(a, b, ordered::f32_nan_of)
+}
+
+/// The minimum; of operands of which one is NaN at least, what `nan` makes of them.
+#[inline(always)]
+pub(crate) fn f32_min_else(a: f32, b: f32, nan: impl FnOnce(f32, f32) -> f32) -> f32 {
     if a < b {
         a
     } else if b < a {
@@ -507,12 +514,18 @@ pub fn f32_min(a: f32, b: f32) -> f32 {
         // Equal, or zeros of which one may be negative.
         f32::from_bits(a.to_bits() | b.to_bits())
     } else {
-        a + b
+        nan(a, b)
     }
 }
 
 #[inline(always)]
 pub fn f32_max(a: f32, b: f32) -> f32 {
+    f32_max_else(a, b, ordered::f32_nan_of)
+}
+
+/// The maximum, likewise.
+#[inline(always)]
+pub(crate) fn f32_max_else(a: f32, b: f32, nan: impl FnOnce(f32, f32) -> f32) -> f32 {
     if a > b {
         a
     } else if b > a {
@@ -520,7 +533,7 @@ pub fn f32_max(a: f32, b: f32) -> f32 {
     } else if a == b {
         f32::from_bits(a.to_bits() & b.to_bits())
     } else {
-        a + b
+        nan(a, b)
     }
 }
 
@@ -660,7 +673,7 @@ fn f64_sqrt_by_integers(a: f64) -> f64 {
 
 #[inline(always)]
 pub fn f64_add(a: f64, b: f64) -> f64 {
-    a + b
+    ordered::f64_add(a, b)
 }
 
 #[inline(always)]
@@ -670,7 +683,7 @@ pub fn f64_sub(a: f64, b: f64) -> f64 {
 
 #[inline(always)]
 pub fn f64_mul(a: f64, b: f64) -> f64 {
-    a * b
+    ordered::f64_mul(a, b)
 }
 
 #[inline(always)]
@@ -680,6 +693,12 @@ pub fn f64_div(a: f64, b: f64) -> f64 {
 
 #[inline(always)]
 pub fn f64_min(a: f64, b: f64) -> f64 {
+    f64_min_else(a, b, ordered::f64_nan_of)
+}
+
+/// The minimum; of operands of which one is NaN at least, what `nan` makes of them.
+#[inline(always)]
+pub(crate) fn f64_min_else(a: f64, b: f64, nan: impl FnOnce(f64, f64) -> f64) -> f64 {
     if a < b {
         a
     } else if b < a {
@@ -688,12 +707,18 @@ pub fn f64_min(a: f64, b: f64) -> f64 {
         // Equal, or zeros of which one may be negative.
         f64::from_bits(a.to_bits() | b.to_bits())
     } else {
-        a + b
+        nan(a, b)
     }
 }
 
 #[inline(always)]
 pub fn f64_max(a: f64, b: f64) -> f64 {
+    f64_max_else(a, b, ordered::f64_nan_of)
+}
+
+/// The maximum, likewise.
+#[inline(always)]
+pub(crate) fn f64_max_else(a: f64, b: f64, nan: impl FnOnce(f64, f64) -> f64) -> f64 {
     if a > b {
         a
     } else if b > a {
@@ -701,7 +726,7 @@ pub fn f64_max(a: f64, b: f64) -> f64 {
     } else if a == b {
         f64::from_bits(a.to_bits() & b.to_bits())
     } else {
-        a + b
+        nan(a, b)
     }
 }
 

@@ -11,7 +11,7 @@ mod lanes;
 
 pub use lanes::V128;
 
-use crate::num;
+use crate::{num, ordered};
 
 /// The lanes of `r`, each made from the lane of `a` at its place.
 #[inline(always)]
@@ -535,16 +535,26 @@ unary! {
 }
 
 binary! {
-    f32x4_add f32x4 |a, b| num::f32_add(a, b); f32x4_sub f32x4 |a, b| num::f32_sub(a, b);
-    f32x4_mul f32x4 |a, b| num::f32_mul(a, b); f32x4_div f32x4 |a, b| num::f32_div(a, b);
-    f32x4_min f32x4 |a, b| num::f32_min(a, b); f32x4_max f32x4 |a, b| num::f32_max(a, b);
-    f64x2_add f64x2 |a, b| num::f64_add(a, b); f64x2_sub f64x2 |a, b| num::f64_sub(a, b);
-    f64x2_mul f64x2 |a, b| num::f64_mul(a, b); f64x2_div f64x2 |a, b| num::f64_div(a, b);
-    f64x2_min f64x2 |a, b| num::f64_min(a, b); f64x2_max f64x2 |a, b| num::f64_max(a, b);
+    f32x4_sub f32x4 |a, b| num::f32_sub(a, b); f32x4_div f32x4 |a, b| num::f32_div(a, b);
+    f64x2_sub f64x2 |a, b| num::f64_sub(a, b); f64x2_div f64x2 |a, b| num::f64_div(a, b);
+    f32x4_min f32x4 |a, b| num::f32_min_else(a, b, ordered::f32_nan_of_lanes_min);
+    f32x4_max f32x4 |a, b| num::f32_max_else(a, b, ordered::f32_nan_of_lanes_max);
+    f64x2_min f64x2 |a, b| num::f64_min_else(a, b, ordered::f64_nan_of_lanes_min);
+    f64x2_max f64x2 |a, b| num::f64_max_else(a, b, ordered::f64_nan_of_lanes_max);
     // One of the operands as it is, even if that is a NaN.
     f32x4_pmin f32x4 |a, b| if b < a { b } else { a }; f32x4_pmax f32x4 |a, b| if a < b { b } else { a };
     f64x2_pmin f64x2 |a, b| if b < a { b } else { a }; f64x2_pmax f64x2 |a, b| if a < b { b } else { a };
 }
+
+macro_rules! ordered {
+    ($($name:ident $lanes:ident;)*) => { $(
+        #[inline(always)]
+        pub fn $name(a: V128, b: V128) -> V128 {
+            V128::from(ordered::$name(a.$lanes(), b.$lanes()))
+        }
+    )* };
+}
+ordered! { f32x4_add f32x4; f32x4_mul f32x4; f64x2_add f64x2; f64x2_mul f64x2; }
 
 /// Rounded twice.
 #[inline(always)]

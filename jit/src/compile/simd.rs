@@ -194,11 +194,21 @@ macro_rules! same_name {
     )* };
 }
 same_name! {
-    unary bnot iabs ineg popcnt swiden_low swiden_high uwiden_low uwiden_high fabs fneg ceil floor trunc nearest sqrt
+    unary bnot iabs ineg popcnt swiden_low swiden_high uwiden_low uwiden_high fabs ceil floor trunc nearest sqrt
 }
 same_name! {
     binary swizzle band bor bxor band_not snarrow unarrow iadd isub imul sadd_sat uadd_sat ssub_sat usub_sat smin umin smax umax
     avg_round sqmul_round_sat fadd fsub fmul fdiv fmin fmax
+}
+
+/// Lanes with the other sign. Not Cranelift's own instruction, of which it takes two off the operands of a product, whatever becomes of
+/// the sign of a NaN.
+fn fneg(t: &mut T<'_>, a: Value) -> Value {
+    let ty = t.ty(a);
+    let bytes = ty.lane_type().bytes() as usize;
+    let signs = core::array::from_fn(|i| if i % bytes == bytes - 1 { 0x80 } else { 0 });
+    let signs = t.vector(ty, &signs);
+    t.b.ins().bxor(a, signs)
 }
 
 // Comparisons: lanes of ones or zeros
@@ -358,7 +368,7 @@ fn relaxed_madd(t: &mut T<'_>, a: Value, b: Value, c: Value) -> Value {
 }
 
 fn relaxed_nmadd(t: &mut T<'_>, a: Value, b: Value, c: Value) -> Value {
-    let a = t.b.ins().fneg(a);
+    let a = fneg(t, a);
     relaxed_madd(t, a, b, c)
 }
 

@@ -67,7 +67,7 @@ pub fn count(features: Features, binary: &[u8], plan: Plan, calls: &[Called]) ->
     let mut first = calls.iter().take(calls.len() / plan.rounds.max(1));
     let starved = first.any(|call| call.end == Err(ErrorKind::Trap(Trap::OutOfFuel)));
     let (rewritten, stretches) = rewrite(binary)?;
-    let config = super::config(features, [true; 3]);
+    let config = super::config(features, [true; 3], binary);
     let engine = Mode::Interp.engine(config.clone());
     let module = Module::new(&engine, rewritten).ok()?;
     let plan = Plan { rounds: 1, fuel: if starved { plan.fuel } else { plan.fuel * 16 }, ..plan };
@@ -197,7 +197,8 @@ mod tests {
                 i32.popcnt))"#;
         let binary = wat::parse_str(text).unwrap();
         let (features, plan) = (Features::default(), Plan::new(1));
-        let calls = observe(Mode::Interp, super::super::config(features, [true; 3]), &binary, plan).unwrap();
+        let calls =
+            observe(Mode::Interp, super::super::config(features, [true; 3], &binary), &binary, plan).unwrap();
         let counts = count(features, &binary, plan, &calls).unwrap();
         assert_eq!(counts.of(Op::I32Add), (10, 10));
         assert_eq!(counts.of(Op::I32LtU), (10, 10));

@@ -69,7 +69,7 @@ impl Way {
     /// # Errors
     /// As [`observe`]; the outer error is a panic's message.
     pub fn run(self, features: Features, binary: &[u8], plan: Plan) -> Result<Observed, String> {
-        let config = config(features, self.translator);
+        let config = config(features, self.translator, binary);
         let answer = catch_unwind(AssertUnwindSafe(|| observe(self.mode, config, binary, plan)));
         // A panic that the engine itself caught, in its compiler, is a fault as well.
         match (answer, panics::take().first()) {
@@ -80,12 +80,13 @@ impl Way {
     }
 }
 
-/// Everything that can be compared bit by bit is switched on. Stacks are large, so that fuel ends a recursion before they do.
-fn config(features: Features, translator: [bool; 3]) -> Config {
+/// What a module is run with. NaNs are compared as they come: three modules of four keep the bits that the machine makes. Stacks are
+/// large, so that fuel ends a recursion before they do.
+fn config(features: Features, translator: [bool; 3], binary: &[u8]) -> Config {
     let mut config = Config {
         features,
         fuel: true,
-        canonicalize_nans: true,
+        canonicalize_nans: binary.len() % 4 == 0,
         value_stack_bytes: 16 << 20,
         native_stack_bytes: 16 << 20,
         ..Config::default()

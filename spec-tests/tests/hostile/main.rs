@@ -56,7 +56,8 @@
 //! | code that the interpreter translates | 16 MiB and 64 bytes for each byte of bodies | `runtime/src/interp/code.rs` |
 //! | slots of an interpreted frame | 65,535 | `runtime/src/interp/translate.rs` |
 //! | a function that is compiled: bytes, values, operands of wide calls and branches, entries of branch tables, time, frame | beyond, it is interpreted | `CompileOptions`, `jit/src/compile/func.rs` |
-//! | a module that is compiled: time, text | beyond, functions are interpreted, at last all of them | `CompileOptions::time_budget`, `Target::most_text` |
+//! | what compiling a function takes: time, memory | beyond, it is interpreted; known before | `jit/src/compile/shape.rs`, `jit/src/compile/budget.rs` |
+//! | a file that is compiled: time, text | beyond, functions are interpreted, at last all of them | `CompileOptions::time_budget`, `Target::most_text` |
 //! | memories, tables, instances and what they take | the embedder's | `StoreLimits` |
 //! | stacks, fuel, time | the embedder's | `Config`, `Store::set_fuel`, `Store::set_epoch_deadline` |
 
