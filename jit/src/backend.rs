@@ -3,13 +3,15 @@
 use crate::load::raise::raise;
 #[cfg(feature = "compile")]
 use mini_wasm_runtime::backend::{AdapterInfo, NativeAdapter};
-use mini_wasm_runtime::backend::{Backend, NativeCode, NativeFunc};
+use mini_wasm_runtime::backend::{Backend, FileBudget, NativeCode, NativeFunc};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::ModuleInfo;
 use mini_wasm_runtime::vm::VmBuiltins;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
 use std::ffi::c_void;
 use std::sync::Arc;
+#[cfg(feature = "compile")]
+use std::time::Instant;
 
 /// Compiles modules when they are made, for the machine it runs on.
 #[cfg(feature = "compile")]
@@ -22,9 +24,17 @@ pub struct Jit {
 /// Code between components, for as long as the compiler is there: components that are linked anew find theirs again. `None` stands for what
 /// is left to its plan.
 #[cfg(feature = "compile")]
-type Adapters = Arc<std::sync::Mutex<std::collections::HashMap<AdapterInfo, Option<Arc<dyn NativeAdapter>>>>>;
+type Adapters = Arc<std::sync::Mutex<AdapterCode>>;
 
-/// So many are kept; then new ones are left to their plans.
+#[cfg(feature = "compile")]
+#[derive(Debug, Default)]
+struct AdapterCode {
+    known: std::collections::HashMap<AdapterInfo, Option<Arc<dyn NativeAdapter>>>,
+    /// How long compiling them has taken.
+    spent: std::time::Duration,
+}
+
+/// So many are made, in as much time as a small file gets; then new ones are left to their plans.
 #[cfg(feature = "compile")]
 const MOST_ADAPTERS: usize = 1024;
 
@@ -38,30 +48,38 @@ impl Jit {
 
 #[cfg(feature = "compile")]
 impl Backend for Jit {
-    fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>> {
+    fn compile(
+        &self,
+        module: &ModuleInfo,
+        config: &Config,
+        file: &FileBudget,
+    ) -> Result<Arc<dyn NativeCode>> {
         let Some(arch) = crate::Arch::host() else { return Ok(Arc::new(Interpreted)) };
         ready(config)?;
         let cpu = crate::CpuFeatures::host();
         if cpu.missing_required(arch).is_some() {
             return Ok(Arc::new(Interpreted));
         }
-        let compiled = crate::compile::compile(module, config, arch, cpu, &self.options)?;
+        let compiled = crate::compile::compile_part(module, config, arch, cpu, &self.options, file)?;
         Ok(Arc::new(publish(&compiled)?))
     }
 
     fn adapter(&self, adapter: &AdapterInfo) -> Option<Arc<dyn NativeAdapter>> {
         let mut adapters = self.adapters.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = adapters.get(adapter) {
+        if let Some(known) = adapters.known.get(adapter) {
             return known.clone();
         }
-        if adapters.len() >= MOST_ADAPTERS {
+        let begun = Instant::now();
+        let left = crate::compile::file_time(&self.options, 0).checked_sub(adapters.spent)?;
+        if adapters.known.len() >= MOST_ADAPTERS {
             return None;
         }
-        let code = crate::compile::adapter::compile(adapter, self.options.verifier)
+        let code = crate::compile::adapter::compile(adapter, self.options.verifier, begun + left)
             .and_then(|compiled| publish(&compiled).ok())
             .map(|code| Arc::new(code) as Arc<dyn NativeAdapter>)
             .filter(|code| !code.entry().is_null());
-        adapters.insert(adapter.clone(), code.clone());
+        adapters.spent += begun.elapsed();
+        adapters.known.insert(adapter.clone(), code.clone());
         code
     }
 
@@ -90,7 +108,12 @@ fn publish(compiled: &crate::compile::CompiledModule) -> Result<crate::load::nat
 pub struct LoadOnly;
 
 impl Backend for LoadOnly {
-    fn compile(&self, _module: &ModuleInfo, _config: &Config) -> Result<Arc<dyn NativeCode>> {
+    fn compile(
+        &self,
+        _module: &ModuleInfo,
+        _config: &Config,
+        _file: &FileBudget,
+    ) -> Result<Arc<dyn NativeCode>> {
         Ok(Arc::new(Interpreted))
     }
 

@@ -10,14 +10,17 @@ use crate::types::FuncType;
 use crate::vm::{ArrayCall, VmBuiltins};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::c_void;
+use core::time::Duration;
 use mini_wasm_canonical_abi::plan::Plan;
 
 /// A compiler to native code.
 pub trait Backend: Send + Sync + core::fmt::Debug {
     /// Compiles a module. A function that cannot or should not be compiled is left out and runs in the interpreter; only a
-    /// failure that concerns the whole module is an error.
-    fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>>;
+    /// failure that concerns the whole module is an error. `file` is what all modules of the file share.
+    fn compile(&self, module: &ModuleInfo, config: &Config, file: &FileBudget)
+    -> Result<Arc<dyn NativeCode>>;
 
     /// Compiles what stands between two components, for this machine. `None` when it is left to its plan.
     fn adapter(&self, _adapter: &AdapterInfo) -> Option<Arc<dyn NativeAdapter>> {
@@ -26,6 +29,22 @@ pub trait Backend: Send + Sync + core::fmt::Debug {
 
     /// The builtins that only a backend can provide, filled in over the engine's own (`raise`).
     fn builtins(&self, builtins: &mut VmBuiltins);
+}
+
+/// What compiling has taken of the time that one file gets, however many core modules are in it.
+#[derive(Debug)]
+pub struct FileBudget {
+    /// Length of the file.
+    pub bytes: usize,
+    /// What the compiler has used up of it so far; the compiler counts.
+    pub spent: Cell<Duration>,
+}
+
+impl FileBudget {
+    /// Of a file of which nothing has been compiled.
+    pub fn new(bytes: usize) -> FileBudget {
+        FileBudget { bytes, spent: Cell::new(Duration::ZERO) }
+    }
 }
 
 /// A call from one component into another, as a compiler sees it: all that its code depends on. What else differs between two calls

@@ -30,6 +30,7 @@ use mini_wasm_runtime::vm::{VmContext, VmStore};
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use wasmparser::{BinaryReader, BlockType, FunctionBody, Operator};
 
 /// Most SSA values a function may need; beyond, Cranelift's time and memory are out of proportion and the interpreter runs it.
@@ -40,8 +41,8 @@ const WIDE_CALL: usize = 16;
 const MOST_WIDE: usize = 1 << 16;
 /// Most entries of all branch tables of a function: each is a word of its text, and one byte of wasm.
 const MOST_TARGETS: usize = 1 << 18;
-/// Most pairs of locals and blocks: the frontend's SSA construction looks at each.
-const MOST_LOCALS_TIMES_BLOCKS: usize = 1 << 27;
+/// Most pairs of locals and blocks: the frontend's SSA construction looks at each, and may make an operand of each branch of it.
+const MOST_LOCALS_TIMES_BLOCKS: usize = 1 << 25;
 
 /// Expands the rows of the table, all classes but `custom`: operands from the stack, the row's function in `lower`.
 macro_rules! operators_by_row {
@@ -93,6 +94,8 @@ pub(crate) struct ModuleEnv<'a> {
     pub(crate) symbols: &'a Symbols,
     /// By type: is the stub for calls of functions without native code wanted?
     pub(crate) stubs_wanted: &'a [AtomicBool],
+    /// When translation gives up.
+    pub(crate) until: Option<Instant>,
 }
 
 /// Disjoint kinds of memory, so that a store to one does not invalidate loads of another.
@@ -332,8 +335,12 @@ impl<'a> Translation<'a> {
             if count.is_multiple_of(16) {
                 self.check_size()?;
             }
+            if count.is_multiple_of(1024) {
+                self.check_time()?;
+            }
         }
         self.check_size()?;
+        self.check_time()?;
         self.b.set_srcloc(begin);
         let kept = self.keep_context(to_start);
         if self.calls {
@@ -352,6 +359,13 @@ impl<'a> Translation<'a> {
             || self.too_many_clauses()
         {
             true => Err(LeftOut::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    fn check_time(&self) -> Result<(), LeftOut> {
+        match self.env.until.is_some_and(|until| Instant::now() > until) {
+            true => Err(LeftOut::OutOfTime),
             false => Ok(()),
         }
     }

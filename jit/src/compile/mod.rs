@@ -10,6 +10,7 @@
 pub(crate) mod adapter;
 mod atomic;
 mod blame;
+mod budget;
 mod call;
 mod exception;
 mod func;
@@ -18,6 +19,7 @@ mod link;
 mod lower;
 mod memory;
 mod scalar_call;
+mod shape;
 mod simd;
 mod stubs;
 mod switching;
@@ -29,24 +31,25 @@ use crate::artifact::{Content, Kind, Seal};
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::CodeKey;
 use crate::tables::{EntryRow, FuncRow, HandlerRow, NONE, Site, TablesBuilder};
-use cranelift_codegen::Context;
+use budget::{Clock, Loan};
 use cranelift_codegen::FinalizedMachExceptionHandler;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{SourceLoc, StackSlot, TrapCode};
+use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_module::{DataDescription, FuncId, Linkage, Module, ModuleError, ModuleReloc};
 use func::ModuleEnv;
 use link::TextModule;
-use mini_wasm_runtime::backend::AdapterInfo;
+use mini_wasm_runtime::backend::{AdapterInfo, FileBudget};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::{FuncIdx, ModuleInfo, TypeIdx};
 use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::types::FuncType;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
+use shape::Shape;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use target::Target;
@@ -56,8 +59,12 @@ use target::Target;
 const LARGEST_FRAME: u32 = 32 << 10;
 /// Modules smaller than this are compiled on the calling thread.
 const WORTH_A_THREAD: usize = 16 << 10;
-/// Functions with fewer SSA values are compiled without watching the clock.
-const WORTH_WATCHING: usize = 20_000;
+/// Functions with fewer instructions and SSA values cannot be dear, whatever their shape.
+const WORTH_PRICING: usize = 2_000;
+/// Functions that are expected to take less are compiled without watching the clock, and on the worker's own memory.
+const WORTH_WATCHING: Duration = Duration::from_millis(100);
+/// A worker does not keep what a function has left behind that needed more than this.
+const WORTH_KEEPING: u64 = 4 << 20;
 /// Native stack of a compiling thread.
 const THREAD_STACK: usize = 8 << 20;
 
@@ -68,10 +75,10 @@ pub struct CompileOptions {
     pub threads: usize,
     /// Functions with a longer body, in bytes, are left to the interpreter.
     pub max_body: usize,
-    /// Functions that have not been begun when this much time has passed are left to the interpreter. By default half a minute,
-    /// and a minute for each MiB of function bodies.
+    /// Time for all core modules of a file. Functions that cannot be done in two thirds of it are left to the interpreter; the
+    /// rest is for the code around them. By default 6 seconds for each MiB of the file that is begun.
     pub time_budget: Option<Duration>,
-    /// A function that takes Cranelift longer than this is left to the interpreter.
+    /// A function that is expected to take longer, or does, is left to the interpreter.
     pub function_budget: Duration,
     /// Own functions (counted without imports) to leave to the interpreter.
     pub interpret: Option<Arc<dyn Fn(usize) -> bool + Send + Sync>>,
@@ -87,7 +94,7 @@ impl Default for CompileOptions {
             threads: 0,
             max_body: 1 << 20,
             time_budget: None,
-            function_budget: Duration::from_secs(20),
+            function_budget: Duration::from_secs(3),
             interpret: None,
             progress: None,
             verifier: cfg!(debug_assertions),
@@ -115,7 +122,9 @@ pub enum LeftOut {
     TooLarge,
     /// Its frame would need too much native stack.
     LargeFrame,
-    /// It took too long, or the time was used up before its turn came.
+    /// Compiling it would take too much time or memory.
+    TooCostly,
+    /// It took longer than was expected, or the time was used up before its turn came.
     OutOfTime,
     /// The body could not be read (it was validated before: an engine bug if it happens).
     Malformed,
@@ -133,6 +142,7 @@ impl std::fmt::Display for LeftOut {
             LeftOut::Chosen => f.write_str("kept for the interpreter"),
             LeftOut::TooLarge => f.write_str("too large"),
             LeftOut::LargeFrame => f.write_str("its frame takes too much stack"),
+            LeftOut::TooCostly => f.write_str("compiling it takes too much time or memory"),
             LeftOut::OutOfTime => f.write_str("out of time"),
             LeftOut::Malformed => f.write_str("its body cannot be read"),
             LeftOut::Vectors => f.write_str("it uses vectors, which the target lacks"),
@@ -207,7 +217,7 @@ struct Code {
     handlers: Vec<HandlerRow>,
 }
 
-/// Compiles a module for an architecture.
+/// Compiles a module for an architecture. It has the time of a file to itself.
 pub fn compile(
     info: &ModuleInfo,
     config: &Config,
@@ -215,6 +225,21 @@ pub fn compile(
     cpu: CpuFeatures,
     options: &CompileOptions,
 ) -> Result<CompiledModule> {
+    compile_part(info, config, arch, cpu, options, &FileBudget::new(info.wasm.file().len()))
+}
+
+/// Compiles one of the modules of a file in what is left of the file's time.
+pub(crate) fn compile_part(
+    info: &ModuleInfo,
+    config: &Config,
+    arch: Arch,
+    cpu: CpuFeatures,
+    options: &CompileOptions,
+    file: &FileBudget,
+) -> Result<CompiledModule> {
+    let begun = Instant::now();
+    let whole = options.time_budget.unwrap_or_else(|| budget::file_time(file.bytes as u64, options.verifier));
+    let clock = Clock::new(whole.saturating_sub(file.spent.get()));
     let key = CodeKey::new(config);
     let target = Target::new(arch, cpu, &key, options.verifier)?;
     let mut module = TextModule::new(&*target.isa);
@@ -223,14 +248,27 @@ pub fn compile(
     for import in &info.funcs[..info.imported_funcs as usize] {
         stubs_wanted[import.ty.index()].store(true, Ordering::Relaxed);
     }
-    let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
-    let clock = Clock::new(info, options);
-    let functions = compile_functions(&env, options, &clock);
-    match assemble(module, &env, functions, &clock) {
+    let env = ModuleEnv {
+        info,
+        target: &target,
+        key,
+        symbols: &symbols,
+        stubs_wanted: &stubs_wanted,
+        until: Some(clock.functions),
+    };
+    let functions = compile_functions(&env, options, &clock, budget::file_room(file.bytes as u64));
+    let assembled = assemble(module, &env, functions, &clock);
+    file.spent.set(file.spent.get().saturating_add(begun.elapsed()));
+    match assembled {
         Ok(compiled) => Ok(compiled),
         // More stubs than there is time for, more text than branches reach over: then all of the module is interpreted.
         Err(why) => nothing(&env, why),
     }
+}
+
+/// How long compiling a file of this many bytes may take.
+pub(crate) fn file_time(options: &CompileOptions, bytes: usize) -> Duration {
+    options.time_budget.unwrap_or_else(|| budget::file_time(bytes as u64, options.verifier))
 }
 
 /// A module without any code.
@@ -244,33 +282,6 @@ fn nothing(env: &ModuleEnv<'_>, why: LeftOut) -> Result<CompiledModule> {
     Ok(CompiledModule { text: Vec::new(), tables: tables.finish(), left_out })
 }
 
-/// How long a module has been compiled for.
-struct Clock {
-    begun: Instant,
-    budget: Duration,
-}
-
-impl Clock {
-    fn new(info: &ModuleInfo, options: &CompileOptions) -> Clock {
-        let total: u64 = info.bodies.iter().map(|body| body.range.len() as u64).sum();
-        let budget = options.time_budget.unwrap_or_else(|| {
-            Duration::from_secs(30) + Duration::from_millis((total >> 10).saturating_mul(60))
-        });
-        Clock { begun: Instant::now(), budget }
-    }
-
-    /// No function is begun any more.
-    fn functions_are_over(&self) -> bool {
-        self.begun.elapsed() > self.budget
-    }
-
-    /// The stubs around the functions take too long as well. They get some time of their own: with one missing all is useless.
-    fn stubs_are_over(&self) -> bool {
-        self.begun.elapsed()
-            > self.budget.saturating_add(self.budget / 2).saturating_add(Duration::from_secs(5))
-    }
-}
-
 fn internal(error: ModuleError) -> Error {
     Error::new(ErrorKind::Usage, format!("native code cannot be linked: {error}"))
 }
@@ -280,7 +291,9 @@ fn compile_functions(
     env: &ModuleEnv<'_>,
     options: &CompileOptions,
     clock: &Clock,
+    room: u64,
 ) -> Vec<Result<Code, LeftOut>> {
+    let most = options.function_budget.saturating_mul(budget::times(options.verifier));
     let bodies = &env.info.bodies;
     let total: usize = bodies.iter().map(|body| body.range.len()).sum();
     let mut queue: Vec<usize> = (0..bodies.len()).collect();
@@ -293,9 +306,9 @@ fn compile_functions(
         let mut worker = Worker::default();
         let mut finished = Vec::new();
         while let Some(&own) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = match clock.functions_are_over() {
-                true => Err(LeftOut::OutOfTime),
-                false => worker.function(env, own, options),
+            let result = match clock.functions.checked_duration_since(Instant::now()) {
+                None => Err(LeftOut::OutOfTime),
+                Some(left) => worker.function(env, own, options, (left.min(most), room)),
             };
             finished.push((own, result));
             if let Some(progress) = &options.progress {
@@ -344,6 +357,7 @@ impl Worker {
         env: &ModuleEnv<'_>,
         own: usize,
         options: &CompileOptions,
+        budget: (Duration, u64),
     ) -> Result<Code, LeftOut> {
         if options.interpret.as_ref().is_some_and(|interpret| interpret(own)) {
             return Err(LeftOut::Chosen);
@@ -358,8 +372,12 @@ impl Worker {
         }
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let kept = func::translate(env, own, &mut self.ctx, &mut self.frontend)?;
-            self.run_cranelift(env.target, options.function_budget)?;
-            self.finish(env.symbols.own[own], kept, LARGEST_FRAME)
+            let bytes = self.run_cranelift(env.target, budget)?;
+            let code = self.finish(env.symbols.own[own], kept, LARGEST_FRAME);
+            if bytes > WORTH_KEEPING {
+                *self = Worker::default();
+            }
+            code
         }));
         attempt.unwrap_or_else(|_panic| {
             // What a panic left behind is not to be trusted.
@@ -368,28 +386,55 @@ impl Worker {
         })
     }
 
-    /// Compiles what `ctx` holds; a large function on a thread of its own, which is waited for no longer than the budget. There is
-    /// no way to stop Cranelift: such a thread goes on until it is done, and its result is dropped.
-    fn run_cranelift(&mut self, target: &Target, budget: Duration) -> Result<(), LeftOut> {
-        if self.ctx.func.dfg.num_values() < WORTH_WATCHING {
-            return run_cranelift(&mut self.ctx, target);
+    /// Compiles what `ctx` holds, if that is likely to be done in this time; how much memory it was expected to need. There is no way
+    /// to stop Cranelift, see [`budget`].
+    fn run_cranelift(&mut self, target: &Target, (time, room): (Duration, u64)) -> Result<u64, LeftOut> {
+        let dfg = &self.ctx.func.dfg;
+        if dfg.num_insts() + dfg.num_values() < WORTH_PRICING {
+            return run_cranelift(&mut self.ctx, target).map(|()| 0);
+        }
+        let until = Instant::now() + time;
+        let shape = shape_of(&mut self.ctx);
+        let price = shape.price();
+        if !price.fits(time, room) {
+            return Err(LeftOut::TooCostly);
+        }
+        // What optimisation may add.
+        let most = (price.bytes + price.bytes / 2 + WORTH_KEEPING).min(room);
+        let Some(loan) = Loan::take(most, room, until) else { return Err(LeftOut::OutOfTime) };
+        let worst = shape.worst_price();
+        if worst.time < WORTH_WATCHING {
+            run_cranelift(&mut self.ctx, target)?;
+            return Ok(price.bytes);
+        }
+        if budget::has_strays() {
+            return Err(LeftOut::OutOfTime);
         }
         let (mut ctx, target) = (std::mem::replace(&mut self.ctx, Context::new()), target.clone());
-        let (done, wait) = channel();
         let work = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| run_cranelift(&mut ctx, &target)));
-            // Nobody waits any more when the budget is over.
-            let _ = done.send((ctx, result.unwrap_or(Err(LeftOut::Panicked))));
+            let compiled = catch_unwind(AssertUnwindSafe(|| {
+                // Merging equal values and moving others out of loops makes live ranges longer: only then it shows what
+                // the allocation of registers takes.
+                if worst.fits(time, most) {
+                    return run_cranelift(&mut ctx, &target);
+                }
+                ctx.optimize(&*target.isa, &mut ControlPlane::default()).map_err(unsupported)?;
+                let left = until.saturating_duration_since(Instant::now());
+                if !shape_of(&mut ctx).price().fits(left, most) {
+                    return Err(LeftOut::TooCostly);
+                }
+                ctx.compile(&*target.optimized, &mut ControlPlane::default())
+                    .map(|_| ())
+                    .map_err(|e| unsupported(e.inner))
+            }));
+            (ctx, compiled.unwrap_or(Err(LeftOut::Panicked)))
         };
-        let thread = std::thread::Builder::new().name("compile".into()).stack_size(THREAD_STACK);
-        thread.spawn(work).map_err(|e| LeftOut::Unsupported(format!("no thread: {e}")))?;
-        match wait.recv_timeout(budget) {
-            Ok((ctx, result)) => {
-                self.ctx = ctx;
-                result
-            }
-            Err(_) => Err(LeftOut::OutOfTime),
-        }
+        let left = until.saturating_duration_since(Instant::now());
+        let done = budget::watched(left, THREAD_STACK, loan, work)
+            .map_err(|e| LeftOut::Unsupported(format!("no thread: {e}")))?;
+        let (ctx, result) = done.ok_or(LeftOut::OutOfTime)?;
+        self.ctx = ctx;
+        result.map(|()| price.bytes)
     }
 
     /// Compiles a stub. Its frame is bounded by the most parameters and results that a type may have.
@@ -457,8 +502,19 @@ impl Worker {
 fn run_cranelift(ctx: &mut Context, target: &Target) -> Result<(), LeftOut> {
     match ctx.compile(&*target.isa, &mut ControlPlane::default()) {
         Ok(_) => Ok(()),
-        Err(e) => Err(LeftOut::Unsupported(e.inner.to_string())),
+        Err(e) => Err(unsupported(e.inner)),
     }
+}
+
+fn unsupported(error: CodegenError) -> LeftOut {
+    LeftOut::Unsupported(error.to_string())
+}
+
+/// Computes what is needed for it on the way.
+fn shape_of(ctx: &mut Context) -> Shape {
+    ctx.flowgraph();
+    let rpo: Vec<_> = ctx.domtree.cfg_rpo().copied().collect();
+    Shape::of(&ctx.func, &rpo)
 }
 
 /// Our code for one of Cranelift's.
@@ -484,7 +540,7 @@ fn assemble(
     let mut worker = Worker::default();
     let mut tables = TablesBuilder::default();
     let unlinked = |error: ModuleError| LeftOut::Unsupported(format!("it cannot be linked: {error}"));
-    let in_time = || if clock.stubs_are_over() { Err(LeftOut::OutOfTime) } else { Ok(()) };
+    let in_time = || if Instant::now() > clock.stubs { Err(LeftOut::OutOfTime) } else { Ok(()) };
     let define = |module: &mut TextModule<'_>, sites: &mut Vec<Site>, id: FuncId, code: Code| {
         module.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(unlinked)?;
         let start = module.start(id).unwrap_or(0);
@@ -616,13 +672,14 @@ pub fn compile_artifact(
     });
     let total: usize = modules.iter().map(|info| info.bodies.len()).sum();
     let mut before = 0;
+    let file = FileBudget::new(wasm.len());
     let (mut compiled, mut left_out) = (Vec::new(), Vec::new());
     for (i, info) in modules.iter().enumerate() {
         let mut compile_options = options.compile.clone();
         if let Some(progress) = options.compile.progress.clone() {
             compile_options.progress = Some(Arc::new(move |done, _| progress(before + done, total)));
         }
-        let module = compile(info, config, arch, cpu, &compile_options)?;
+        let module = compile_part(info, config, arch, cpu, &compile_options, &file)?;
         left_out.extend(module.left_out.iter().map(|(own, why)| (i, *own, why.clone())));
         compiled.push(module);
         before += info.bodies.len();
@@ -632,7 +689,8 @@ pub fn compile_artifact(
         None
     } else {
         let target = Target::new(arch, cpu, &key, options.compile.verifier)?;
-        adapter::assemble(&target, adapters).ok()
+        let left = file_time(&options.compile, wasm.len()).saturating_sub(file.spent.get());
+        adapter::assemble(&target, adapters, Clock::new(left).stubs).ok()
     };
     let content = Content {
         kind,
@@ -662,7 +720,8 @@ pub fn clif(info: &ModuleInfo, config: &Config, arch: Arch, own: usize) -> Resul
     let mut module = TextModule::new(&*target.isa);
     let symbols = Symbols::declare(&mut module, info, &target).map_err(internal)?;
     let stubs_wanted: Vec<AtomicBool> = info.types.iter().map(|_| AtomicBool::new(false)).collect();
-    let env = ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted };
+    let env =
+        ModuleEnv { info, target: &target, key, symbols: &symbols, stubs_wanted: &stubs_wanted, until: None };
     let mut worker = Worker::default();
     func::translate(&env, own, &mut worker.ctx, &mut worker.frontend)
         .map_err(|why| Error::new(ErrorKind::Usage, format!("not compiled: {why}")))?;

@@ -16,6 +16,8 @@ use mini_wasm_runtime::{Error, ErrorKind, Result};
 pub(crate) struct Target {
     pub(crate) arch: Arch,
     pub(crate) isa: OwnedTargetIsa,
+    /// The same, for a function that has been optimised already.
+    pub(crate) optimized: OwnedTargetIsa,
     /// Multiplies and adds floats in one instruction.
     pub(crate) has_fma: bool,
 }
@@ -40,16 +42,22 @@ impl Target {
         set("enable_probestack", "false")?;
         set("enable_verifier", if verifier { "true" } else { "false" })?;
         set("enable_nan_canonicalization", if key.canonicalize_nans { "true" } else { "false" })?;
+        let mut optimized = shared.clone();
+        // Neither setting matters to any later pass.
+        for (name, value) in [("opt_level", "none"), ("enable_nan_canonicalization", "false")] {
+            optimized.set(name, value).map_err(|e| refuse(&e))?;
+        }
         let mut builder = isa::lookup_by_name(arch.triple()).map_err(|e| refuse(&e))?;
         for name in cpu.clif_names(arch) {
             builder.enable(name).map_err(|e| refuse(&e))?;
         }
         let isa = builder.finish(settings::Flags::new(shared)).map_err(|e| refuse(&e))?;
+        let optimized = builder.finish(settings::Flags::new(optimized)).map_err(|e| refuse(&e))?;
         let has_fma = match arch {
             Arch::X86_64 => cpu.clif_names(arch).any(|name| name == "has_fma"),
             Arch::Aarch64 | Arch::Riscv64 => true,
         };
-        Ok(Target { arch, isa, has_fma })
+        Ok(Target { arch, isa, optimized, has_fma })
     }
 
     /// Can native code have parameters and results of this type?

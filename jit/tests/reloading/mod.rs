@@ -4,7 +4,7 @@ use mini_wasm_jit::LoadOnly;
 use mini_wasm_jit::artifact::{Artifact, Kind, Seal, Trust};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::SealKey;
-use mini_wasm_runtime::backend::{Backend, NativeCode};
+use mini_wasm_runtime::backend::{Backend, FileBudget, NativeCode};
 use mini_wasm_runtime::module::ModuleInfo;
 use mini_wasm_runtime::vm::VmBuiltins;
 use mini_wasm_runtime::{Config, Error, ErrorKind, Result};
@@ -15,7 +15,12 @@ use std::sync::Arc;
 pub(crate) struct Reloading;
 
 impl Backend for Reloading {
-    fn compile(&self, module: &ModuleInfo, config: &Config) -> Result<Arc<dyn NativeCode>> {
+    fn compile(
+        &self,
+        module: &ModuleInfo,
+        config: &Config,
+        _file: &FileBudget,
+    ) -> Result<Arc<dyn NativeCode>> {
         let key = SealKey::random()?;
         let seal = Seal::Key(key.clone());
         let options = ArtifactOptions { arch: None, cpu: None, compile: CompileOptions::default(), seal };

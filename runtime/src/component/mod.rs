@@ -63,7 +63,7 @@ pub use resource::resource_drop;
 pub use resource_table::ResourceTable;
 pub use types::{ComponentType, ExternType, InstanceType, ItemFunc, ModuleType, TypeBound};
 
-use crate::backend::{AdapterInfo, NativeCode};
+use crate::backend::{AdapterInfo, FileBudget, NativeCode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::InternedFuncType;
@@ -105,8 +105,9 @@ impl Component {
         let parsed = parse::parse(&wasm, engine.config().features, true)?;
         let mut modules = Vec::with_capacity(parsed.modules.len());
         let scalars = ScalarImports::new(&parsed.root);
+        let budget = FileBudget::new(wasm.file().len());
         for (i, part) in parsed.modules.into_iter().enumerate() {
-            modules.push(Module::from_part(engine, part, |info| scalars.tell(i as u32, info))?);
+            modules.push(Module::from_part(engine, part, &budget, |info| scalars.tell(i as u32, info))?);
         }
         Ok(Component::assemble(engine, wasm, parsed.root, modules, None))
     }

@@ -7,7 +7,7 @@ mod names;
 mod parse;
 mod scalar_call;
 
-use crate::backend::NativeCode;
+use crate::backend::{FileBudget, NativeCode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::interp::CodeTable;
@@ -38,26 +38,26 @@ impl Module {
     /// # Errors
     /// `Malformed` and `Invalid` for the binary's own faults; what the backend says otherwise.
     pub fn new(engine: &Engine, wasm: impl Into<Arc<[u8]>>) -> Result<Module> {
-        Module::compile(
-            engine,
-            parse(WasmBytes::new(wasm.into()), engine.config().features, true, engine.types())?,
-        )
+        let info = parse(WasmBytes::new(wasm.into()), engine.config().features, true, engine.types())?;
+        let budget = FileBudget::new(info.wasm.file().len());
+        Module::compile(engine, info, &budget)
     }
 
     /// The same for a part of a file, which the caller has validated with the engine's features; `tell` adds what is known of it there.
     pub(crate) fn from_part(
         engine: &Engine,
         wasm: WasmBytes,
+        budget: &FileBudget,
         tell: impl FnOnce(&mut ModuleInfo),
     ) -> Result<Module> {
         let mut info = parse(wasm, engine.config().features, false, engine.types())?;
         tell(&mut info);
-        Module::compile(engine, info)
+        Module::compile(engine, info, budget)
     }
 
-    fn compile(engine: &Engine, info: ModuleInfo) -> Result<Module> {
+    fn compile(engine: &Engine, info: ModuleInfo, budget: &FileBudget) -> Result<Module> {
         let native = match engine.backend() {
-            Some(backend) => Some(backend.compile(&info, engine.config())?),
+            Some(backend) => Some(backend.compile(&info, engine.config(), budget)?),
             None => None,
         };
         Module::assemble(engine, info, native)

@@ -47,6 +47,7 @@ use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::types::FuncType;
 use mini_wasm_runtime::vm::{CROSSING_SLOTS, VmAdapter, VmImport, VmStore};
 use std::mem::offset_of;
+use std::time::Instant;
 use walk::{Part, Way};
 
 pub(super) use scalar::convert;
@@ -106,19 +107,30 @@ fn known_results(adapter: &AdapterInfo) -> Option<&Plan> {
 }
 
 /// Text and tables with the adapter in the place of the first stub. `None` when the plan is to be followed step by step.
-pub(crate) fn compile(adapter: &AdapterInfo, verifier: bool) -> Option<super::CompiledModule> {
+pub(crate) fn compile(
+    adapter: &AdapterInfo,
+    verifier: bool,
+    until: Instant,
+) -> Option<super::CompiledModule> {
     let (arch, cpu) = (Arch::host()?, CpuFeatures::host());
     // None of the settings that differ between engines shapes the code; what a plan says of NaNs, it says in its steps.
     let target = Target::new(arch, cpu, &CodeKey::new(&Config::default()), verifier).ok()?;
-    if knows_params(adapter) { assemble(&target, std::slice::from_ref(adapter)).ok() } else { None }
+    if knows_params(adapter) { assemble(&target, std::slice::from_ref(adapter), until).ok() } else { None }
 }
 
-/// The same for all of these, in order. One that is left to its plan has no stub.
-pub(crate) fn assemble(target: &Target, adapters: &[AdapterInfo]) -> Result<super::CompiledModule, LeftOut> {
+/// The same for all of these, in order. One that is left to its plan, as those are whose turn does not come before `until`, has no stub.
+pub(crate) fn assemble(
+    target: &Target,
+    adapters: &[AdapterInfo],
+    until: Instant,
+) -> Result<super::CompiledModule, LeftOut> {
     let mut module = super::TextModule::new(&*target.isa);
     let mut tables = TablesBuilder::default();
     for (i, adapter) in adapters.iter().enumerate() {
-        let start = if knows_params(adapter) { define(target, &mut module, i, adapter)? } else { NONE };
+        let start = match knows_params(adapter) && Instant::now() <= until {
+            true => define(target, &mut module, i, adapter)?,
+            false => NONE,
+        };
         tables.stubs.push(start);
     }
     tables.text_len = module.len();
