@@ -61,8 +61,8 @@ class Server:
     def wasmtime(cls, *flags):
         return cls(WASMTIME, "serve", "-Scli", "--addr", "127.0.0.1:PORT", *flags, GUEST)
 
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+    def connect(self, source="127.0.0.1"):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
 
     def status(self, name):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -188,9 +188,12 @@ class Slow(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.counts, self.over = server, counts, False
         self.streams = {}
+        self.begun = 0
 
     def begin(self, way):
-        stream = self.server.connect()
+        # Each from an address of its own: one address has its share of requests and no more.
+        self.begun += 1
+        stream = self.server.connect(f"127.1.{self.begun // 250 % 250}.{self.begun % 250 + 1}")
         stream.sendall(self.WAYS[way])
         stream.setblocking(False)
         self.streams[stream] = way

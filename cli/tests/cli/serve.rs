@@ -159,9 +159,23 @@ fn a_server_that_is_full_says_so() {
 fn guests_that_compute_without_end_keep_nobody_waiting() {
     for mode in [Mode::Interp, Mode::Jit] {
         let sandbox = Sandbox::new("serve-spin");
-        let server =
-            Server::begin(&sandbox, mode, &["--timeout", "20s", "--max-computing", "2", "--niceness", "7"]);
-        let mut spinning: Vec<TcpStream> = (0..16).map(|_| server.connect()).collect();
+        let server = Server::begin(
+            &sandbox,
+            mode,
+            &[
+                "--timeout",
+                "20s",
+                "--max-computing",
+                "2",
+                "--niceness",
+                "7",
+                "--max-requests-per-address",
+                "1000",
+            ],
+        );
+        // The full size is that of an attack, by whom nothing but time limits.
+        let count = if std::env::var_os("MINI_WASM_LONG").is_some() { 600 } else { 16 };
+        let mut spinning: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
         for stream in &mut spinning {
             write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
         }
@@ -174,28 +188,29 @@ fn guests_that_compute_without_end_keep_nobody_waiting() {
         assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
         let niceness = niceness_of_guests(&server);
         assert!(
-            niceness.len() <= 2 && niceness.iter().all(|nice| *nice == niceness_of_this_thread() + 7),
+            (1..=2).contains(&niceness.len())
+                && niceness.iter().all(|nice| *nice == (niceness_of_this_thread() + 7).min(19)),
             "{niceness:?}"
         );
     }
 }
 
-/// The niceness of a thread, from its folder in /proc, and its name.
-fn niceness(task: &std::path::Path) -> (String, i32) {
-    let stat = std::fs::read_to_string(task.join("stat")).expect("it is there");
-    let (name, fields) = stat.rsplit_once(')').expect("a name in brackets");
-    let name = name.split_once('(').expect("a name in brackets").1.to_owned();
-    (name, fields.split_whitespace().nth(16).expect("the niceness").parse().expect("a number"))
+/// The niceness of a thread, from its folder in /proc, and its name; nothing if it has ended meanwhile.
+fn niceness(task: &std::path::Path) -> Option<(String, i32)> {
+    let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+    let (name, fields) = stat.rsplit_once(')')?;
+    let name = name.split_once('(')?.1.to_owned();
+    Some((name, fields.split_whitespace().nth(16)?.parse().ok()?))
 }
 
 fn niceness_of_this_thread() -> i32 {
-    niceness(std::path::Path::new("/proc/thread-self")).1
+    niceness(std::path::Path::new("/proc/thread-self")).expect("it lives").1
 }
 
 /// Of each thread on which guests compute.
 fn niceness_of_guests(server: &Server) -> Vec<i32> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", server.process.id())).expect("it lives");
-    let all = tasks.map(|task| niceness(&task.expect("a thread").path()));
+    let all = tasks.filter_map(|task| niceness(&task.ok()?.path()));
     all.filter(|(name, _)| name == "guest").map(|(_, nice)| nice).collect()
 }
 
@@ -206,14 +221,20 @@ fn a_guest_ends_when_its_client_has_gone_unless_it_is_to_be_kept() {
         let mut flags = vec!["--timeout", "1h", "--max-requests", "1", "--half-close", "100ms"];
         flags.extend(keeps.then_some("--keep-abandoned"));
         let server = Server::begin(&sandbox, Mode::Jit, &flags);
-        let mut stream = server.connect();
-        write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
-        // It has the only place.
         let began = Instant::now();
-        while status(&server.get("/")) != "503" {
+        let mut spinning = Vec::new();
+        // Until it has the only place, and no other request.
+        loop {
+            let mut stream = server.connect();
+            write!(stream, "GET /spin HTTP/1.1\r\nhost: here\r\n\r\n").expect("it is read");
+            spinning.push(stream);
+            std::thread::sleep(Duration::from_millis(100));
+            if status(&server.get("/")) == "503" {
+                break;
+            }
             assert!(began.elapsed() < Duration::from_secs(60), "the guest does not begin");
         }
-        drop(stream);
+        drop(spinning);
         if keeps {
             std::thread::sleep(Duration::from_secs(2));
             assert_eq!(status(&server.get("/")), "503");

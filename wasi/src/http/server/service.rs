@@ -81,11 +81,12 @@ impl Client {
             began: Instant::now(),
         };
         let mut unanswered = Unanswered { service: &self.service, asked: &asked, is_answered: false };
-        let (response, place) = self.service.ask(&self.connected, request, asked.began).await;
+        let mut cut = None;
+        let (response, place) = self.service.ask(&self.connected, request, asked.began, &mut cut).await;
         unanswered.is_answered = true;
         drop(unanswered);
         let status = response.status().as_u16();
-        (self.service.log)(&asked.served(status, None));
+        (self.service.log)(&asked.served(status, cut.as_deref()));
         let open = place.filter(|_| !response.body().has_ended()).map(|place| {
             let service = self.service.clone();
             Box::new(Open { service, place, asked, status })
@@ -102,12 +103,13 @@ struct Asker {
 }
 
 impl Service {
-    /// Serves a request; the answer, and the place of the guest that gave it.
+    /// Serves a request; the answer, and the place of the guest that gave it. Also what the log has to say of the request's body.
     async fn ask(
         &self,
         connected: &Connected,
         request: Request<Incoming>,
         began: Instant,
+        cut: &mut Option<String>,
     ) -> (Response<OutBody>, Option<Arc<Place>>) {
         let (head, body) = request.into_parts();
         if let Err((status, text)) = target::judge(&head) {
@@ -155,9 +157,7 @@ impl Service {
         if answer.is_some() {
             guest.answered();
         }
-        if let Some((came, code)) = body.cut().filter(|_| !body.is_too_large() && !body.is_too_slow()) {
-            (self.complain)(&format!("the body of a request was cut after {came} bytes: {code:?}"));
-        }
+        *cut = body.cut().map(|(came, code)| format!("its body was cut after {came} bytes: {code:?}"));
         let response = match answer {
             // Nothing of it has been sent: that counts more than what the guest made of the body's end.
             Some(Ok(response))
