@@ -1,5 +1,6 @@
 //! `mini-wasm aot FILE -o OUT`: compiles a program into an artifact.
 
+use crate::engine::compile_options;
 use crate::failure::Failure;
 use crate::flags::Aot;
 use crate::input::{Content, Input};
@@ -56,7 +57,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
                 let progress = progress.clone();
                 Arc::new(move |done, all| progress.tell(done, all)) as Arc<dyn Fn(usize, usize) + Send + Sync>
             }),
-            ..CompileOptions::default()
+            ..compile_options(&flags.compiling)
         },
         seal,
     };

@@ -1,11 +1,12 @@
 //! From flags to engines and programs: the one place that knows which engine is made how.
 
 use crate::failure::Failure;
-use crate::flags::{Code, EngineChoice, Language, Limits};
+use crate::flags::{Code, Compiling, EngineChoice, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
 use crate::proposals::refused;
 use mini_wasm_jit::artifact::{Adapters, Artifact, Facts, Kind, Reason, Trust};
+use mini_wasm_jit::compile::CompileOptions;
 use mini_wasm_jit::seal::PublicKey;
 use mini_wasm_jit::{Jit, LoadOnly};
 use mini_wasm_runtime::backend::{AdapterInfo, NativeCode};
@@ -30,11 +31,23 @@ impl Program {
 }
 
 /// The engine of a choice.
-pub(crate) fn engine(choice: EngineChoice, config: Config) -> Engine {
+pub(crate) fn engine(choice: EngineChoice, compiling: &Compiling, config: Config) -> Engine {
     match choice {
         EngineChoice::Interp => Engine::new(config),
-        EngineChoice::Jit | EngineChoice::Auto => Engine::with_backend(config, Arc::new(Jit::default())),
+        EngineChoice::Jit | EngineChoice::Auto => {
+            Engine::with_backend(config, Arc::new(Jit::new(compile_options(compiling))))
+        }
     }
+}
+
+/// How code is made by these flags.
+pub(crate) fn compile_options(compiling: &Compiling) -> CompileOptions {
+    let usual = CompileOptions::default();
+    let function_budget = compiling.compile_timeout.map_or(usual.function_budget, |time| {
+        // Who gives more time for all gives more for each as well.
+        usual.function_budget.max(time / 2).min(time)
+    });
+    CompileOptions { time_budget: compiling.compile_timeout, function_budget, ..usual }
 }
 
 /// An engine for reading only: it compiles nothing.
@@ -89,7 +102,7 @@ pub(crate) fn load(input: Input, code: &Code, config: Config) -> Result<Program,
         Content::Module(bytes) => (Kind::Module, bytes),
         Content::Component(bytes) => (Kind::Component, bytes),
     };
-    let (engine, wasm) = (engine(choice, config), Arc::<[u8]>::from(wasm));
+    let (engine, wasm) = (engine(choice, &code.compiling, config), Arc::<[u8]>::from(wasm));
     Program::new(&engine, kind, wasm.clone()).map_err(refused(name, &engine, wasm))
 }
 

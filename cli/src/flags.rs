@@ -198,7 +198,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "UNITS")]
     pub(crate) fuel: Option<u64>,
 
-    /// Stop the guest after this long, also when it waits: 100ms, 1.5s, 2m. Compiling does not count
+    /// Stop the guest after this long, also when it waits: 100ms, 1.5s, 2m. Compiling does not count (--compile-timeout)
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -254,12 +254,23 @@ pub(crate) struct Code {
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: EngineChoice,
 
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
+
     /// Accept artifacts signed by this key (`mini-wasm aot --sign` prints it). Repeatable
     #[arg(long = "trust", value_name = "PUBKEY")]
     pub(crate) trusted: Vec<String>,
 
     #[command(flatten)]
     pub(crate) language: Language,
+}
+
+/// What compiling may take, for every command that compiles.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Compiling {
+    /// Interpret the functions that cannot be compiled in this time [default: 6s for each MiB of the file that is begun]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) compile_timeout: Option<Duration>,
 }
 
 #[derive(Args, Debug)]
@@ -406,6 +417,9 @@ pub(crate) struct Aot {
     /// Report progress even if standard error is no terminal
     #[arg(short, long)]
     pub(crate) verbose: bool,
+
+    #[command(flatten)]
+    pub(crate) compiling: Compiling,
 
     #[command(flatten)]
     pub(crate) language: Language,

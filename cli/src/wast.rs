@@ -1,7 +1,7 @@
 //! `mini-wasm wast FILE...`: runs scripts of the official suites and counts how their directives went.
 
 use crate::failure::Failure;
-use crate::flags::Wast;
+use crate::flags::{Compiling, Wast};
 use crate::{engine, output};
 use mini_wasm_runtime::Config;
 use mini_wasm_wast::{Counts, FileReport, Options, Session};
@@ -10,7 +10,7 @@ use std::fmt::Write;
 /// One line for each file and a total on standard output, each failure on standard error; 1 if there is one.
 pub(crate) fn wast(flags: &Wast) -> Result<u8, Failure> {
     let config = Session::bounded(Config { features: flags.language.features(), ..Config::default() });
-    let session = Session::new(engine::engine(flags.engine, config));
+    let session = Session::new(engine::engine(flags.engine, &Compiling::default(), config));
     let mut total = Counts::default();
     let mut success = true;
     for file in &flags.files {
