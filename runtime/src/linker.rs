@@ -1,10 +1,11 @@
 //! Linking by name: definitions of an embedder, matched with a module's imports once ([`InstancePre`]), instantiated often.
 
+use crate::difference::{describe, wanted_and_given};
 use crate::error::{Error, Result, said};
 use crate::func::{IntoFunc, dynamic};
 use crate::handle::{Extern, Instance};
 use crate::host::{Caller, HostCall};
-use crate::instantiate::{check_import, describe};
+use crate::instantiate::check_import;
 #[cfg(shared_memory)]
 use crate::memory::SharedMemory;
 use crate::module::Module;
@@ -157,10 +158,10 @@ impl<T: 'static> Linker<T> {
                 && !import.func_fits(module.engine().types(), module.engine().intern(have))
             {
                 return Err(Error::unlinkable(format!(
-                    "incompatible import type for `{}::{}`: {} is wanted, function {have} is defined",
+                    "incompatible import type for `{}::{}`: {}",
                     said(&import.module),
                     said(&import.name),
-                    describe(want)
+                    wanted_and_given(want, &ExternType::Func(have.clone()), "defined")
                 )));
             }
             items.push(definition.clone());

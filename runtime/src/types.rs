@@ -189,6 +189,20 @@ impl MemoryType {
     pub fn most_bytes(&self) -> u64 {
         self.most_pages().saturating_mul(self.page_size())
     }
+
+    /// Is it one that 32-bit addresses reach, whose length is always one of whole pages of the host? Then guard pages can take the
+    /// place of checks.
+    pub const fn could_have_guard(&self) -> bool {
+        !self.memory64 && self.page_size_log2 >= 16
+    }
+
+    /// Does a memory of this type, its size as the minimum, do for an import of `want` (core specification 3.4)?
+    pub(crate) fn fits(&self, want: &MemoryType) -> bool {
+        self.memory64 == want.memory64
+            && self.shared == want.shared
+            && self.page_size_log2 == want.page_size_log2
+            && self.limits.matches(self.limits.min, &want.limits)
+    }
 }
 
 /// Type of a table.
@@ -200,6 +214,15 @@ pub struct TableType {
     pub limits: Limits,
     /// 64-bit indices?
     pub table64: bool,
+}
+
+impl TableType {
+    /// Does a table of this type, its size as the minimum, do for an import of `want` (core specification 3.4)?
+    pub(crate) fn fits(&self, want: &TableType) -> bool {
+        self.element == want.element
+            && self.table64 == want.table64
+            && self.limits.matches(self.limits.min, &want.limits)
+    }
 }
 
 /// Type of a global.

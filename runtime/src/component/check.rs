@@ -12,9 +12,9 @@ use super::instance::{FuncItem, Item, Items};
 use super::names;
 use super::resource::ResourceItem;
 use super::types::*;
+use crate::difference::wanted_and_given;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::instantiate::describe;
 use crate::module::Module;
 use crate::types::ExternType as CoreExternType;
 use alloc::collections::BTreeMap;
@@ -179,10 +179,29 @@ fn same_func(at: &str, want: &FuncType, have: &FuncType) -> Result<()> {
         return Ok(());
     }
     Err(Error::unlinkable(format!(
-        "`{at}`: the component imports {}, the definition is {}",
+        "`{at}`: the component imports {}, the definition is {}; they differ in {}",
         Signature(want),
-        Signature(have)
+        Signature(have),
+        func_difference(want, have, |a, b| a == b)
     )))
+}
+
+/// Where two function types differ that do not fit.
+fn func_difference(want: &FuncType, have: &FuncType, same: impl Fn(&ValType, &ValType) -> bool) -> String {
+    let (wanted, given) = (want.param_types(), have.param_types());
+    if wanted.len() != given.len() {
+        return format!("the number of parameters ({} wanted, {} given)", wanted.len(), given.len());
+    }
+    let at = wanted.iter().zip(given).position(|(a, b)| !same(a, b));
+    let (place, wanted, given) = match at {
+        Some(at) => (format!("parameter {}", at + 1), Some(&wanted[at]), Some(&given[at])),
+        None => (String::from("the result"), want.result(), have.result()),
+    };
+    let word = |ty: Option<&ValType>| ty.map_or_else(|| "none".into(), |ty| format!("{ty:?}"));
+    match (word(wanted), word(given)) {
+        (a, b) if a == b => format!("the resource type in {place}"),
+        (a, b) => format!("{place} ({a} wanted, {b} given)"),
+    }
 }
 
 /// Does a core module fit? It may export more and import less than the type says.
@@ -194,9 +213,8 @@ fn module(at: &str, want: &ModuleType, found: &Module) -> Result<()> {
             Some(given) if core_subtype(given, ty) => {}
             Some(given) => {
                 return Err(Error::unlinkable(format!(
-                    "`{at}`: the module imports `{namespace}::{name}` as {}, the component gives it {}",
-                    describe(ty),
-                    describe(given)
+                    "`{at}`: the module's import `{namespace}::{name}`: {}",
+                    wanted_and_given(ty, given, "given by the component")
                 )));
             }
             None => {
@@ -212,9 +230,8 @@ fn module(at: &str, want: &ModuleType, found: &Module) -> Result<()> {
             Some(found) if core_subtype(&found, ty) => {}
             Some(found) => {
                 return Err(Error::unlinkable(format!(
-                    "`{at}`: the module exports `{name}` as {}, the component wants {}",
-                    describe(&found),
-                    describe(ty)
+                    "`{at}`: the module's export `{name}`: {}",
+                    wanted_and_given(ty, &found, "exported")
                 )));
             }
             None => return Err(Error::unlinkable(format!("`{at}`: the module lacks the export `{name}`"))),
@@ -226,17 +243,8 @@ fn module(at: &str, want: &ModuleType, found: &Module) -> Result<()> {
 /// Core specification 3.4 "Import matching", on types alone.
 fn core_subtype(have: &CoreExternType, want: &CoreExternType) -> bool {
     match (have, want) {
-        (CoreExternType::Table(have), CoreExternType::Table(want)) => {
-            have.element == want.element
-                && have.table64 == want.table64
-                && have.limits.matches(have.limits.min, &want.limits)
-        }
-        (CoreExternType::Memory(have), CoreExternType::Memory(want)) => {
-            have.memory64 == want.memory64
-                && have.shared == want.shared
-                && have.page_size_log2 == want.page_size_log2
-                && have.limits.matches(have.limits.min, &want.limits)
-        }
+        (CoreExternType::Table(have), CoreExternType::Table(want)) => have.fits(want),
+        (CoreExternType::Memory(have), CoreExternType::Memory(want)) => have.fits(want),
         (have, want) => have == want,
     }
 }
@@ -301,7 +309,10 @@ impl Pairing {
                 }
                 (TypeBound::Value(theirs), TypeBound::Value(ours)) if self.same(theirs, ours) => Ok(()),
                 (TypeBound::Other, TypeBound::Other) => Ok(()),
-                _ => Err(Error::unlinkable(format!("`{at}`: another type is wanted"))),
+                (TypeBound::Value(theirs), TypeBound::Value(ours)) => {
+                    Err(Error::unlinkable(format!("`{at}`: {ours:?} is wanted, {theirs:?} is there")))
+                }
+                _ => Err(Error::unlinkable(format!("`{at}`: another kind of type is wanted"))),
             },
             (ExternType::Instance(theirs), ExternType::Instance(ours)) => {
                 let (sub, sup) = if ours_is_sub { (ours, theirs) } else { (theirs, ours) };
@@ -340,9 +351,10 @@ impl Pairing {
             return Ok(());
         }
         Err(Error::unlinkable(format!(
-            "`{at}`: {} is wanted, {} is there",
+            "`{at}`: {} is wanted, {} is there; they differ in {}",
             Signature(ours),
-            Signature(theirs)
+            Signature(theirs),
+            func_difference(ours, theirs, |ours, theirs| self.same(theirs, ours))
         )))
     }
 
@@ -358,14 +370,23 @@ fn module_subtype(at: &str, sub: &ModuleType, sup: &ModuleType) -> Result<()> {
     let wrong = |what: String| Err(Error::unlinkable(format!("`{at}`: {what}")));
     for (namespace, name, ty) in &sub.imports {
         let given = sup.imports.iter().find(|(n, m, _)| n == namespace && m == name);
-        if !given.is_some_and(|(_, _, given)| core_subtype(given, ty)) {
-            return wrong(format!("the module import `{namespace}::{name}` is not given"));
+        match given {
+            Some((_, _, given)) if core_subtype(given, ty) => {}
+            Some((_, _, given)) => {
+                let differs = wanted_and_given(ty, given, "given");
+                return wrong(format!("the module's import `{namespace}::{name}`: {differs}"));
+            }
+            None => return wrong(format!("the module's import `{namespace}::{name}` is not given")),
         }
     }
     for (name, ty) in &sup.exports {
-        let found = sub.exports.iter().find(|(found, _)| found == name);
-        if !found.is_some_and(|(_, found)| core_subtype(found, ty)) {
-            return wrong(format!("the module export `{name}` is missing"));
+        match sub.exports.iter().find(|(found, _)| found == name) {
+            Some((_, found)) if core_subtype(found, ty) => {}
+            Some((_, found)) => {
+                let differs = wanted_and_given(ty, found, "exported");
+                return wrong(format!("the module's export `{name}`: {differs}"));
+            }
+            None => return wrong(format!("the module lacks the export `{name}`")),
         }
     }
     Ok(())
