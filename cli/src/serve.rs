@@ -2,7 +2,7 @@
 
 use crate::engine::{self, Program};
 use crate::failure::Failure;
-use crate::flags::Serve;
+use crate::flags::{self, Serve};
 use crate::grant::grant;
 use crate::guest::{Waiting, linked, unversioned};
 use crate::input::{Input, base_name};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// How often the epoch moves on: how long a guest computes at most before others have a turn.
 const TICK: Duration = Duration::from_millis(10);
+
+/// What the guest of one request may hold, if no flag says so (`StoreLimits::total_bytes`).
+const REQUEST_MEMORY: u64 = 512 << 20;
 
 /// Serves until a signal ends it; 0 then.
 pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
@@ -38,7 +41,11 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let wasi = grant(vec![base_name(&flags.file)], &flags.grants, &flags.limits.budgets)?;
     let limits = limits(flags);
     tick(component.engine().clone())?;
-    let guests = Arc::new((pre, wasi, flags.limits.clone()));
+    let bounded = flags::Limits {
+        max_memory: Some(flags.limits.max_memory.unwrap_or(REQUEST_MEMORY)),
+        ..flags.limits.clone()
+    };
+    let guests = Arc::new((pre, wasi, bounded));
     let handler = move |asked: Asked| -> Serving {
         let guests = guests.clone();
         let (pre, wasi, limits) = &*guests;

@@ -1,12 +1,13 @@
 //! Instances (core specification 4.2.5): the immovable context that guest code runs in, and what the engine keeps beside it.
 
+use crate::error::{Error, Result};
 use crate::handle::{Extern, Func, Global, Instance, Memory, Table, Tag};
 use crate::module::{ElemItems, ExternIdx, FuncIdx, Module};
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::val::RawVal;
 use crate::vm::{VmContext, VmFunc, VmImport};
-use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::alloc::{Layout, alloc_zeroed, dealloc};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::ptr::NonNull;
 
 /// Elements of a segment, evaluated.
@@ -36,7 +37,7 @@ pub(crate) struct InstanceData {
 
 impl InstanceData {
     /// An instance whose context is all zero.
-    pub(crate) fn new(index: u32, module: Module) -> InstanceData {
+    pub(crate) fn new(index: u32, module: Module) -> Result<InstanceData> {
         let size = module.info().layout.size as usize;
         let (elems, data) = (module.info().elems.len(), module.info().data.len());
         let Ok(layout) = Layout::from_size_align(size, 16) else {
@@ -44,8 +45,9 @@ impl InstanceData {
         };
         // SAFETY: the size is not 0: there is a header.
         let context = unsafe { alloc_zeroed(layout) }.cast::<VmContext>();
-        let Some(context) = NonNull::new(context) else { handle_alloc_error(layout) };
-        InstanceData {
+        let context = NonNull::new(context)
+            .ok_or_else(|| Error::exhausted(format!("the system refused {size} bytes for an instance")))?;
+        Ok(InstanceData {
             index,
             module,
             context,
@@ -57,7 +59,7 @@ impl InstanceData {
             dropped_elems: alloc::vec![false; elems],
             elems: (0..elems).map(|_| ElemValues::default()).collect(),
             dropped_data: alloc::vec![false; data],
-        }
+        })
     }
 
     pub(crate) fn context(&self) -> *mut VmContext {

@@ -10,7 +10,8 @@ use crate::exception::{ExnRef, Landing};
 use crate::gc;
 use crate::handle::{Func, Instance, StoreId};
 use crate::host::{HostFunc, HostFuncs};
-use crate::instance::InstanceData;
+use crate::instance::{ElemValues, InstanceData};
+pub use crate::limits::StoreLimits;
 use crate::memory::MemoryData;
 use crate::module::ModuleInfo;
 use crate::reference;
@@ -28,45 +29,6 @@ use core::marker::PhantomData;
 use core::num::NonZeroU64;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
-
-/// Ceilings of one store. Reaching one is an error for the embedder or a failed `grow` for the guest, never more memory.
-#[derive(Clone, Debug)]
-pub struct StoreLimits {
-    /// Bytes of all memories together.
-    pub memory_bytes: u64,
-    /// Elements of all tables together.
-    pub table_elements: u64,
-    /// Instances of core modules.
-    pub instances: u32,
-    /// Bytes that the engine keeps for instances beside memories, tables and code: contexts, globals, references to functions.
-    pub instance_bytes: u64,
-    /// Handles of one component instance's table.
-    pub handles: u32,
-    /// Continuations that were begun and have not ended.
-    pub continuations: u32,
-    /// Bytes of address space that their stacks take. Memory is used as they are touched.
-    pub continuation_bytes: u64,
-    /// Bytes of the heap on which structs, arrays, exceptions and continuations lie.
-    pub gc_heap_bytes: u64,
-    /// Bytes that one call may make the host copy out of guest memory.
-    pub copy_bytes_per_call: u64,
-}
-
-impl Default for StoreLimits {
-    fn default() -> StoreLimits {
-        StoreLimits {
-            memory_bytes: u64::MAX,
-            table_elements: 10_000_000,
-            instances: 10_000,
-            instance_bytes: 1 << 30,
-            handles: 1_000_000,
-            continuations: 20_000,
-            continuation_bytes: 32 << 30,
-            gc_heap_bytes: 1 << 30,
-            copy_bytes_per_call: 128 << 20,
-        }
-    }
-}
 
 /// Owns everything that guest code made, and the embedder's own data.
 ///
@@ -113,6 +75,11 @@ impl<T: Send + 'static> Store<T> {
     #[doc(hidden)]
     pub fn planned_calls(&mut self) -> u64 {
         self.as_store_mut().planned_calls
+    }
+
+    /// Bytes that count against [`StoreLimits::total_bytes`] now.
+    pub fn bytes_in_use(&self) -> u64 {
+        self.as_store().bytes_in_use()
     }
 
     /// Collects the heap: what neither guests nor handles of the host reach becomes free.
@@ -533,10 +500,19 @@ impl StoreInner {
         let rows = [
             (module.imports.len(), size_of::<HostFunc>() + 64),
             (module.globals.len(), size_of::<GlobalData>()),
-            (module.elems.len() + module.data.len(), size_of::<bool>()),
+            (module.tags.len(), size_of::<TagData>() + size_of::<usize>()),
+            (module.memories.len(), size_of::<MemoryData>() + size_of::<usize>()),
+            (module.tables.len(), size_of::<TableData>() + size_of::<usize>()),
+            (module.elems.len(), size_of::<ElemValues>()),
+            (module.elems.iter().map(|elem| elem.evaluated()).sum(), size_of::<RawVal>()),
+            (module.data.len(), size_of::<bool>()),
         ];
         let bytes: u64 = rows.iter().map(|&(count, size)| count as u64 * size as u64).sum();
-        let bytes = bytes + u64::from(module.layout.size);
+        self.charge_instance_bytes(bytes + u64::from(module.layout.size))
+    }
+
+    /// Takes so many bytes from [`StoreLimits::instance_bytes`], for something that lives as long as the store.
+    pub(crate) fn charge_instance_bytes(&mut self, bytes: u64) -> Result<()> {
         let total = self.instance_bytes.saturating_add(bytes);
         if total > self.limits.instance_bytes {
             return Err(Error::exhausted(format!(

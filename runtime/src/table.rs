@@ -3,6 +3,7 @@
 use crate::deadline::PIECE_ELEMS;
 use crate::error::{Error, Result};
 use crate::handle::Table;
+use crate::limits::ELEMENT_BYTES;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{TableType, ValType};
@@ -46,13 +47,14 @@ impl StoreInner {
     /// A new table filled with one reference, within the limits.
     pub(crate) fn add_table(&mut self, ty: TableType, init: RawVal) -> Result<u32> {
         let min = ty.limits.min;
-        let total =
-            self.table_elements.checked_add(min).filter(|&total| total <= self.limits().table_elements);
-        let Some(total) = total else {
+        let Some(total) = self.table_room(min) else {
             return Err(Error::exhausted(format!(
-                "a table of {min} elements goes past the store's limit of {} elements ({} are in use)",
+                "a table of {min} elements goes past the store's limits of {} elements ({} are in use) and of {} bytes \
+                 for all it holds ({} are left)",
                 self.limits().table_elements,
-                self.table_elements
+                self.table_elements,
+                self.limits().total_bytes,
+                self.bytes_left()
             )));
         };
         let refused = || Error::exhausted(format!("no room for a table of {min} elements"));
@@ -66,11 +68,20 @@ impl StoreInner {
         Ok(self.tables.len() as u32 - 1)
     }
 
+    /// The elements of all tables with so many more; `None` when a limit refuses.
+    fn table_room(&mut self, more: u64) -> Option<u64> {
+        let total = self.table_elements.checked_add(more)?;
+        if total > self.limits().table_elements {
+            return None;
+        }
+        let bytes = more.checked_mul(ELEMENT_BYTES)?;
+        (bytes <= self.bytes_left_for(bytes)).then_some(total)
+    }
+
     /// The size of a table after growth, and of all tables together; `None` when a limit refuses.
-    pub(crate) fn table_growth(&self, table: &TableData, delta: u64) -> Option<(usize, u64)> {
+    pub(crate) fn table_growth(&mut self, table: &TableData, delta: u64) -> Option<(usize, u64)> {
         let new = (table.vm.len as u64).checked_add(delta).filter(|&new| new <= table.max())?;
-        let total =
-            self.table_elements.checked_add(delta).filter(|&total| total <= self.limits().table_elements)?;
+        let total = self.table_room(delta)?;
         Some((usize::try_from(new).ok()?, total))
     }
 

@@ -153,3 +153,82 @@ fn the_memory_limit_is_on_the_sum_of_a_components_memories() {
         }
     }
 }
+
+/// Keeps objects, exceptions or continuations without end.
+const GREEDY: &str = r#"(module $greedy
+    (type $node (struct (field (ref null $node)) (field i64 i64 i64 i64)))
+    (type $kept (struct (field (ref null $kept)) (field exnref)))
+    (type $f (func)) (type $k (cont $f))
+    (tag $oops (param i64 i64 i64 i64))
+    (tag $stop)
+    (table $conts 10 (ref null $k))
+    (elem declare func $halt)
+    (func (export "objects") (local $last (ref null $node))
+        (loop $l
+            (local.set $last (struct.new $node (local.get $last)
+                (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))
+            (br $l)))
+    (func (export "exceptions") (local $last (ref null $kept)) (local $e exnref)
+        (loop $l
+            (block $caught (result i64 i64 i64 i64 exnref)
+                (try_table (catch_ref $oops $caught)
+                    (throw $oops (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))
+                (unreachable))
+            (local.set $e) (drop) (drop) (drop) (drop)
+            (local.set $last (struct.new $kept (local.get $last) (local.get $e)))
+            (br $l)))
+    (func $deep (param i32 i64 i64 i64 i64)
+        (if (local.get 0)
+            (then (call $deep (i32.sub (local.get 0) (i32.const 1))
+                (local.get 1) (local.get 2) (local.get 3) (local.get 4)))
+            (else (suspend $stop))))
+    (func $halt (call $deep (i32.const 500) (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)))
+    (func (export "continuations") (local $at i32)
+        (loop $l
+            (if (i32.eq (local.get $at) (table.size $conts))
+                (then (drop (table.grow $conts (ref.null $k) (i32.const 10)))))
+            (local.get $at)
+            (block $on (result (ref $k))
+                (resume $k (on $stop $on) (cont.new $k (ref.func $halt)))
+                (unreachable))
+            (table.set $conts)
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br $l)))
+    (func (export "tables") (result i32)
+        (loop $l (br_if $l (i32.ne (table.grow $conts (ref.null $k) (i32.const 1000)) (i32.const -1))))
+        (table.size $conts)))"#;
+
+#[test]
+fn the_memory_limit_is_on_all_that_a_guest_fills() {
+    let sandbox = Sandbox::new("memory-all");
+    let program = sandbox.file("greedy.wat", GREEDY);
+    for mode in Mode::ALL {
+        let language = "-Wstack-switching=y";
+        let program = prepared(&sandbox, mode, &program, &[language]);
+        let call = |name: &str, flags: &[&str]| {
+            let mut command = mini_wasm(&sandbox);
+            command.args(["run", mode.engine(), language]).args(flags).args(["--invoke", name]).arg(&program);
+            end(&sandbox, &mut command)
+        };
+        let most = "--max-memory=6M";
+        trapped(&call("objects", &[most]), &["GC heap", "greedy!objects"]);
+        trapped(&call("exceptions", &[most]), &["GC heap", "greedy!exceptions"]);
+        trapped(&call("continuations", &[most]), &["continuations", "greedy!continuations"]);
+        let size: u64 = call("tables", &[most]).stdout.trim().parse().expect("the table's size");
+        assert!((6 << 17) - 1000 < size && size <= 6 << 17, "{size}");
+        // Each part has a ceiling of its own.
+        trapped(&call("objects", &["--max-gc-heap=1M"]), &["GC heap"]);
+        trapped(&call("continuations", &["--max-continuations=20"]), &["continuations"]);
+        trapped(&call("continuations", &["--max-continuation-space=10M"]), &["continuations"]);
+        assert_eq!(call("tables", &["--max-table-elements=5010"]).stdout, "5010\n");
+        let none = call("tables", &["--max-instance-bytes=10"]);
+        assert!(none.status == 134 && none.stderr.contains("limit of 10 bytes for instances"), "{none:?}");
+    }
+    let sandbox = Sandbox::new("memory-linear");
+    for mode in Mode::ALL {
+        let grow = |flags: &[&str]| deadly(&sandbox, mode, &[], flags, &["grow", "2"]).stdout;
+        assert_eq!(grow(&["--max-linear-memory=192K"]), "1\n");
+        assert_eq!(grow(&["--max-linear-memory=128K", "--max-memory=1M"]), "-1\n");
+        assert_eq!(grow(&["--max-linear-memory=1M", "--max-memory=128K"]), "-1\n");
+    }
+}

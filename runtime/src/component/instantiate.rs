@@ -146,6 +146,9 @@ enum CoreInstance {
 /// How many of the contexts made last are looked through for one that is the same.
 const LIKELY_CONTEXTS: usize = 8;
 
+/// What a definition of a plan may leave in the store at most: functions and their contexts, resource types.
+const DEFINITION_BYTES: u64 = 512;
+
 /// A component function.
 enum FuncEntry {
     /// What is foreseen for the definition at this place in the plan.
@@ -189,6 +192,7 @@ impl Frame {
         root: Option<u32>,
     ) -> Result<Frame> {
         let instance = store.add_component_instance(root)?;
+        store.charge_instance_bytes(component.info.plan.len() as u64 * DEFINITION_BYTES)?;
         let facts = component.info.facts;
         store.component_instance(instance)?.uses_context = facts.uses_context;
         Ok(Frame {

@@ -126,6 +126,8 @@ struct ComponentFrame {
     core_func_count: u32,
     /// Slots that some definition of the plan binds.
     bound: BTreeSet<Slot>,
+    /// Instance types, which `types` keeps, all of whose slots are bound: a type may have one and the same in it very often.
+    walked: BTreeSet<*const InstanceType>,
     /// Instances all of whose resources are bound.
     opened: BTreeSet<u32>,
 }
@@ -194,7 +196,10 @@ impl ComponentFrame {
     }
 
     /// Recursion is as deep as instance types nest, which the validator bounds.
-    fn bind_resources(&mut self, instance: u32, ty: &InstanceType, path: &mut Vec<Arc<str>>) {
+    fn bind_resources(&mut self, instance: u32, ty: &Arc<InstanceType>, path: &mut Vec<Arc<str>>) {
+        if !self.walked.insert(Arc::as_ptr(ty)) {
+            return;
+        }
         for (name, ty) in &ty.exports {
             path.push(name.clone());
             match ty {

@@ -52,6 +52,8 @@ pub(super) struct Block {
     reciprocal: u64,
     /// The block's number in its heap.
     pub(super) number: u32,
+    /// Was it in use since the system gave its memory?
+    pub(super) used: bool,
     /// First cell that was not looked at since the last collection.
     next: u32,
     /// Another block, in whatever list this one is.
@@ -70,6 +72,7 @@ impl Block {
             cells: 0,
             reciprocal: 0,
             number,
+            used: false,
             next: 0,
             link: None,
             alive: [0; WORDS],

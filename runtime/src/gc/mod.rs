@@ -88,6 +88,11 @@ impl Heap {
             leftover: mark::Leftover::default(),
         }
     }
+
+    /// Bytes that count against [`crate::StoreLimits::total_bytes`].
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.space.held
+    }
 }
 
 /// A new object, all zero behind its header. May collect: every reference the caller needs later must be reachable from a root
@@ -110,23 +115,35 @@ pub(crate) unsafe fn alloc(
     if heap.allocated.saturating_add(bytes as u64) >= heap.threshold || store.engine().config().gc_stress {
         store.collect()?;
     }
-    let limit = store.limits().gc_heap_bytes;
-    let (cell, taken) = match store.gc.space.allocate(bytes, limit) {
-        Ok(cell) => cell,
-        Err(space::Full) => {
-            let since = store.gc.allocated.saturating_add(bytes as u64);
-            store.collect()?;
-            if since < store.gc.live / LEAST_GAIN {
-                return Err(Trap::GcHeapOutOfMemory);
-            }
-            store.gc.space.allocate(bytes, limit).map_err(|space::Full| Trap::GcHeapOutOfMemory)?
-        }
+    let (cell, taken) = match store.gc.space.take(bytes) {
+        Some(cell) => cell,
+        None => allocate(store, bytes)?,
     };
     store.gc.allocated += taken as u64;
     let object = cell.cast();
     // SAFETY: the cell is ours, aligned, and big enough for the shape.
     unsafe { object.write(GcHeader { shape, len, bits: 0 }) };
     Ok(object)
+}
+
+/// A cell that is not at hand: of another block, or a large one.
+#[inline(never)]
+fn allocate(store: &mut StoreInner, bytes: usize) -> Result<(NonNull<u8>, usize), Trap> {
+    let room =
+        |store: &StoreInner| space::Room { used: store.limits().gc_heap_bytes, held: store.heap_share() };
+    let now = room(store);
+    if let Ok(cell) = store.gc.space.allocate(bytes, now) {
+        return Ok(cell);
+    }
+    let since = store.gc.allocated.saturating_add(bytes as u64);
+    store.collect()?;
+    if since < store.gc.live / LEAST_GAIN {
+        return Err(Trap::GcHeapOutOfMemory);
+    }
+    // What stacks do not need the heap may have.
+    store.switching.settle();
+    let now = room(store);
+    store.gc.space.allocate(bytes, now).map_err(|space::Full| Trap::GcHeapOutOfMemory)
 }
 
 impl StoreInner {

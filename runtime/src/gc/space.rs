@@ -20,6 +20,20 @@ const MAX_NUMBERS: usize = (1 << (32 - Gray::GRANULE_BITS)) - 1;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Full;
 
+/// What a heap may have at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Of [`Space::bytes`].
+    pub(super) used: u64,
+    /// Of [`Space::held`].
+    pub(super) held: u64,
+}
+
+/// What a block or large object takes beside its cells.
+const RECORD_BYTES: u64 = size_of::<Block>() as u64 + 64;
+/// What a block takes of the host once it was in use.
+const HELD_BYTES: u64 = BLOCK_BYTES as u64 + RECORD_BYTES;
+
 struct Chunk {
     base: NonNull<u8>,
     blocks: [NonNull<Block>; CHUNK_BLOCKS],
@@ -39,15 +53,19 @@ pub(super) struct Space {
     engine: Engine,
     classes: [Class; CLASSES],
     chunks: Vec<Chunk>,
-    /// Blocks that no class uses, by their links.
+    /// Blocks that no class uses, by their links: those that some class has used before.
     free: Option<NonNull<Block>>,
+    /// Those that nobody has used, so that the system has given nothing for them.
+    fresh: Option<NonNull<Block>>,
     directory: Directory,
     large: BTreeMap<usize, NonNull<Block>>,
     /// Blocks and large objects by number.
     numbers: Vec<Option<NonNull<Block>>>,
     free_numbers: Vec<u32>,
-    /// Bytes of blocks in use and of large objects: what counts against the limit.
+    /// Bytes of blocks in use and of large objects: what counts against the heap's own limit.
     pub(super) bytes: u64,
+    /// Bytes of blocks that were used since they came from the system, of large objects, and of the records of both.
+    pub(super) held: u64,
     /// Objects, garbage included.
     pub(super) objects: u64,
 }
@@ -59,32 +77,42 @@ impl Space {
             classes: [Class::default(); CLASSES],
             chunks: Vec::new(),
             free: None,
+            fresh: None,
             directory: Directory::default(),
             large: BTreeMap::new(),
             numbers: Vec::new(),
             free_numbers: Vec::new(),
             bytes: 0,
+            held: 0,
             objects: 0,
         }
     }
 
-    /// Memory for an object of `bytes` bytes, all zero, and the bytes it really takes.
+    /// Memory for an object of `bytes` bytes, all zero, and the bytes it really takes: from the block that is at hand.
     #[inline]
-    pub(super) fn allocate(&mut self, bytes: usize, limit: u64) -> Result<(NonNull<u8>, usize), Full> {
+    pub(super) fn take(&mut self, bytes: usize) -> Option<(NonNull<u8>, usize)> {
         if bytes > LARGEST_CELL {
-            return self.allocate_large(bytes, limit);
+            return None;
+        }
+        let mut block = self.classes[class_of(bytes)].current?;
+        // SAFETY: G2; no other borrow of the block is alive.
+        let block = unsafe { block.as_mut() };
+        let cell = block.take()?;
+        // SAFETY: the cell is at least so big and nobody's.
+        unsafe { cell.write_bytes(0, bytes) };
+        self.objects += 1;
+        Some((cell, block.cell))
+    }
+
+    /// The same from wherever there is room.
+    pub(super) fn allocate(&mut self, bytes: usize, room: Room) -> Result<(NonNull<u8>, usize), Full> {
+        if bytes > LARGEST_CELL {
+            return self.allocate_large(bytes, room);
         }
         let class = class_of(bytes);
         loop {
-            if let Some(mut block) = self.classes[class].current {
-                // SAFETY: G2; no other borrow of the block is alive.
-                let block = unsafe { block.as_mut() };
-                if let Some(cell) = block.take() {
-                    // SAFETY: the cell is at least so big and nobody's.
-                    unsafe { cell.write_bytes(0, bytes) };
-                    self.objects += 1;
-                    return Ok((cell, block.cell));
-                }
+            if let Some(cell) = self.take(bytes) {
+                return Ok(cell);
             }
             let next = match self.classes[class].partial {
                 Some(block) => {
@@ -92,23 +120,38 @@ impl Space {
                     self.classes[class].partial = unsafe { block.as_ref() }.link;
                     block
                 }
-                None => self.new_block(class, limit)?,
+                None => self.new_block(class, room)?,
             };
             self.classes[class].current = Some(next);
         }
     }
 
-    fn new_block(&mut self, class: usize, limit: u64) -> Result<NonNull<Block>, Full> {
-        let bytes = self.bytes.checked_add(BLOCK_BYTES as u64).filter(|&bytes| bytes <= limit).ok_or(Full)?;
-        if self.free.is_none() {
-            self.new_chunk()?;
-        }
-        let mut block = self.free.ok_or(Full)?;
+    fn new_block(&mut self, class: usize, room: Room) -> Result<NonNull<Block>, Full> {
+        let bytes =
+            self.bytes.checked_add(BLOCK_BYTES as u64).filter(|&bytes| bytes <= room.used).ok_or(Full)?;
+        let mut block = match self.free {
+            Some(block) => {
+                // SAFETY: G2.
+                self.free = unsafe { block.as_ref() }.link;
+                block
+            }
+            None => {
+                let held = self.held.checked_add(HELD_BYTES).filter(|&held| held <= room.held).ok_or(Full)?;
+                if self.fresh.is_none() {
+                    self.new_chunk()?;
+                }
+                let mut block = self.fresh.ok_or(Full)?;
+                // SAFETY: G2; no other borrow of the block is alive.
+                unsafe {
+                    self.fresh = block.as_ref().link;
+                    block.as_mut().used = true;
+                }
+                self.held = held;
+                block
+            }
+        };
         // SAFETY: G2; no other borrow of the block is alive.
-        unsafe {
-            self.free = block.as_ref().link;
-            block.as_mut().assign(class);
-        }
+        unsafe { block.as_mut() }.assign(class);
         self.bytes = bytes;
         Ok(block)
     }
@@ -129,16 +172,18 @@ impl Space {
         });
         for mut block in blocks.into_iter().rev() {
             // SAFETY: G2: it was made just now.
-            unsafe { block.as_mut() }.link = self.free;
-            self.free = Some(block);
+            unsafe { block.as_mut() }.link = self.fresh;
+            self.fresh = Some(block);
         }
         self.chunks.push(Chunk { base, blocks });
         Ok(())
     }
 
-    fn allocate_large(&mut self, bytes: usize, limit: u64) -> Result<(NonNull<u8>, usize), Full> {
+    fn allocate_large(&mut self, bytes: usize, room: Room) -> Result<(NonNull<u8>, usize), Full> {
         let bytes = bytes.checked_next_multiple_of(GRANULE).ok_or(Full)?;
-        let total = self.bytes.checked_add(bytes as u64).filter(|&total| total <= limit).ok_or(Full)?;
+        let total = self.bytes.checked_add(bytes as u64).filter(|&total| total <= room.used).ok_or(Full)?;
+        let held = self.held.checked_add(bytes as u64 + RECORD_BYTES).filter(|&held| held <= room.held);
+        let held = held.ok_or(Full)?;
         self.reserve_numbers(1)?;
         let layout = large_layout(bytes).ok_or(Full)?;
         // SAFETY: the size is not 0.
@@ -148,7 +193,7 @@ impl Space {
         // SAFETY: G2: it was made just now.
         unsafe { block.as_mut() }.assign_large(bytes);
         self.large.insert(base.as_ptr().expose_provenance(), block);
-        self.bytes = total;
+        (self.bytes, self.held) = (total, held);
         self.objects += 1;
         Ok((base, bytes))
     }
@@ -224,7 +269,7 @@ impl Space {
     /// Everything that is in use and not marked becomes free; the bytes of the objects that stay.
     pub(super) fn sweep(&mut self, poison: bool) -> u64 {
         self.classes = [Class::default(); CLASSES];
-        self.free = None;
+        (self.free, self.fresh) = (None, None);
         self.bytes = 0;
         self.objects = 0;
         let mut live = 0;
@@ -278,8 +323,9 @@ impl Space {
         // SAFETY: G2; no other borrow of the block is alive.
         let block = unsafe { pointer.as_mut() };
         if block.cells == 0 {
-            block.link = self.free;
-            self.free = Some(pointer);
+            let list = if block.used { &mut self.free } else { &mut self.fresh };
+            block.link = *list;
+            *list = Some(pointer);
             return 0;
         }
         let marked = block.marked();
@@ -300,7 +346,9 @@ impl Space {
     unsafe fn free_chunk(&mut self, chunk: &Chunk) {
         for block in chunk.blocks {
             // SAFETY: G2.
-            self.directory.remove(unsafe { block.as_ref() });
+            let record = unsafe { block.as_ref() };
+            self.directory.remove(record);
+            self.held -= if record.used { HELD_BYTES } else { 0 };
             // SAFETY: the caller's promise.
             unsafe { self.drop_block(block) };
         }
@@ -325,6 +373,7 @@ impl Space {
             self.drop_block(block);
         }
         self.engine.count_gc_bytes(-(bytes as isize));
+        self.held -= bytes as u64 + RECORD_BYTES;
     }
 
     /// Every object, garbage included.

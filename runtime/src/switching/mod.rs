@@ -12,6 +12,7 @@
 //! of the innermost fiber.
 
 pub(crate) mod builtins;
+mod room;
 #[cfg(test)]
 mod tests;
 pub(crate) mod waiting;
@@ -151,6 +152,10 @@ impl Resumer {
 /// A continuation's stacks.
 struct Fiber {
     stack: FiberStack,
+    /// Bytes that it counts with: all that it may touch, or what was alive when it was settled.
+    charged: u64,
+    /// Was it settled since it was last entered?
+    settled: bool,
     /// Stack pointer, while it is not the innermost.
     sp: usize,
     /// The same for the words of the store.
@@ -183,6 +188,10 @@ pub(crate) struct Switching {
     live: u32,
     /// Bytes of their stacks.
     bytes: u64,
+    /// Bytes that they and the spare ones count with (`room`).
+    charged: u64,
+    /// Suspended continuations that were settled.
+    settled: usize,
     /// What the one that switches to a resumer has for it: a status, and which handler (0 for none: it returned).
     outcome: (Status, u32),
     /// Bytes of one stack.
@@ -208,6 +217,8 @@ impl Switching {
             spare: Vec::new(),
             live: 0,
             bytes: 0,
+            charged: 0,
+            settled: 0,
             outcome: (Status::OK, 0),
             fiber_bytes: config
                 .continuation_stack_bytes
@@ -294,8 +305,9 @@ impl Switching {
         for i in (0..self.suspended.len()).rev() {
             let fiber = self.suspended[i];
             // SAFETY: S1.
-            let owner = unsafe { fiber.as_ref() }.owner;
+            let (owner, settled) = unsafe { (fiber.as_ref().owner, fiber.as_ref().settled) };
             if owner.is_none_or(|owner| !marker.is_marked(owner)) {
+                self.settled -= usize::from(settled);
                 self.unsuspend(fiber);
                 let mut next = Some(fiber);
                 while let Some(fiber) = next {
@@ -315,9 +327,10 @@ impl Switching {
         let fiber = unsafe { Box::from_raw(fiber.as_ptr()) };
         self.live -= 1;
         self.bytes -= fiber.stack.bytes() as u64;
-        if self.spare.len() < SPARE_STACKS {
+        if self.spare.len() < SPARE_STACKS && !fiber.settled {
             self.spare.push(fiber.stack);
         } else {
+            self.charged = self.charged.saturating_sub(fiber.charged);
             self.engine.count_gc_bytes(-(fiber.stack.bytes() as isize));
         }
         fiber.outer
@@ -454,8 +467,11 @@ impl StoreInner {
     ) -> Result<NonNull<Fiber>, Trap> {
         // SAFETY: the caller's promise; S1.
         unsafe {
-            if usable(reference)?.inner.is_none() {
+            let continuation = usable(reference)?;
+            if continuation.inner.is_none() {
                 self.make_room()?;
+            } else if let Some(fiber) = continuation.settled() {
+                self.charge_again(fiber)?;
             }
             let continuation = usable(reference)?;
             let fiber = match continuation.inner {
@@ -479,27 +495,6 @@ impl StoreInner {
         }
     }
 
-    /// Is there room for a further fiber? Collects the heap now and then, since only that gives the stacks of continuations back
-    /// that nobody reaches.
-    fn make_room(&mut self) -> Result<(), Trap> {
-        let full = |store: &StoreInner| {
-            let (switching, limits) = (&store.switching, store.limits());
-            let bytes = switching.bytes.saturating_add(switching.fiber_bytes as u64);
-            switching.live >= limits.continuations || bytes > limits.continuation_bytes
-        };
-        let begun = self.switching.begun;
-        if full(self) || begun >= self.switching.threshold {
-            self.collect()?;
-            self.switching.threshold = self.switching.live.max(LEAST_BEGUN);
-            // As for the heap: at the limit a collection must have been worth its while.
-            if full(self) || begun < self.switching.live / LEAST_GAIN {
-                return Err(Trap::TooManyContinuations);
-            }
-        }
-        self.switching.begun += 1;
-        Ok(())
-    }
-
     /// A fiber for a fresh continuation. Its arguments go where its `values` say.
     fn new_fiber(&mut self, continuation: &Continuation) -> Result<NonNull<Fiber>, Trap> {
         let config = self.engine().config();
@@ -512,6 +507,7 @@ impl StoreInner {
                 let stack = FiberStack::new(native.saturating_add(reserve), values);
                 let stack = stack.ok_or(Trap::TooManyContinuations)?;
                 self.engine().count_gc_bytes(stack.bytes() as isize);
+                self.switching.charged += stack.touchable() as u64;
                 stack
             }
         };
@@ -524,6 +520,8 @@ impl StoreInner {
         }
         let words = Words { stack_limit: stack.low() + reserve, value_top, value_limit: stack.values_end() };
         let fiber = Box::leak(Box::new(Fiber {
+            charged: stack.touchable() as u64,
+            settled: false,
             stack,
             sp: 0,
             words,

@@ -19,6 +19,12 @@ impl Switching {
 
     pub(crate) fn leave(&mut self, _barrier: usize) {}
 
+    pub(crate) fn charged_bytes(&self) -> u64 {
+        0
+    }
+
+    pub(crate) fn settle(&mut self) {}
+
     pub(crate) fn live(&self) -> u32 {
         0
     }

@@ -144,6 +144,8 @@ impl StoreInner {
         };
         let fiber = Box::leak(Box::new(Fiber {
             values: stack.values(),
+            charged: stack.touchable() as u64,
+            settled: false,
             stack,
             sp: 0,
             words,

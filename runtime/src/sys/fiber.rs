@@ -37,22 +37,36 @@ impl FiberStack {
         self.map.len()
     }
 
+    /// What of that whoever runs on it may touch.
+    pub(crate) fn touchable(&self) -> usize {
+        self.map.len() - GUARD.next_multiple_of(region::page::size())
+    }
+
     /// Gives memory back to the system: all but `warm` bytes of the native stack and of the slots, where each begins. `false` if the
     /// system refuses.
     ///
     /// Nobody runs on the stack; what is on it is not needed any more.
     pub(crate) fn cool(&mut self, warm: usize) -> bool {
-        let warm = warm.next_multiple_of(region::page::size());
-        let guard = GUARD.next_multiple_of(region::page::size());
-        let parts =
-            [guard..self.native.saturating_sub(warm), self.native.saturating_add(warm)..self.map.len()];
-        parts.into_iter().filter(|part| !part.is_empty()).all(|part| {
+        self.keep(warm, warm).is_some()
+    }
+
+    /// Gives memory back to the system: all but so many bytes of the native stack and of the slots, where each begins. Gives the bytes
+    /// of the pages that stay; `None` if the system refuses.
+    ///
+    /// Nobody runs on the stack; the rest of what is on it is not needed any more.
+    pub(crate) fn keep(&mut self, native: usize, values: usize) -> Option<usize> {
+        let (page, guard) = (region::page::size(), self.map.len() - self.touchable());
+        let native = native.checked_next_multiple_of(page)?.min(self.native - guard);
+        let values = values.checked_next_multiple_of(page)?.min(self.map.len() - self.native);
+        let parts = [guard..self.native - native, self.native + values..self.map.len()];
+        let returned = parts.into_iter().filter(|part| !part.is_empty()).all(|part| {
             // SAFETY: the pages are the stack's own, nothing borrows from them, and zeroes are as good as what they held.
-            let cooled = unsafe {
+            let returned = unsafe {
                 self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, part.start, part.len())
             };
-            cooled.is_ok()
-        })
+            returned.is_ok()
+        });
+        returned.then_some(native + values)
     }
 
     /// Lowest usable address of the native stack.
