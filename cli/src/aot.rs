@@ -6,10 +6,11 @@ use crate::flags::Aot;
 use crate::input::{Content, Input};
 use crate::output;
 use crate::proposals::refused;
-use mini_wasm_jit::Arch;
 use mini_wasm_jit::artifact::{self, Kind, Seal};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::{SealKey, SignKey};
+use mini_wasm_jit::{Arch, COMPILE_SPACE};
+use mini_wasm_runtime::backend::has_address_space;
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::{Config, Engine, Module};
 use std::io::{IsTerminal, Write};
@@ -19,6 +20,12 @@ use std::time::{Duration, Instant};
 
 /// Compiles and writes it.
 pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
+    if !has_address_space(COMPILE_SPACE) {
+        return Err(Failure::Other(format!(
+            "compiling takes {} MiB of address space, and so much is not left (`ulimit -v`)",
+            COMPILE_SPACE >> 20
+        )));
+    }
     let target = flags.target.as_deref().map(target).transpose()?;
     let input = Input::read(&flags.file)?;
     let because = |error| Failure::engine(&input.name)(error);
@@ -27,7 +34,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
         features: flags.language.features(),
         fuel: flags.fuel,
         epoch: flags.epoch,
-        ..Config::default()
+        ..crate::engine::guarded(flags.guard_pages)
     };
     // Validates; compiling is `compile_artifact`'s, for whichever target.
     let engine = Engine::new(config.clone());

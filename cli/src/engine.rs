@@ -1,7 +1,7 @@
 //! From flags to engines and programs: the one place that knows which engine is made how.
 
 use crate::failure::Failure;
-use crate::flags::{Code, Compiling, EngineChoice, Language, Limits};
+use crate::flags::{Code, Compiling, EngineChoice, GuardPages, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
 use crate::proposals::refused;
@@ -63,9 +63,19 @@ pub(crate) fn trust(keys: &[String]) -> Result<Trust, Failure> {
     })
 }
 
+/// The usual settings, but for guard pages.
+pub(crate) fn guarded(choice: GuardPages) -> Config {
+    let usual = Config::default();
+    match choice {
+        GuardPages::Auto => usual,
+        GuardPages::Always => Config { guard_pages: true, guards_may_lack: false, ..usual },
+        GuardPages::Never => Config { guard_pages: false, ..usual },
+    }
+}
+
 /// What running a guest by these flags needs.
 pub(crate) fn config(code: &Code, limits: &Limits) -> Config {
-    let usual = Config::default();
+    let usual = guarded(code.guard_pages);
     let stack = limits.budgets.max_stack.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Config {
         features: code.language.features(),
@@ -82,11 +92,16 @@ pub(crate) fn store<T: Send + 'static>(engine: &Engine, data: T, limits: &Limits
     let mut store = Store::new(engine, data);
     let (usual, budgets) = (StoreLimits::default(), &limits.budgets);
     store.set_limits(StoreLimits {
-        memory_bytes: limits.max_memory.unwrap_or(usual.memory_bytes),
+        total_bytes: limits.max_memory.unwrap_or(usual.total_bytes),
+        memory_bytes: budgets.max_linear_memory.unwrap_or(usual.memory_bytes),
+        table_elements: budgets.max_table_elements.unwrap_or(usual.table_elements),
+        gc_heap_bytes: budgets.max_gc_heap.unwrap_or(usual.gc_heap_bytes),
+        continuations: budgets.max_continuations.unwrap_or(usual.continuations),
+        continuation_bytes: budgets.max_continuation_space.unwrap_or(usual.continuation_bytes),
+        instance_bytes: budgets.max_instance_bytes.unwrap_or(usual.instance_bytes),
         instances: budgets.max_instances.unwrap_or(usual.instances),
         handles: budgets.max_handles.unwrap_or(usual.handles),
         copy_bytes_per_call: budgets.max_call_bytes.unwrap_or(usual.copy_bytes_per_call),
-        ..usual
     });
     // An artifact may count fuel although nobody asked for it.
     store.set_fuel(limits.fuel.unwrap_or(u64::MAX));
@@ -241,6 +256,11 @@ pub(crate) fn refusal(reason: &Reason, config: &Config, facts: Option<&Facts>) -
         Reason::OtherConfig if lacks(config.fuel, |facts| facts.fuel) => {
             "its code counts no fuel; `mini-wasm aot --fuel` puts that in".into()
         }
+        Reason::OtherConfig if !config.guard_pages && facts.is_some_and(|facts| facts.guard_pages) => {
+            "its code relies on guard pages, for which address space is scarce here or which --guard-pages forbids; \
+             `mini-wasm aot --guard-pages never` makes code that runs everywhere"
+                .into()
+        }
         Reason::OtherConfig => "made with other settings (-W)".into(),
         other => other.to_string(),
     };
@@ -281,6 +301,19 @@ mod tests {
         assert!(settings(&config, Some(&facts(false, false))).epoch, "what the run needs is never given up");
         let why = refusal(&Reason::OtherConfig, &config, Some(&facts(false, false)));
         assert!(why.contains("aot --epoch"), "{why}");
+    }
+
+    #[test]
+    fn an_artifact_that_needs_guard_pages_is_told_so_where_there_are_none() {
+        let config = Config { guard_pages: false, ..Config::default() };
+        let why = refusal(&Reason::OtherConfig, &config, Some(&facts(false, false)));
+        assert!(why.contains("guard pages") && why.contains("aot --guard-pages never"), "{why}");
+        let unguarded = Facts { guard_pages: false, ..facts(false, false) };
+        let plain = Config { guard_pages: true, ..Config::default() };
+        assert!(
+            !settings(&plain, Some(&unguarded)).guard_pages,
+            "code without guards runs where there could be some"
+        );
     }
 
     #[test]

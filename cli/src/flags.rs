@@ -74,6 +74,18 @@ pub(crate) enum EngineChoice {
     Auto,
 }
 
+/// Whether native code relies on guard pages behind memories, for every command that runs or compiles.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum GuardPages {
+    /// Where address space is plenty: not under a small `ulimit -v`
+    #[default]
+    Auto,
+    /// In any case; a memory for which there is no address space is an error
+    Always,
+    /// Not at all: each access is checked by the code itself
+    Never,
+}
+
 /// What may be said about a module's language, for every command that reads one.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Language {
@@ -202,7 +214,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Ceiling on the sum of all linear memories: bytes, or 64K, 16M, 2G. Past it `memory.grow` fails
+    /// Ceiling on the sum of linear memories, tables, the GC heap with its exceptions, and the stacks of continuations: bytes, or
+    /// 64K, 16M, 2G [default: none; of `serve` 512M]. Past it `memory.grow` and `table.grow` give -1, all else traps
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_memory: Option<u64>,
 
@@ -238,6 +251,30 @@ pub(crate) struct Budgets {
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_header_bytes: Option<u64>,
 
+    /// Bytes of all linear memories, a part of --max-memory [default: no ceiling of their own]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_linear_memory: Option<u64>,
+
+    /// Elements of all tables, 8 bytes each, a part of --max-memory [default: 10000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_table_elements: Option<u64>,
+
+    /// Bytes of the heap of structs, arrays, exceptions and continuations, a part of --max-memory [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_gc_heap: Option<u64>,
+
+    /// Continuations that were begun and have not ended [default: 20000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_continuations: Option<u32>,
+
+    /// Address space of their stacks [default: 32G]; what they use of it is a part of --max-memory
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_continuation_space: Option<u64>,
+
+    /// Bytes that are kept for instances because of their modules: references to functions, globals, segments [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_instance_bytes: Option<u64>,
+
     /// Instances of core modules [default: 10000]
     #[arg(long, value_name = "N")]
     pub(crate) max_instances: Option<u32>,
@@ -256,6 +293,10 @@ pub(crate) struct Code {
 
     #[command(flatten)]
     pub(crate) compiling: Compiling,
+
+    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) guard_pages: GuardPages,
 
     /// Accept artifacts signed by this key (`mini-wasm aot --sign` prints it). Repeatable
     #[arg(long = "trust", value_name = "PUBKEY")]
@@ -414,6 +455,10 @@ pub(crate) struct Aot {
     #[arg(long)]
     pub(crate) epoch: bool,
 
+    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) guard_pages: GuardPages,
+
     /// Report progress even if standard error is no terminal
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -434,6 +479,10 @@ pub(crate) struct Wast {
     /// Which engine runs them
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: EngineChoice,
+
+    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) guard_pages: GuardPages,
 
     /// Name each skipped directive as well
     #[arg(short, long)]

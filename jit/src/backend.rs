@@ -2,7 +2,7 @@
 
 use crate::load::raise::raise;
 #[cfg(feature = "compile")]
-use mini_wasm_runtime::backend::{AdapterInfo, NativeAdapter};
+use mini_wasm_runtime::backend::{AdapterInfo, NativeAdapter, has_address_space};
 use mini_wasm_runtime::backend::{Backend, FileBudget, NativeCode, NativeFunc};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::module::ModuleInfo;
@@ -46,6 +46,10 @@ impl Jit {
     }
 }
 
+/// Address space that must be left so that a module is compiled and not interpreted: Cranelift cannot be told that there is no more.
+#[cfg(feature = "compile")]
+pub const COMPILE_SPACE: usize = 512 << 20;
+
 #[cfg(feature = "compile")]
 impl Backend for Jit {
     fn compile(
@@ -57,7 +61,7 @@ impl Backend for Jit {
         let Some(arch) = crate::Arch::host() else { return Ok(Arc::new(Interpreted)) };
         ready(config)?;
         let cpu = crate::CpuFeatures::host();
-        if cpu.missing_required(arch).is_some() {
+        if cpu.missing_required(arch).is_some() || !has_address_space(COMPILE_SPACE) {
             return Ok(Arc::new(Interpreted));
         }
         let compiled = crate::compile::compile_part(module, config, arch, cpu, &self.options, file)?;

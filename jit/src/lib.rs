@@ -27,7 +27,7 @@ mod tables;
 #[cfg(feature = "compile")]
 pub mod compile;
 
-#[cfg(feature = "compile")]
-pub use backend::Jit;
 pub use backend::LoadOnly;
+#[cfg(feature = "compile")]
+pub use backend::{COMPILE_SPACE, Jit};
 pub use cpu::{Arch, CpuFeatures};

@@ -12,9 +12,10 @@ use mini_wasm_runtime::val::Val;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-fn configs() -> [Config; 2] {
+fn configs() -> [Config; 3] {
     let guarded = Config::default();
-    [guarded.clone(), Config { guard_pages: false, ..guarded }]
+    let refused = Config { refuse_guards: true, ..guarded.clone() };
+    [guarded.clone(), Config { guard_pages: false, ..guarded }, refused]
 }
 
 /// An engine whose compiler leaves the functions of the bit set to the interpreter; and the set, to change between modules.

@@ -13,9 +13,10 @@ use mini_wasm_runtime::trap::Trap;
 use mini_wasm_runtime::val::Val;
 use std::sync::Arc;
 
-fn configs() -> [Config; 2] {
+fn configs() -> [Config; 3] {
     let guarded = Config::default();
-    [guarded.clone(), Config { guard_pages: false, ..guarded }]
+    let refused = Config { refuse_guards: true, ..guarded.clone() };
+    [guarded.clone(), Config { guard_pages: false, ..guarded }, refused]
 }
 
 fn instance<T: Send + 'static>(

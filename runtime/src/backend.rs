@@ -47,6 +47,12 @@ impl FileBudget {
     }
 }
 
+/// Is there so much address space left that a compiler may use? Where it is not, an allocation that fails would end the process.
+#[cfg(feature = "std")]
+pub fn has_address_space(bytes: usize) -> bool {
+    crate::sys::has_address_space(bytes)
+}
+
 /// A call from one component into another, as a compiler sees it: all that its code depends on. What else differs between two calls
 /// the code finds in a [`crate::vm::VmAdapter`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

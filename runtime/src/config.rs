@@ -2,8 +2,8 @@
 
 use crate::features::Features;
 
-/// Settings of an engine. All of them are part of the key under which an artifact is valid, except the sizes of stacks and
-/// what concerns the collector.
+/// Settings of an engine. All of them are part of the key under which an artifact is valid, except the sizes of stacks, what
+/// concerns the collector, and `guards_may_lack`.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Proposals that modules may use.
@@ -34,8 +34,12 @@ pub struct Config {
     /// Bytes of such a call's value stack, for interpreted frames.
     pub async_value_stack_bytes: usize,
     /// Reserve 4 GiB plus guard for 32-bit memories so that native code needs no bounds checks, and let signals tell of
-    /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals).
+    /// faults. Off: explicit checks everywhere and no signal handler (for hosts that own their signals). The default is on where
+    /// address space is plenty: not on 32-bit systems, nor under a small `ulimit -v`. The interpreter needs no guards.
     pub guard_pages: bool,
+    /// If the system refuses the guards of a memory although `guard_pages` is on, it is made without, and instances that use it are
+    /// interpreted. Off: such a memory is an error.
+    pub guards_may_lack: bool,
     /// Collect the heap at every allocation, and overwrite what is freed: for tests of whoever holds references.
     pub gc_stress: bool,
     /// Frames that a backtrace keeps.
@@ -44,6 +48,9 @@ pub struct Config {
     /// they follow otherwise.
     #[doc(hidden)]
     pub plain_adapters: bool,
+    /// No memory gets guards, as if the system refused them: for tests of what happens then.
+    #[doc(hidden)]
+    pub refuse_guards: bool,
     /// What the interpreter's translator may do for speed. Results never depend on it: it is switched to prove that.
     #[doc(hidden)]
     pub translator: Liberties,
@@ -67,6 +74,16 @@ impl Default for Liberties {
     }
 }
 
+#[cfg(all(feature = "std", target_os = "linux", target_pointer_width = "64"))]
+fn guard_pages() -> bool {
+    crate::sys::has_plenty_of_address_space()
+}
+
+#[cfg(not(all(feature = "std", target_os = "linux", target_pointer_width = "64")))]
+fn guard_pages() -> bool {
+    false
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -82,7 +99,9 @@ impl Default for Config {
             continuation_value_stack_bytes: 256 << 10,
             async_stack_bytes: 2 << 20,
             async_value_stack_bytes: 1 << 20,
-            guard_pages: cfg!(all(feature = "std", target_os = "linux", target_pointer_width = "64")),
+            guard_pages: guard_pages(),
+            guards_may_lack: true,
+            refuse_guards: false,
             gc_stress: false,
             max_backtrace: 64,
             plain_adapters: false,

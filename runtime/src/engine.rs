@@ -20,6 +20,7 @@ struct EngineInner {
     backend: Option<Arc<dyn Backend>>,
     types: TypeRegistry,
     builtins: VmBuiltins,
+    runs_native_code: bool,
     epoch: AtomicUsize,
     /// Bytes that the heaps of all stores hold.
     gc_bytes: AtomicUsize,
@@ -31,29 +32,35 @@ struct EngineInner {
 impl Engine {
     /// An engine that interprets.
     pub fn new(config: Config) -> Engine {
-        Engine::make(config, None, builtins::TABLE)
+        Engine::make(config, None, builtins::TABLE, false)
     }
 
     /// An engine that compiles what it can.
     pub fn with_backend(config: Config, backend: Arc<dyn Backend>) -> Engine {
         let mut table = builtins::TABLE;
         backend.builtins(&mut table);
-        Engine::make(config, Some(backend), table)
+        Engine::make(config, Some(backend), table, true)
     }
 
     /// An engine that does not compile but runs native code that was compiled before: `backend` supplies what such code needs.
     pub fn with_runtime(config: Config, backend: &dyn Backend) -> Engine {
         let mut table = builtins::TABLE;
         backend.builtins(&mut table);
-        Engine::make(config, None, table)
+        Engine::make(config, None, table, true)
     }
 
-    fn make(config: Config, backend: Option<Arc<dyn Backend>>, builtins: VmBuiltins) -> Engine {
+    fn make(
+        config: Config,
+        backend: Option<Arc<dyn Backend>>,
+        builtins: VmBuiltins,
+        runs_native_code: bool,
+    ) -> Engine {
         Engine(Arc::new(EngineInner {
             config,
             backend,
             types: TypeRegistry::default(),
             builtins,
+            runs_native_code,
             epoch: AtomicUsize::new(0),
             gc_bytes: AtomicUsize::new(0),
             #[cfg(fibers)]
@@ -118,6 +125,11 @@ impl Engine {
 
     pub(crate) fn backend(&self) -> Option<&Arc<dyn Backend>> {
         self.0.backend.as_ref()
+    }
+
+    /// Is any of its modules' code native, perhaps?
+    pub(crate) fn runs_native_code(&self) -> bool {
+        self.0.runs_native_code
     }
 
     pub(crate) fn builtins(&self) -> *const VmBuiltins {

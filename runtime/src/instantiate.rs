@@ -1,19 +1,20 @@
 //! Instantiation (core specification 4.7.6): imports are matched, the context is filled, segments are written, `start` runs.
 
 use crate::deadline::{PIECE_BYTES, PIECE_ELEMS};
+use crate::difference::wanted_and_given;
 use crate::error::{Error, Result, said};
 use crate::evaluate::evaluate;
 use crate::handle::{Extern, Instance};
 use crate::instance::{ElemValues, InstanceData};
 use crate::interp;
 use crate::memory::MemoryData;
-use crate::module::{ConstExpr, DataIdx, ElemIdx, ElemItems, ElemMode, FuncIdx, Import, Module};
+use crate::module::{ConstExpr, DataIdx, Elem, ElemIdx, ElemItems, ElemMode, FuncIdx, Import, Module};
 use crate::store::{AsStoreMut, StoreInner};
 use crate::trap::Trap;
-use crate::types::{ExternType, HeapType, MemoryType, TableType, TypeId};
+use crate::types::{ExternType, HeapType, TypeId};
 use crate::val::RawVal;
 use crate::vm::{VmAdapter, VmContext, VmFunc, VmGlobal, VmImport, VmMemory, VmTable, VmTag, VmType};
-use alloc::{boxed::Box, format, string::ToString, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
@@ -51,7 +52,8 @@ impl Instance {
         }
         store.charge_instance(module.info())?;
         let index = store.instances.len() as u32;
-        store.instances.push(Box::new(InstanceData::new(index, module.clone())));
+        let data = InstanceData::new(index, module.clone())?;
+        store.instances.push(Box::new(data));
         let instance = Instance { store: store.id(), index };
         allocate(store, index, module, imports)?;
         initialize(store, index, module)?;
@@ -67,97 +69,47 @@ impl Instance {
 
 /// Does what is given fit what is wanted (core specification 3.4 "Import matching")?
 pub(crate) fn check_import(store: &StoreInner, import: &Import, given: Extern) -> Result<()> {
-    let differs = |have: &dyn core::fmt::Display| {
-        Error::unlinkable(format!(
-            "incompatible import type for `{}::{}`: {} is wanted, {have} is given",
-            said(&import.module),
-            said(&import.name),
-            describe(&import.ty)
-        ))
+    if fits(store, import, given)? {
+        return Ok(());
+    }
+    let have = match given {
+        Extern::Func(func) => ExternType::Func(func.ty(store)?),
+        Extern::Table(table) => ExternType::Table(table.ty(store)?),
+        Extern::Memory(memory) => ExternType::Memory(memory.ty(store)?),
+        Extern::Global(global) => ExternType::Global(global.ty(store)?),
+        Extern::Tag(tag) => ExternType::Tag(store.tag_data(tag)?.ty().clone()),
     };
-    match (&import.ty, given) {
-        (ExternType::Func(want), Extern::Func(func)) => {
+    Err(Error::unlinkable(format!(
+        "incompatible import type for `{}::{}`: {}",
+        said(&import.module),
+        said(&import.name),
+        wanted_and_given(&import.ty, &have, "given")
+    )))
+}
+
+fn fits(store: &StoreInner, import: &Import, given: Extern) -> Result<bool> {
+    Ok(match (&import.ty, given) {
+        (ExternType::Func(_), Extern::Func(func)) => {
             // SAFETY: V1, V6.
             let id = TypeId(unsafe { (*(*store.func_ptr(func)?).ty).id });
-            if !import.func_fits(store.engine().types(), id) {
-                let have = func.ty(store)?;
-                let same = if have == *want { " of another recursion group or hierarchy" } else { "" };
-                return Err(differs(&format!("function {have}{same}")));
-            }
+            import.func_fits(store.engine().types(), id)
         }
-        (ExternType::Table(want), Extern::Table(table)) => {
-            let have = table.ty(store)?;
-            let fits = have.element == want.element
-                && have.table64 == want.table64
-                && have.limits.matches(have.limits.min, &want.limits);
-            if !fits {
-                return Err(differs(&describe_table(&have)));
-            }
-        }
-        (ExternType::Memory(want), Extern::Memory(memory)) => {
-            let have = memory.ty(store)?;
-            let fits = have.memory64 == want.memory64
-                && have.shared == want.shared
-                && have.page_size_log2 == want.page_size_log2
-                && have.limits.matches(have.limits.min, &want.limits);
-            if !fits {
-                return Err(differs(&describe_memory(&have)));
-            }
-        }
+        (ExternType::Table(want), Extern::Table(table)) => table.ty(store)?.fits(want),
+        (ExternType::Memory(want), Extern::Memory(memory)) => memory.ty(store)?.fits(want),
         (ExternType::Global(want), Extern::Global(global)) => {
             let have = global.ty(store)?;
             let types = store.engine().types();
-            let fits = have.mutable == want.mutable
+            have.mutable == want.mutable
                 && match want.mutable {
                     true => have.content == want.content,
                     false => types.val_matches(have.content, want.content),
-                };
-            if !fits {
-                let mutable = if have.mutable { "mutable " } else { "" };
-                return Err(differs(&format!("{mutable}global {}", have.content)));
-            }
+                }
         }
         (ExternType::Tag(_), Extern::Tag(tag)) => {
-            let have = store.tag_data(tag)?;
-            if import.type_id != Some(TypeId(have.type_id())) {
-                return Err(differs(&format!("tag {}", have.ty())));
-            }
+            import.type_id == Some(TypeId(store.tag_data(tag)?.type_id()))
         }
-        (_, given) => {
-            let kind = match given {
-                Extern::Func(_) => "a function",
-                Extern::Table(_) => "a table",
-                Extern::Memory(_) => "a memory",
-                Extern::Global(_) => "a global",
-                Extern::Tag(_) => "a tag",
-            };
-            return Err(differs(&kind));
-        }
-    }
-    Ok(())
-}
-
-/// An import's type in words.
-pub(crate) fn describe(ty: &ExternType) -> alloc::string::String {
-    match ty {
-        ExternType::Func(ty) => format!("function {ty}"),
-        ExternType::Table(ty) => describe_table(ty),
-        ExternType::Memory(ty) => describe_memory(ty),
-        ExternType::Global(ty) => {
-            format!("{}global {}", if ty.mutable { "mutable " } else { "" }, ty.content)
-        }
-        ExternType::Tag(ty) => format!("tag {ty}"),
-    }
-}
-
-fn describe_memory(ty: &MemoryType) -> alloc::string::String {
-    let max = ty.limits.max.map_or_else(|| "no maximum".to_string(), |max| format!("at most {max}"));
-    format!("memory of {} pages, {max}", ty.limits.min)
-}
-
-fn describe_table(ty: &TableType) -> alloc::string::String {
-    let max = ty.limits.max.map_or_else(|| "no maximum".to_string(), |max| format!("at most {max}"));
-    format!("table of {} {}, {max}", ty.limits.min, ty.element)
+        _ => false,
+    })
 }
 
 /// Fills the context: imported and own memories, tables, globals and functions.
@@ -165,31 +117,39 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
     let info = module.info().clone();
     let layout = info.layout;
     let context = store.instances[index as usize].context();
-    if !module.is_wholly_native() {
-        store.touch_value_stack();
-    }
     let (mut memories, mut tables, mut globals) = (Vec::new(), Vec::new(), Vec::new());
     let mut tags = Vec::new();
-    let mut imported_funcs = 0;
+    let mut imported_funcs = Vec::new();
     for given in imports {
         match *given {
             Extern::Memory(memory) => memories.push(memory.index),
             Extern::Table(table) => tables.push(table.index),
             Extern::Global(global) => globals.push(global.index),
             Extern::Tag(tag) => tags.push(tag.index),
-            Extern::Func(func) => {
-                let func = store.func_ptr(func)?;
-                let import = import_entry(module, imported_funcs, func);
-                // SAFETY: V1; the layout has an entry for each imported function.
-                unsafe {
-                    VmContext::entry::<VmImport>(context, layout.imports, imported_funcs).write(import)
-                };
-                imported_funcs += 1;
-            }
+            Extern::Func(func) => imported_funcs.push(store.func_ptr(func)?),
         }
     }
     for ty in &info.memories[info.imported_memories as usize..] {
         memories.push(store.add_memory(*ty)?);
+    }
+    // Code that relies on guards must not run on a memory without (V2): this instance is interpreted.
+    let lacks_guard = store.engine().config().guard_pages
+        && memories.iter().any(|&memory| {
+            // SAFETY: V1.
+            unsafe { store.memories[memory as usize].as_ref() }.lacks_guard()
+        });
+    let interpreted = (lacks_guard && module.native().is_some()).then(|| module.interpreted());
+    let module = interpreted.as_ref().unwrap_or(module);
+    if let Some(interpreted) = &interpreted {
+        store.instances[index as usize].module = interpreted.clone();
+    }
+    if !module.is_wholly_native() {
+        store.touch_value_stack();
+    }
+    for (i, &func) in imported_funcs.iter().enumerate() {
+        let import = import_entry(module, i as u32, func);
+        // SAFETY: V1; the layout has an entry for each imported function.
+        unsafe { VmContext::entry::<VmImport>(context, layout.imports, i as u32).write(import) };
     }
 
     // SAFETY: V1: the context is this instance's, all zero so far, and each array has as many entries as are written.
@@ -385,6 +345,16 @@ impl ElemItems {
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Elem {
+    /// How many elements an instance keeps the values of.
+    pub(crate) fn evaluated(&self) -> usize {
+        match (&self.items, &self.mode) {
+            (ElemItems::Exprs(exprs), ElemMode::Passive | ElemMode::Active { .. }) => exprs.len(),
+            _ => 0,
+        }
     }
 }
 

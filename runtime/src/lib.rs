@@ -36,10 +36,12 @@ extern crate alloc;
 
 pub mod backend;
 pub mod config;
+mod difference;
 pub mod engine;
 pub mod error;
 pub mod features;
 pub mod handle;
+mod limits;
 pub mod module;
 pub mod num;
 pub mod ops;

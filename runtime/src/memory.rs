@@ -63,7 +63,7 @@ impl MemoryData {
             #[cfg(not(shared_memory))]
             return Err(Error::exhausted("there are no shared memories on this system"));
         }
-        let mut storage = Storage::new(&ty, len, engine.config().guard_pages, false)?;
+        let mut storage = Storage::new(engine, &ty, len, false)?;
         let vm = VmMemory { base: storage.base(), len: AtomicUsize::new(len) };
         Ok(MemoryData { ty, home: Home::Own { vm, storage } })
     }
@@ -110,6 +110,16 @@ impl MemoryData {
         };
         let base = self.base() as u64;
         (base..base.saturating_add(bytes)).contains(&address)
+    }
+
+    /// Has it no guards, although native code that relies on them takes a memory of its type to have some?
+    pub(crate) fn lacks_guard(&self) -> bool {
+        let bytes = match &self.home {
+            Home::Own { storage, .. } => storage.guarded_bytes(),
+            #[cfg(shared_memory)]
+            Home::Shared(shared) => shared.guarded_bytes(),
+        };
+        self.ty.could_have_guard() && bytes == 0
     }
 
     /// The memory behind, if others may use it, too.
@@ -248,12 +258,16 @@ impl StoreInner {
     pub(crate) fn add_memory(&mut self, ty: MemoryType) -> Result<u32> {
         let bytes = ty.limits.min.checked_mul(ty.page_size()).filter(|_| ty.limits.min <= ty.max_pages());
         let bytes = bytes.ok_or_else(|| Error::invalid("memory size exceeds what its addresses reach"))?;
-        let total = self.memory_bytes.checked_add(bytes).filter(|&total| total <= self.limits().memory_bytes);
+        let room = self.memory_room(bytes);
+        let total = self.memory_bytes.checked_add(bytes).filter(|_| bytes <= room);
         let Some(total) = total else {
             return Err(Error::exhausted(format!(
-                "a memory of {bytes} bytes goes past the store's limit of {} bytes ({} are in use)",
+                "a memory of {bytes} bytes goes past the store's limits: of {} bytes for memories ({} are in use), of {} \
+                 bytes for all it holds ({} are left)",
                 self.limits().memory_bytes,
-                self.memory_bytes
+                self.memory_bytes,
+                self.limits().total_bytes,
+                self.bytes_left()
             )));
         };
         let len = usize::try_from(bytes)
@@ -264,11 +278,17 @@ impl StoreInner {
         Ok(self.memories.len() as u32 - 1)
     }
 
+    /// Bytes by which memories may grow, if `wanted` can be had.
+    fn memory_room(&mut self, wanted: u64) -> u64 {
+        let own = self.limits().memory_bytes.saturating_sub(self.memory_bytes);
+        own.min(self.bytes_left_for(wanted))
+    }
+
     /// `memory.grow`: the old size in pages, or `None` when a limit or the system refuses.
     pub(crate) fn grow_memory(&mut self, memory: NonNull<MemoryData>, delta: u64) -> Option<u64> {
         // SAFETY: V1, V5.
         let memory = unsafe { &mut *memory.as_ptr() };
-        let budget = self.limits().memory_bytes.saturating_sub(self.memory_bytes);
+        let budget = self.memory_room(delta.saturating_mul(memory.ty.page_size()));
         let (old, more) = memory.grow(delta, budget)?;
         self.memory_bytes += more;
         Some(old)

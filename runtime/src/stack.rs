@@ -16,12 +16,22 @@ pub(crate) struct ValueStack {
     slots: usize,
 }
 
+/// Where address space is scarce a value stack is no smaller than this.
+#[cfg(feature = "std")]
+const LEAST_VALUE_STACK: usize = 64 << 10;
+
 impl ValueStack {
-    /// Reserves the stack. When the system has no room for it the stack is empty, and the first call traps with `StackOverflow`.
+    /// Reserves the stack. Where the system has no room for it the stack is smaller, at worst empty: then the first call traps with
+    /// `StackOverflow`.
     #[cfg(feature = "std")]
     pub(crate) fn new(bytes: usize) -> ValueStack {
-        let bytes = bytes.max(1).next_multiple_of(region::page::size());
+        let page = region::page::size();
+        let mut bytes = bytes.max(1).checked_next_multiple_of(page).unwrap_or(usize::MAX / page * page);
         let mut block = crate::sys::Reservation::new(bytes, bytes);
+        while block.is_none() && bytes > LEAST_VALUE_STACK.max(page) {
+            bytes = (bytes / 2).next_multiple_of(page);
+            block = crate::sys::Reservation::new(bytes, bytes);
+        }
         let (base, len) = match &mut block {
             Some(block) => {
                 block.leave_untouched();

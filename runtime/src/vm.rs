@@ -9,8 +9,8 @@
 //!   `VmContext::store` names (a shared memory's `VmMemory` in the `SharedMemory` that the store holds), at an address that does
 //!   not change until the store is dropped.
 //! * V2. `VmMemory::base .. base + len` is mapped and writable; `len` only grows. Of a shared memory, whose bytes other threads
-//!   touch at any time, `base` never changes, and Rust code reaches the bytes by atomic accesses only. In the guarded layout `base` never changes and every address
-//!   up to `base + GUARDED_BYTES` beyond `len` faults rather than touch foreign memory.
+//!   touch at any time, `base` never changes, and Rust code reaches the bytes by atomic accesses only. The `base` of a memory with guards never changes and every address
+//!   up to `base + GUARDED_BYTES` beyond `len` faults rather than touch foreign memory. Code made for guards runs in no instance that has a 32-bit memory without.
 //! * V3. `VmTable::base .. base + len` holds references of the table's type: null or a live `*const VmFunc` for functions,
 //!   what [`crate::reference`] says for the others.
 //! * V4. A `VmFunc` is called only with slots that its type's `call_slots()` covers.

@@ -8,6 +8,7 @@ mod check;
 mod componentize;
 #[cfg(feature = "tools")]
 mod compose;
+mod confined;
 mod guests;
 mod invoke;
 mod limits;

@@ -83,8 +83,7 @@ impl Translation<'_> {
             unreachable!("crash: validated without GC arrays, yet one is accessed");
         };
         let ty = self.env.info.memories[memory as usize];
-        // A length that is no multiple of the host's pages would have no guard right behind it.
-        let guarded = self.env.key.guard_pages && !ty.memory64 && ty.page_size_log2 >= 16;
+        let guarded = self.env.key.guard_pages && ty.could_have_guard();
         let index = self.pop_index();
         let vm_memory = self.vm_memory(memory);
         let reach = memarg.offset.checked_add(u64::from(bytes));

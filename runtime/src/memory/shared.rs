@@ -68,7 +68,7 @@ impl SharedMemory {
             .ok_or_else(|| Error::invalid("memory size exceeds its maximum or what its addresses reach"))?;
         let len = usize::try_from(bytes)
             .map_err(|_| Error::exhausted("memory is larger than this machine's addresses"))?;
-        let mut storage = Storage::new(&ty, len, engine.config().guard_pages, true)?;
+        let mut storage = Storage::new(engine, &ty, len, true)?;
         let vm = VmMemory { base: storage.base(), len: AtomicUsize::new(len) };
         Ok(SharedMemory(Arc::new(Inner {
             vm,

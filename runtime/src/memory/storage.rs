@@ -1,5 +1,6 @@
 //! Where a memory's bytes lie: reserved address space where the system has it, else the heap.
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::types::MemoryType;
 #[cfg(feature = "std")]
@@ -10,6 +11,9 @@ use alloc::{format, vec::Vec};
 /// Address space that a memory without guard reserves at first, unless its maximum is less. Growth beyond moves it.
 #[cfg(feature = "std")]
 const FIRST_RESERVATION: u64 = 4 << 30;
+/// Of a memory that never moves and whose maximum cannot be had, as much is reserved at most: others need address space, too.
+#[cfg(feature = "std")]
+const LARGEST_PART: u64 = 16 << 30;
 /// Bytes that are compared with zero at once when a memory moves: what was never touched stays so.
 #[cfg(feature = "std")]
 const CHUNK: usize = 4096;
@@ -38,39 +42,65 @@ impl Storage {
         Storage::Heap(Vec::new())
     }
 
-    /// `len` bytes of a memory that may become as large as `ty` says. With `guard_pages` a memory of 32-bit addresses owns all that native code
-    /// can reach without a check. With `fixed` it never moves, so there is room for its maximum at once.
-    pub(super) fn new(ty: &MemoryType, len: usize, guard_pages: bool, fixed: bool) -> Result<Storage> {
+    /// `len` bytes of a memory that may become as large as `ty` says. With `fixed` it never moves.
+    pub(super) fn new(engine: &Engine, ty: &MemoryType, len: usize, fixed: bool) -> Result<Storage> {
         #[cfg(feature = "std")]
-        if guard_pages && !ty.memory64 {
-            let storage = Storage::reserve(GUARDED_BYTES, len, true);
-            return storage.ok_or_else(|| {
-                Error::exhausted(format!(
-                    "the system refused {GUARDED_BYTES} bytes of address space for a guarded memory; \
-                     set Config::guard_pages to false for small memories"
-                ))
-            });
+        if let Some(storage) = Storage::map(engine, ty, len, fixed)? {
+            return Ok(storage);
         }
+        #[cfg(not(feature = "std"))]
+        let _ = engine;
         let most = ty.most_bytes();
-        #[cfg(feature = "std")]
-        if guard_pages || fixed {
-            let room = if fixed { most } else { most.min(FIRST_RESERVATION) };
-            if let Some(storage) = Storage::reserve(room.max(len as u64), len, false) {
-                return Ok(storage);
-            }
-        }
-        let _ = guard_pages;
         let room = if fixed { usize::try_from(most).map_err(|_| refused(usize::MAX))? } else { len };
         let mut bytes = zeroed(room.max(len)).ok_or_else(|| refused(room))?;
         bytes.truncate(len);
         Ok(Storage::Heap(bytes))
     }
 
+    /// The same in address space of its own: with guards if native code that relies on them may run on it and the system has the
+    /// room, else as much as growth may need, else what it needs now. `None` if the system has not even that.
+    #[cfg(feature = "std")]
+    fn map(engine: &Engine, ty: &MemoryType, len: usize, fixed: bool) -> Result<Option<Storage>> {
+        let config = engine.config();
+        if config.guard_pages && engine.runs_native_code() && ty.could_have_guard() {
+            let guarded = match config.refuse_guards {
+                true => None,
+                false => Storage::reserve(GUARDED_BYTES, len, true),
+            };
+            if guarded.is_some() {
+                return Ok(guarded);
+            }
+            if !config.guards_may_lack {
+                return Err(Error::exhausted(format!(
+                    "the system refused {GUARDED_BYTES} bytes of address space for a memory with guard pages, which \
+                     Config::guard_pages (--guard-pages always) asks for"
+                )));
+            }
+        }
+        let most = ty.most_bytes();
+        if fixed {
+            // It never moves, so it never becomes larger than what it gets now: all, or as much as there is.
+            let mut room = most.max(len as u64);
+            loop {
+                let storage = Storage::reserve(room, len, false);
+                if storage.is_some() || room <= len as u64 {
+                    return Ok(storage);
+                }
+                room = (room / 2).min(LARGEST_PART).max(len as u64);
+            }
+        }
+        let roomy = match config.guard_pages {
+            true => Storage::reserve(most.min(FIRST_RESERVATION).max(len as u64), len, false),
+            false => None,
+        };
+        Ok(roomy.or_else(|| Storage::reserve(len as u64, len, false)))
+    }
+
     /// `len` accessible bytes of `room` reserved ones.
     #[cfg(feature = "std")]
     fn reserve(room: u64, len: usize, guarded: bool) -> Option<Storage> {
         // An empty mapping does not exist.
-        let room = usize::try_from(room).ok()?.max(1);
+        let room = usize::try_from(room).ok()?.max(1).checked_next_multiple_of(region::page::size())?;
         let reservation = crate::sys::Reservation::new(room, len)?;
         Some(Storage::Reserved { reservation, guarded })
     }
@@ -127,8 +157,16 @@ impl Storage {
             Storage::Reserved { guarded: true, .. } => None,
             #[cfg(feature = "std")]
             Storage::Reserved { reservation, .. } => {
+                // Some more than asked for, so that a memory that grows page by page is not moved by each.
+                let ahead =
+                    (new as u64).max((old as u64).saturating_add(old as u64 / 8)).min(most.max(new as u64));
+                let ahead = usize::try_from(ahead).unwrap_or(new);
+                if reservation.extend(ahead).or_else(|| reservation.extend(new)).is_some() {
+                    return Some(());
+                }
                 let room = (new as u64).saturating_mul(2).min(most.max(new as u64));
-                let mut moved = Storage::reserve(room, new, false)?;
+                let roomy = Storage::reserve(room, new, false);
+                let mut moved = roomy.or_else(|| Storage::reserve(new as u64, new, false))?;
                 let (from, to) = (reservation.base(), moved.base());
                 let mut at = 0;
                 while at < old {

@@ -11,6 +11,7 @@ use crate::backend::{FileBudget, NativeCode};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::interp::CodeTable;
+use crate::sync::Mutex;
 use crate::types::ExternType;
 use alloc::{format, sync::Arc};
 pub(crate) use bodies::Bodies;
@@ -30,6 +31,8 @@ struct ModuleInner {
     interp: CodeTable,
     /// Has every function native code?
     wholly_native: bool,
+    /// The same without native code, once somebody has asked for it.
+    interpreted: Mutex<Option<Module>>,
 }
 
 impl Module {
@@ -60,7 +63,7 @@ impl Module {
             Some(backend) => Some(backend.compile(&info, engine.config(), budget)?),
             None => None,
         };
-        Module::assemble(engine, info, native)
+        Module::assemble(engine, info.into(), native)
     }
 
     /// A module whose native code exists already (from an artifact whose seal was checked). The binary is parsed; its
@@ -82,7 +85,7 @@ impl Module {
     ) -> Result<Module> {
         let mut info = parse(wasm, engine.config().features, false, engine.types())?;
         tell(&mut info);
-        Module::assemble(engine, info, native)
+        Module::assemble(engine, info.into(), native)
     }
 
     /// The facts alone, validated, without compiling: what an ahead-of-time compiler starts from.
@@ -90,7 +93,11 @@ impl Module {
         parse(wasm, engine.config().features, true, engine.types())
     }
 
-    fn assemble(engine: &Engine, info: ModuleInfo, native: Option<Arc<dyn NativeCode>>) -> Result<Module> {
+    fn assemble(
+        engine: &Engine,
+        info: Arc<ModuleInfo>,
+        native: Option<Arc<dyn NativeCode>>,
+    ) -> Result<Module> {
         if info.bodies.len() + info.imported_funcs as usize != info.funcs.len() {
             return Err(Error::malformed(format!(
                 "function and code section have inconsistent lengths: {} and {}",
@@ -98,11 +105,22 @@ impl Module {
                 info.bodies.len()
             )));
         }
-        let info = Arc::new(info);
+        Ok(Module::assembled(engine, info, native))
+    }
+
+    fn assembled(engine: &Engine, info: Arc<ModuleInfo>, native: Option<Arc<dyn NativeCode>>) -> Module {
         let interp = CodeTable::new(&info, engine.types(), engine.config(), native.clone());
         let is_native = |own| native.as_ref().is_some_and(|native| native.func(own).is_some());
         let wholly_native = (0..info.bodies.len()).all(is_native);
-        Ok(Module(Arc::new(ModuleInner { engine: engine.clone(), info, native, interp, wholly_native })))
+        let interpreted = Mutex::new(None);
+        Module(Arc::new(ModuleInner {
+            engine: engine.clone(),
+            info,
+            native,
+            interp,
+            wholly_native,
+            interpreted,
+        }))
     }
 
     /// What it is.
@@ -118,6 +136,12 @@ impl Module {
     /// Its native code, if it has any.
     pub fn native(&self) -> Option<&Arc<dyn NativeCode>> {
         self.0.native.as_ref()
+    }
+
+    /// The same module without native code, for instances on which that must not run.
+    pub(crate) fn interpreted(&self) -> Module {
+        let mut known = self.0.interpreted.lock();
+        known.get_or_insert_with(|| Module::assembled(self.engine(), self.info().clone(), None)).clone()
     }
 
     /// Does no function of it run in the interpreter?

@@ -2,6 +2,8 @@
 //!
 //! * `thread_stack_low() -> Option<usize>`: lowest usable address of the calling thread's stack;
 //! * `Reservation`: address space that faults where it was not made accessible from its start on, all zero when first touched.
+//! * `has_plenty_of_address_space() -> bool`: may memories reserve what native code can reach?
+//! * `has_address_space(bytes) -> bool`: is there so much left?
 //! * `fiber`, if it can (build.rs): stacks of their own for guest code.
 //!
 //! Linux is tested. Without `std` none of this exists: memories lie on the heap and the stack's end is not known.
@@ -12,4 +14,4 @@ pub(crate) mod fiber;
 #[cfg_attr(not(unix), path = "other.rs")]
 mod platform;
 
-pub(crate) use platform::{Reservation, thread_stack_low};
+pub(crate) use platform::{Reservation, has_address_space, has_plenty_of_address_space, thread_stack_low};

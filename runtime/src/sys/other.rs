@@ -5,6 +5,16 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
     None
 }
 
+/// None to reserve.
+pub(crate) fn has_plenty_of_address_space() -> bool {
+    false
+}
+
+/// Not known: there may be.
+pub(crate) fn has_address_space(_bytes: usize) -> bool {
+    true
+}
+
 /// Memory that is accessible whole; address space that is not cannot be had here.
 #[derive(Debug)]
 pub(crate) struct Reservation(memmap2::MmapMut);
@@ -20,6 +30,10 @@ impl Reservation {
 
     pub(crate) fn commit(&mut self, to: usize) -> Option<()> {
         (to <= self.0.len()).then_some(())
+    }
+
+    pub(crate) fn extend(&mut self, _bytes: usize) -> Option<()> {
+        None
     }
 
     pub(crate) fn leave_untouched(&mut self) {}

@@ -1,8 +1,11 @@
 //! Unix: pthread for the stack's bounds, mmap and mprotect for reservations.
 
 use crate::sync::Mutex;
+use crate::vm::GUARDED_BYTES;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::ptr::NonNull;
+use std::sync::OnceLock;
 
 /// Lowest usable address of the calling thread's stack. On the main thread the system's limit counts, at most 8 MiB of it:
 /// `ulimit -s unlimited` would otherwise leave no bound at all.
@@ -33,6 +36,82 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
     None
 }
 
+/// Memories with guards for which there must be address space, so that it counts as plenty.
+const GUARDED_MEMORIES: usize = 16;
+
+/// Is address space plenty? Not under a small `ulimit -v`, nor where the system counts what is reserved as used. Asked once: the answer
+/// is meant for settings, not for this or that reservation.
+pub(crate) fn has_plenty_of_address_space() -> bool {
+    static PLENTY: OnceLock<bool> = OnceLock::new();
+    *PLENTY.get_or_init(|| {
+        let bytes = usize::try_from(GUARDED_BYTES).ok().and_then(|bytes| bytes.checked_mul(GUARDED_MEMORIES));
+        bytes.is_some_and(has_address_space)
+    })
+}
+
+/// Could so many bytes be reserved in one piece now?
+pub(crate) fn has_address_space(bytes: usize) -> bool {
+    Mapping::reserve(bytes).is_some()
+}
+
+/// Address space that is this process's own, none of it accessible at first.
+#[derive(Debug)]
+struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: it owns its pages as a box does.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Not accessible, so that a system that counts what could be written does not count it.
+    fn reserve(len: usize) -> Option<Mapping> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+        // SAFETY: a mapping of its own, wherever the system wants it.
+        let base = unsafe { libc::mmap(core::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        Some(Mapping { base: NonNull::new(base.cast())?, len })
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Becomes larger, perhaps elsewhere. All of it must have the same protection. `false` when the system refuses.
+    #[cfg(target_os = "linux")]
+    fn extend(&mut self, len: usize) -> bool {
+        // SAFETY: the mapping is this one's own, and whoever has its base is told that it moved.
+        let base = unsafe { libc::mremap(self.base.as_ptr().cast(), self.len, len, libc::MREMAP_MAYMOVE) };
+        match NonNull::new(base.cast()).filter(|_| base != libc::MAP_FAILED) {
+            Some(base) => {
+                (self.base, self.len) = (base, len);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// As on Linux.
+    #[cfg(not(target_os = "linux"))]
+    fn extend(&mut self, _: usize) -> bool {
+        false
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this one's own, and goes with it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
 /// Address space of which a growing part from the start is accessible.
 ///
 /// What is given back is kept for the next that has the same size: a server makes and drops some for each request, and asking the
@@ -41,7 +120,7 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     /// There until it is dropped.
-    map: Option<memmap2::MmapMut>,
+    map: Option<Mapping>,
     /// Bytes from the start that can be touched.
     accessible: usize,
     /// What may be other than zero.
@@ -62,12 +141,14 @@ const SPARES: usize = 128;
 /// Bytes that are kept resident of one, at most: so many are faster to clear than to ask the system for.
 const KEPT_BYTES: usize = 128 << 10;
 const SPARE_BYTES: usize = if usize::BITS == 64 { 1 << 40 } else { 0 };
+/// The same where address space is scarce.
+const FEW_SPARE_BYTES: usize = 16 << 20;
 
-static SPARE: Mutex<Vec<(memmap2::MmapMut, usize)>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<(Mapping, usize)>> = Mutex::new(Vec::new());
 
 /// Makes a mapping's accessible bytes zero again, and none but those of `kept` take memory. `None` where the system promises no such thing.
 #[cfg(target_os = "linux")]
-fn emptied(mut map: memmap2::MmapMut, accessible: usize, kept: Range<usize>) -> Option<memmap2::MmapMut> {
+fn emptied(mut map: Mapping, accessible: usize, kept: Range<usize>) -> Option<Mapping> {
     let kept = kept.start.min(accessible)..kept.end.min(accessible);
     let base = map.as_mut_ptr();
     // SAFETY: inside the mapping, whose accessible bytes can be written, and nobody looks into it any more.
@@ -86,14 +167,14 @@ fn emptied(mut map: memmap2::MmapMut, accessible: usize, kept: Range<usize>) -> 
 
 /// As on Linux.
 #[cfg(not(target_os = "linux"))]
-fn emptied(_: memmap2::MmapMut, _: usize, _: Range<usize>) -> Option<memmap2::MmapMut> {
+fn emptied(_: Mapping, _: usize, _: Range<usize>) -> Option<Mapping> {
     None
 }
 
 /// One with this size that was given back, the best that there is.
 fn spare(bytes: usize, accessible: usize) -> Option<Reservation> {
     let mut spares = SPARE.lock();
-    let fits = |(map, _): &(memmap2::MmapMut, usize)| map.len() == bytes;
+    let fits = |(map, _): &(Mapping, usize)| map.len() == bytes;
     let same = spares.iter().rposition(|spare| fits(spare) && spare.1 == accessible);
     let at = same.or_else(|| spares.iter().rposition(fits))?;
     let (map, accessible) = spares.swap_remove(at);
@@ -120,13 +201,11 @@ impl Reservation {
     }
 
     fn fresh(bytes: usize) -> Option<Reservation> {
-        let mut map = memmap2::MmapOptions::new().len(bytes).no_reserve_swap().map_anon().ok()?;
-        // SAFETY: the mapping is this reservation's own, and nobody has looked into it.
-        unsafe { region::protect(map.as_mut_ptr(), bytes, region::Protection::NONE).ok()? };
+        let map = Mapping::reserve(bytes)?;
         Some(Reservation { map: Some(map), accessible: 0, touched: Touched::All, kept: 0..0 })
     }
 
-    fn map(&mut self) -> &mut memmap2::MmapMut {
+    fn map(&mut self) -> &mut Mapping {
         self.map.as_mut().expect("crash: a reservation without its mapping")
     }
 
@@ -167,6 +246,18 @@ impl Reservation {
         self.map().as_mut_ptr()
     }
 
+    /// Becomes larger, perhaps elsewhere, and all accessible (rounded up to pages). Only one that is accessible whole can. `None` when it
+    /// cannot, or the system refuses; nothing has changed then.
+    pub(crate) fn extend(&mut self, bytes: usize) -> Option<()> {
+        let bytes = bytes.checked_next_multiple_of(region::page::size())?;
+        let whole = self.accessible == self.map().len() && self.accessible < bytes;
+        if !whole || !self.map().extend(bytes) {
+            return None;
+        }
+        self.accessible = bytes;
+        Some(())
+    }
+
     /// Makes everything up to `to` accessible (rounded up to pages). `None` when the system refuses.
     pub(crate) fn commit(&mut self, to: usize) -> Option<()> {
         let to = to.next_multiple_of(region::page::size());
@@ -187,7 +278,8 @@ impl Drop for Reservation {
         let Some(map) = map else { return };
         let mut spares = SPARE.lock();
         let kept: usize = spares.iter().map(|(map, _)| map.len()).sum();
-        if spares.len() < SPARES && kept.saturating_add(map.len()) <= SPARE_BYTES {
+        let most = if has_plenty_of_address_space() { SPARE_BYTES } else { FEW_SPARE_BYTES };
+        if spares.len() < SPARES && kept.saturating_add(map.len()) <= most {
             spares.push((map, self.accessible));
         }
     }
