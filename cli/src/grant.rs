@@ -6,6 +6,7 @@ use crate::flags::{Budgets, Grants};
 use crate::guest::unicode;
 use crate::output;
 use crate::permissions::Permission;
+use mini_wasm_jit::seal::SealKey;
 use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::keyvalue::{KeyValue, Limits};
 use mini_wasm_wasi::sockets::policy::Network;
@@ -34,6 +35,7 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Re
         wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
             .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
     }
+    withhold_key(&mut wasi);
     for (inner, outer) in overlaps(&grants.directories) {
         output::warn(format_args!(
             "--dir: `{inner}` lies within `{outer}`: through which of them a path goes is the guest's choice"
@@ -50,6 +52,17 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Re
     }
     wasi.network(network(grants)?).on_refusal(Arc::new(hint));
     Ok(wasi)
+}
+
+/// Keeps the key under which artifacts are sealed from the guest, and says which directories reach what it is not handed.
+fn withhold_key(wasi: &mut WasiBuilder) {
+    if let Ok(key) = SealKey::user_path() {
+        // The path is absolute, so nothing can fail.
+        let _ = wasi.withhold(key);
+    }
+    for sentence in wasi.withheld() {
+        output::warn(format_args!("--dir: {sentence}"));
+    }
 }
 
 /// Names of directories that lie within those of others, or are the same: guests' libraries differ in which they take.
@@ -98,6 +111,9 @@ fn keyvalue(store: &KeyValueStore, bytes: Option<u64>) -> Result<KeyValue, Failu
     let limits = Limits { bytes: bytes.unwrap_or(usual.bytes), ..usual };
     match store {
         KeyValueStore::Memory => Ok(KeyValue::memory(limits)),
+        KeyValueStore::File(path) if SealKey::is_user_key(path) => {
+            Err(Failure::Other(format!("--kv: {} is the key that seals artifacts", path.display())))
+        }
         KeyValueStore::File(path) => KeyValue::file(path, limits)
             .map_err(|error| Failure::Other(format!("--kv: cannot open {}: {error}", path.display()))),
     }

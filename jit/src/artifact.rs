@@ -511,6 +511,9 @@ fn read(path: &Path) -> Result<CodeMap> {
 /// # Errors
 /// `Io`.
 pub fn write(path: &Path, artifact: &[u8]) -> Result<()> {
+    if SealKey::is_user_key(path) {
+        return Err(io(path, &"it is the key that seals artifacts"));
+    }
     let temporary = beside(path)?;
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let written = (|| {

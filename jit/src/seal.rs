@@ -65,11 +65,22 @@ fn refused(path: &Path, why: &str) -> Error {
 }
 
 fn random() -> Result<[u8; 32]> {
+    use rustix::io::Errno;
     let mut bytes = [0; 32];
     let mut got = 0;
     while got < bytes.len() {
-        got += rustix::rand::getrandom(&mut bytes[got..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|e| Error::new(ErrorKind::Io, format!("no random bytes: {e}")))?;
+        match rustix::rand::getrandom(&mut bytes[got..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(some) => got += some,
+            Err(Errno::INTR) => {}
+            // Before Linux 3.17, or a filter of system calls forbids it: the device has the same bytes.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let device = Path::new("/dev/urandom");
+                let read = File::open(device).and_then(|mut device| device.read_exact(&mut bytes[got..]));
+                read.map_err(|e| io(device, &e))?;
+                break;
+            }
+            Err(e) => return Err(Error::new(ErrorKind::Io, format!("no random bytes: {e}"))),
+        }
     }
     Ok(bytes)
 }
@@ -108,6 +119,7 @@ impl SealKey {
         if let Some(dir) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| io(dir, &e))?;
         }
+        judge_folders(path)?;
         create_secret(path, &random()?)?;
         // Another process may have been first; its key is the one then.
         SealKey::read(path)?.ok_or_else(|| refused(path, "it vanished"))
@@ -125,6 +137,20 @@ impl SealKey {
         match <[u8; 32]>::try_from(bytes) {
             Ok(key) => Ok(Some(SealKey(key))),
             Err(bytes) => Err(refused(path, &format!("32 bytes are wanted, it has {}", bytes.len()))),
+        }
+    }
+
+    /// Whether a path leads to this user's key: nothing else may be written there.
+    pub fn is_user_key(path: &Path) -> bool {
+        let Ok(key) = SealKey::user_path() else { return false };
+        let identity = |path: &Path| fs::metadata(path).ok().map(|facts| (facts.dev(), facts.ino()));
+        match (identity(path), identity(&key)) {
+            (Some(found), Some(key)) => found == key,
+            (None, None) => {
+                let folder = |path: &Path| fs::canonicalize(path.parent()?).ok();
+                path.file_name() == key.file_name() && folder(path).is_some_and(|f| folder(&key) == Some(f))
+            }
+            _ => false,
         }
     }
 
@@ -282,9 +308,42 @@ fn read_secret(path: &Path) -> Result<Option<Vec<u8>>> {
             &format!("others may use it (mode {:o}); chmod 600", facts.mode() & 0o777),
         ));
     }
+    judge_folders(path)?;
     let mut bytes = Vec::new();
     Read::take(&mut file, 4096).read_to_end(&mut bytes).map_err(|e| io(path, &e))?;
     Ok(Some(bytes))
+}
+
+/// Refuses a key in a place that others can change: who may rename a folder on the way can put a key of his own there.
+fn judge_folders(path: &Path) -> Result<()> {
+    let whole = std::path::absolute(path).map_err(|e| io(path, &e))?;
+    let folder = whole.parent().unwrap_or(&whole);
+    let real = fs::canonicalize(folder).map_err(|e| io(folder, &e))?;
+    let own = rustix::process::geteuid().as_raw();
+    // As named, with symbolic links, and as it really lies.
+    for step in folder.ancestors().chain(real.ancestors()) {
+        let facts = fs::symlink_metadata(step).map_err(|e| io(step, &e))?;
+        if facts.uid() != own && facts.uid() != 0 && !is_unmapped(facts.uid()) {
+            return Err(refused(path, &format!("{} belongs to another user", step.display())));
+        }
+        // A group of the user's own, which has his number, is nobody else.
+        let private = facts.uid() == own && facts.gid() == own;
+        let others = if private { 0o002 } else { 0o022 };
+        let sticky = facts.mode() & 0o1000 != 0;
+        if facts.is_dir() && facts.mode() & others != 0 && !sticky {
+            let (step, mode) = (step.display(), facts.mode() & 0o7777);
+            return Err(refused(path, &format!("others may change {step} (mode {mode:o}); chmod go-w")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an owner is one that a user namespace has no number for: mostly the system's root, outside of a container.
+fn is_unmapped(owner: u32) -> bool {
+    let number = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let map = number("/proc/self/uid_map");
+    let all = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    !map.is_empty() && !all && number("/proc/sys/kernel/overflowuid").trim().parse() == Ok(owner)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -346,6 +405,49 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(SealKey::at(&path).unwrap_err().kind(), ErrorKind::Artifact, "{mode:o}");
         }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_key_in_a_folder_that_others_may_change_is_refused() {
+        let dir = directory("folders");
+        let path = dir.join("outer/inner/seal.key");
+        SealKey::at(&path).unwrap();
+        for step in ["outer", "outer/inner"] {
+            let set = |mode| fs::set_permissions(dir.join(step), fs::Permissions::from_mode(mode)).unwrap();
+            for (mode, refused) in
+                [(0o777, true), (0o702, true), (0o1777, false), (0o755, false), (0o700, false)]
+            {
+                set(mode);
+                assert_eq!(SealKey::at(&path).is_err(), refused, "{step} {mode:o}");
+                assert_eq!(SealKey::read(&path).is_err(), refused, "{step} {mode:o}");
+            }
+        }
+        // Not even made there.
+        let other = dir.join("outer/other.key");
+        fs::set_permissions(dir.join("outer"), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(SealKey::at(&other).unwrap_err().kind(), ErrorKind::Artifact);
+        assert!(!other.exists());
+        // By way of a link: what counts is where it leads, too.
+        std::os::unix::fs::symlink(dir.join("outer/inner"), dir.join("link")).unwrap();
+        assert!(SealKey::read(&dir.join("link/seal.key")).is_err());
+        fs::set_permissions(dir.join("outer"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(SealKey::read(&dir.join("link/seal.key")).is_ok());
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_key_in_a_folder_of_another_user_is_refused() {
+        // Only root can give something away.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = directory("owner");
+        let path = dir.join("theirs/seal.key");
+        SealKey::at(&path).unwrap();
+        std::os::unix::fs::chown(dir.join("theirs"), Some(12_345), None).unwrap();
+        let error = SealKey::at(&path).unwrap_err();
+        assert!(error.to_string().contains("belongs to another user"), "{error}");
         fs::remove_dir_all(dir).unwrap();
     }
 

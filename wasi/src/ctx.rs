@@ -4,7 +4,7 @@
 
 use core::fmt;
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use mini_wasm_canonical_abi::Own;
 
 use crate::Stop;
 use crate::deadline::{Deadline, Never};
+use crate::filesystem::descriptor::Grant;
 use crate::handles::Handles;
 use crate::http::client::{Client, Outgoing};
 use crate::io::streams::{MemoryInput, MemoryOutput};
@@ -21,7 +22,8 @@ use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
 use crate::sockets::connection::Linger;
 use crate::sockets::policy::Network;
-use crate::sys::path::Resolution;
+use crate::sys::path::{Opened, Paths, Resolution};
+use crate::sys::withheld::proc_beneath;
 use crate::sys::{clock, file};
 use crate::table::Table;
 
@@ -82,7 +84,9 @@ pub type Refusal = dyn Fn(Capability, &str) + Send + Sync;
 pub(crate) struct Preopen {
     pub(crate) directory: Arc<OwnedFd>,
     pub(crate) guest: String,
-    pub(crate) read_only: bool,
+    pub(crate) grant: Grant,
+    /// Its path when it was granted.
+    host: PathBuf,
 }
 
 /// The host's state for one guest: the data of a store, or a part of it. Made by [`Wasi::builder`].
@@ -95,7 +99,7 @@ pub struct Wasi {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) preopens: Vec<Preopen>,
-    pub(crate) resolution: Resolution,
+    pub(crate) paths: Paths,
     pub(crate) deadline: Arc<dyn Deadline>,
     /// What the system's monotonic clock showed when this was made.
     pub(crate) epoch: u64,
@@ -107,7 +111,7 @@ pub struct Wasi {
     pub(crate) max_poll: u32,
     pub(crate) handles: Handles,
     /// A fifo that was opened while the guest was suspended, for the call that it waits for.
-    pub(crate) fifo: Option<OwnedFd>,
+    pub(crate) fifo: Option<Opened>,
     pub(crate) network: Network,
     pub(crate) linger: Arc<Linger>,
     /// What sends requests, if any may be sent.
@@ -201,7 +205,7 @@ pub struct WasiBuilder {
     config: Vec<(String, String)>,
     keyvalue: Option<KeyValue>,
     refusal: Option<Arc<Refusal>>,
-    resolution: Resolution,
+    paths: Paths,
     deadline: Arc<dyn Deadline>,
     max_resources: u32,
     max_field_bytes: usize,
@@ -226,7 +230,7 @@ impl Default for WasiBuilder {
             config: Vec::new(),
             keyvalue: None,
             refusal: None,
-            resolution: Resolution::default(),
+            paths: Paths::default(),
             deadline: Arc::new(Never),
             max_resources: DEFAULT_MAX_RESOURCES,
             max_field_bytes: DEFAULT_MAX_FIELD_BYTES,
@@ -323,8 +327,11 @@ impl WasiBuilder {
     /// Grants the directory `host` under the guest's name `guest`. With `read_only` nothing beneath can be changed
     /// through it.
     ///
+    /// What procfs tells of processes is handed to no guest, nor is the memory of the machine (`/dev/mem` and the like) or
+    /// what [`withhold`](Self::withhold) names: [`withheld`](Self::withheld) says what of that the grants reach.
+    ///
     /// # Errors
-    /// If `host` cannot be opened as a directory.
+    /// If `host` cannot be opened as a directory, or is one that tells of processes.
     pub fn preopen(
         &mut self,
         host: impl AsRef<Path>,
@@ -332,10 +339,48 @@ impl WasiBuilder {
         read_only: bool,
     ) -> Result<&mut Self, PreopenError> {
         let host = host.as_ref();
-        let directory = file::open_host_directory(host)
-            .map_err(|error| PreopenError { host: host.to_owned(), reason: error.into() })?;
-        self.preopens.push(Preopen { directory: Arc::new(directory), guest: guest.into(), read_only });
+        let refused = |reason: std::io::Error| PreopenError { host: host.to_owned(), reason };
+        let directory = file::open_host_directory(host).map_err(|error| refused(error.into()))?;
+        let status = file::status(&directory).map_err(|error| refused(error.into()))?;
+        self.paths.withheld.judge(directory.as_fd(), &status).map_err(|_| {
+            refused(std::io::Error::other("what procfs tells of processes is granted to no guest"))
+        })?;
+        let reaches_withheld = self.paths.withheld.beneath(&directory).is_some();
+        let grant = Grant { read_only, reaches_withheld };
+        let (directory, guest, host) = (Arc::new(directory), guest.into(), host.to_owned());
+        self.preopens.push(Preopen { directory, guest, grant, host });
         Ok(self)
+    }
+
+    /// Withholds a file from guests, whatever directory they are granted and whatever name it has there: a key. It cannot be
+    /// opened, renamed, removed or given a second name, nor can folders on the way to it be renamed. It need not be there yet.
+    ///
+    /// # Errors
+    /// If a relative path has nothing to start from.
+    pub fn withhold(&mut self, file: impl AsRef<Path>) -> std::io::Result<&mut Self> {
+        self.paths.withheld.add(std::path::absolute(file)?);
+        for preopen in &mut self.preopens {
+            preopen.grant.reaches_withheld = self.paths.withheld.beneath(&*preopen.directory).is_some();
+        }
+        Ok(self)
+    }
+
+    /// What the granted directories reach that guests are not handed all the same: sentences for whoever granted them.
+    pub fn withheld(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for preopen in &self.preopens {
+            let host = preopen.host.display();
+            if let Some(place) = proc_beneath(&preopen.host) {
+                let place = place.display();
+                told.push(format!(
+                    "{host} reaches procfs ({place}): what that tells of processes is withheld from the guest"
+                ));
+            }
+            if let Some(file) = self.paths.withheld.found_beneath(&*preopen.directory) {
+                told.push(format!("{host} reaches {}, which is withheld from the guest", file.display()));
+            }
+        }
+        told
     }
 
     /// Grants a socket that listens, to guests of preview 1: `sock_accept` takes connections from it. Its descriptor
@@ -381,7 +426,7 @@ impl WasiBuilder {
 
     /// Chooses who resolves paths; [`Resolution::Kernel`] by default. For tests of the other.
     pub fn resolution(&mut self, resolution: Resolution) -> &mut Self {
-        self.resolution = resolution;
+        self.paths.resolution = resolution;
         self
     }
 
@@ -435,7 +480,7 @@ impl WasiBuilder {
             stdout: self.stdout.clone(),
             stderr: self.stderr.clone(),
             preopens: self.preopens.clone(),
-            resolution: self.resolution,
+            paths: self.paths.clone(),
             deadline: self.deadline.clone(),
             epoch: clock::monotonic(),
             insecure_seed: (insecure.next(), insecure.next()),

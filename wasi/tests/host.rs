@@ -5,6 +5,8 @@
 mod budgets;
 #[path = "host/clocks_and_random.rs"]
 mod clocks_and_random;
+#[path = "host/closed.rs"]
+mod closed;
 #[path = "host/deadlines.rs"]
 mod deadlines;
 #[path = "host/denied.rs"]
@@ -15,6 +17,8 @@ mod files;
 mod http;
 #[path = "host/keyvalue.rs"]
 mod keyvalue;
+#[path = "host/listing.rs"]
+mod listing;
 #[path = "host/model.rs"]
 mod model;
 #[path = "host/network.rs"]
@@ -45,3 +49,5 @@ mod told;
 mod tree;
 #[path = "host/waiting_to_open.rs"]
 mod waiting_to_open;
+#[path = "host/withheld.rs"]
+mod withheld;

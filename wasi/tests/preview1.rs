@@ -13,6 +13,8 @@ mod guest;
 mod hostile;
 #[path = "preview1/limits.rs"]
 mod limits;
+#[path = "preview1/listing.rs"]
+mod listing;
 #[path = "preview1/model.rs"]
 mod model;
 #[path = "preview1/official.rs"]
@@ -28,3 +30,5 @@ mod sandbox;
 mod sockets;
 #[path = "host/tree.rs"]
 mod tree;
+#[path = "preview1/withheld.rs"]
+mod withheld;

@@ -191,7 +191,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         other => return Err(format!("`{other}` is no unit of time; there are ns, us, ms, s, m, h")),
     };
     let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| "it is too long".into())
+    // A moment that far ahead is still one that every clock has.
+    let longest = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    Duration::try_from_secs_f64(number * seconds)
+        .ok()
+        .filter(|time| *time <= longest)
+        .ok_or_else(|| "it is too long: at most 100 years".into())
 }
 
 /// A count of bytes, or with K, M, G, T (powers of 1024; `64M`, `64MB` and `64MiB` say the same).

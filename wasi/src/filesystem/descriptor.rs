@@ -20,7 +20,7 @@ use crate::io::streams::{CHUNK, Handle, InputStream, OutputStream};
 use crate::io::waiting::until_ready;
 use crate::random::insecure::mix;
 use crate::sys::file::{self, FileType, OFlags, Status};
-use crate::sys::path::{self, Entry, Place, Resolution};
+use crate::sys::path::{self, Entry, Opened, Paths, Place};
 use crate::sys::{Errno, clock, wait};
 use crate::{Deadline, Stop, Wasi};
 
@@ -33,21 +33,29 @@ pub struct Descriptor {
     object: Arc<OwnedFd>,
     kind: DescriptorType,
     flags: DescriptorFlags,
-    read_only: bool,
+    grant: Grant,
+}
+
+/// What everything that is opened through a granted directory inherits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grant {
+    pub(crate) read_only: bool,
+    /// Something that is withheld lies beneath: names may not be changed freely.
+    pub(crate) reaches_withheld: bool,
 }
 
 impl Descriptor {
     /// A granted directory.
     pub(crate) fn granted(preopen: &Preopen) -> Self {
-        Self::directory(preopen.directory.clone(), preopen.read_only)
+        Self::directory(preopen.directory.clone(), preopen.grant)
     }
 
-    fn directory(object: Arc<OwnedFd>, read_only: bool) -> Self {
+    fn directory(object: Arc<OwnedFd>, grant: Grant) -> Self {
         let mut flags = DescriptorFlags::READ;
-        if !read_only {
+        if !grant.read_only {
             flags |= DescriptorFlags::MUTATE_DIRECTORY;
         }
-        Self { object, kind: DescriptorType::Directory, flags, read_only }
+        Self { object, kind: DescriptorType::Directory, flags, grant }
     }
 
     /// What the system has open.
@@ -63,7 +71,7 @@ impl Descriptor {
     /// Whether anything may be changed through this. The code is what WIT asks for where it describes
     /// `mutate-directory`.
     pub(crate) fn writable(&self) -> Result<(), ErrorCode> {
-        if self.read_only { Err(ErrorCode::ReadOnly) } else { Ok(()) }
+        if self.grant.read_only { Err(ErrorCode::ReadOnly) } else { Ok(()) }
     }
 
     /// The object as one that paths can be resolved beneath.
@@ -91,7 +99,7 @@ impl Descriptor {
     /// Opens `path` beneath this directory. To write to a fifo that nobody reads is waited for, if it `waits`.
     fn open(
         &self,
-        how: Resolution,
+        how: &Paths,
         follow: bool,
         path: &str,
         open: OpenFlags,
@@ -148,13 +156,25 @@ impl Descriptor {
 
     fn open_as(
         &self,
-        how: Resolution,
+        how: &Paths,
         follow: bool,
         path: &str,
         oflags: OFlags,
         flags: DescriptorFlags,
         waits: Option<&dyn Deadline>,
     ) -> Result<Result<Self, ErrorCode>, Stop> {
+        if oflags.contains(OFlags::CREATE) && self.grant.reaches_withheld {
+            let judged = path::parent(how, self.object.as_fd(), path).map_err(ErrorCode::from);
+            match judged {
+                Ok(Entry::Name(place)) => {
+                    if let Err(error) = self.changeable(how, &place) {
+                        return Ok(Err(error));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
         let object = loop {
             match (path::open(how, self.object.as_fd(), path, follow, oflags), waits) {
                 (Ok(object), _) => break object,
@@ -164,41 +184,46 @@ impl Descriptor {
                 (Err(error), _) => return Ok(Err(error.into())),
             }
         };
-        Ok(self.of(object, flags))
+        Ok(Ok(self.of(object, flags)))
     }
 
     /// What was opened beneath this directory.
-    fn of(&self, object: OwnedFd, flags: DescriptorFlags) -> Result<Self, ErrorCode> {
-        let kind = file::status(&object)?.kind.into();
-        let object = Arc::new(object);
-        Ok(match kind {
-            DescriptorType::Directory => Self::directory(object, self.read_only),
-            kind => Self { object, kind, flags, read_only: self.read_only },
-        })
+    fn of(&self, opened: Opened, flags: DescriptorFlags) -> Self {
+        let object = Arc::new(opened.object);
+        match opened.status.kind.into() {
+            DescriptorType::Directory => Self::directory(object, self.grant),
+            kind => Self { object, kind, flags, grant: self.grant },
+        }
     }
 
-    fn is_fifo(&self, how: Resolution, follow: bool, path: &str) -> bool {
-        let object = path::open(how, self.object.as_fd(), path, follow, OFlags::PATH);
-        object.and_then(file::status).is_ok_and(|status| status.kind == FileType::Fifo)
+    fn is_fifo(&self, how: &Paths, follow: bool, path: &str) -> bool {
+        path::open(how, self.object.as_fd(), path, follow, OFlags::PATH)
+            .is_ok_and(|opened| opened.status.kind == FileType::Fifo)
     }
 
     /// What `path` names beneath this directory.
-    pub(crate) fn status_at(
-        &self,
-        how: Resolution,
-        flags: PathFlags,
-        path: &str,
-    ) -> Result<Status, ErrorCode> {
+    pub(crate) fn status_at(&self, how: &Paths, flags: PathFlags, path: &str) -> Result<Status, ErrorCode> {
         let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
-        let object = path::open(how, self.as_directory()?, path, follow, OFlags::PATH)?;
-        Ok(file::status(object)?)
+        Ok(path::open(how, self.as_directory()?, path, follow, OFlags::PATH)?.status)
     }
 
     /// The place of a name that is about to be changed.
-    fn place(&self, how: Resolution, path: &str) -> Result<Entry<'_>, ErrorCode> {
+    fn place(&self, how: &Paths, path: &str) -> Result<Entry<'_>, ErrorCode> {
         let directory = self.as_directory()?;
         self.writable()?;
-        Ok(path::parent(how, directory, path)?)
+        let entry = path::parent(how, directory, path)?;
+        if let Entry::Name(place) = &entry {
+            self.changeable(how, place)?;
+        }
+        Ok(entry)
+    }
+
+    /// Refuses a name that leads to something withheld.
+    fn changeable(&self, how: &Paths, place: &Place<'_>) -> Result<(), ErrorCode> {
+        match self.grant.reaches_withheld {
+            true => Ok(how.withheld.judge_name(place)?),
+            false => Ok(()),
+        }
     }
 }
 
@@ -395,7 +420,7 @@ pub fn sync(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<()> {
 
 /// `create-directory-at`.
 pub fn create_directory_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| {
         let place = name(descriptor.place(how, &path)?)?;
@@ -416,7 +441,7 @@ pub fn stat_at(
     path_flags: PathFlags,
     path: String,
 ) -> Outcome<DescriptorStat> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| Ok(descriptor.status_at(how, path_flags, &path)?.into()))
 }
@@ -430,7 +455,7 @@ pub fn set_times_at(
     data_access_timestamp: NewTimestamp,
     data_modification_timestamp: NewTimestamp,
 ) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| {
         let directory = descriptor.as_directory()?;
@@ -445,6 +470,7 @@ pub fn set_times_at(
                 Entry::Dot | Entry::DotDot => path::leaf(how, directory, &path)?,
             },
         };
+        descriptor.changeable(how, &place)?;
         Ok(file::set_times_of(&place.parent, &place.name, accessed, modified)?)
     })
 }
@@ -458,7 +484,7 @@ pub fn link_at(
     new_descriptor: Borrow<Descriptor>,
     new_path: String,
 ) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let (from, to) = (wasi.table.get(&this)?, wasi.table.get(&new_descriptor)?);
     attempt(|| {
         // A second name is a way to write: both ends must be writable.
@@ -471,6 +497,7 @@ pub fn link_at(
                 Entry::Dot | Entry::DotDot => return Err(ErrorCode::NotPermitted),
             },
         };
+        from.changeable(how, &old)?;
         let new = name(to.place(how, &new_path)?)?;
         no_directory(&new)?;
         Ok(file::link(&old.parent, &old.name, &new.parent, &new.name)?)
@@ -496,8 +523,8 @@ pub(super) mod first {
                 return Ok(());
             }
             let Ok((oflags, _)) = descriptor.open_flags(*open, *flags) else { return Ok(()) };
-            while descriptor.is_fifo(wasi.resolution, follow, path) {
-                match path::open(wasi.resolution, descriptor.object.as_fd(), path, follow, oflags) {
+            while descriptor.is_fifo(&wasi.paths, follow, path) {
+                match path::open(&wasi.paths, descriptor.object.as_fd(), path, follow, oflags) {
                     Ok(object) => {
                         wasi.fifo = Some(object);
                         return Ok(());
@@ -544,8 +571,8 @@ pub(crate) fn open(
     }
     let deadline = waits.then_some(&*wasi.deadline);
     let opened = match fifo {
-        Some(object) => descriptor.of(object, flags),
-        None => descriptor.open(wasi.resolution, follow, path, open_flags, flags, deadline)?,
+        Some(object) => Ok(descriptor.of(object, flags)),
+        None => descriptor.open(&wasi.paths, follow, path, open_flags, flags, deadline)?,
     };
     match opened {
         Ok(opened) => {
@@ -558,7 +585,7 @@ pub(crate) fn open(
 
 /// `readlink-at`. An absolute target is not told.
 pub fn readlink_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<String> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| {
         let directory = descriptor.as_directory()?;
@@ -580,7 +607,7 @@ pub fn readlink_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> O
 
 /// `remove-directory-at`.
 pub fn remove_directory_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| match descriptor.place(how, &path)? {
         Entry::Name(place) => Ok(file::remove_directory(&place.parent, &place.name)?),
@@ -597,7 +624,7 @@ pub fn rename_at(
     new_descriptor: Borrow<Descriptor>,
     new_path: String,
 ) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let (from, to) = (wasi.table.get(&this)?, wasi.table.get(&new_descriptor)?);
     attempt(|| {
         let (Entry::Name(old), Entry::Name(new)) = (from.place(how, &old_path)?, to.place(how, &new_path)?)
@@ -621,7 +648,7 @@ pub fn symlink_at(
     old_path: String,
     new_path: String,
 ) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| {
         let place = name(descriptor.place(how, &new_path)?)?;
@@ -637,7 +664,7 @@ pub fn symlink_at(
 
 /// `unlink-file-at`.
 pub fn unlink_file_at(wasi: &mut Wasi, this: Borrow<Descriptor>, path: String) -> Outcome<()> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| {
         let Entry::Name(place) = descriptor.place(how, &path)? else {
@@ -678,7 +705,7 @@ pub fn metadata_hash_at(
     path_flags: PathFlags,
     path: String,
 ) -> Outcome<MetadataHashValue> {
-    let how = wasi.resolution;
+    let how = &wasi.paths;
     let descriptor = wasi.table.get(&this)?;
     attempt(|| Ok(hash(&descriptor.status_at(how, path_flags, &path)?)))
 }

@@ -190,6 +190,12 @@ impl BodyReader {
         }
     }
 
+    /// Whether all that came was taken and no more will come.
+    pub(crate) fn is_at_end(&self) -> bool {
+        let reading = lock(&self.inner);
+        reading.held.is_empty() && reading.incoming.is_none()
+    }
+
     /// Whether more came than may.
     pub(crate) fn is_too_large(&self) -> bool {
         lock(&self.inner).came > self.bounds.bytes
@@ -342,6 +348,12 @@ impl BodyWriter {
             true => Err(Failure::Closed),
             false => Ok(PERMIT.saturating_sub(writing.bytes as u64)),
         }
+    }
+
+    /// Whether nothing can be written any more: it has ended, or nobody takes it.
+    pub(crate) fn is_closed(&self) -> bool {
+        let writing = lock(&self.inner);
+        writing.gone || writing.end.is_some()
     }
 
     /// Waits until something may be written.

@@ -160,8 +160,18 @@ impl MemoryOutput {
 }
 
 /// The resource `input-stream`.
+///
+/// A stream whose end was told is closed: calls of no length say so. One that asks for bytes looks again, since what a
+/// file or a terminal gives may go on, and programs of preview 1 count on that where they are components too. After a
+/// failure nothing is tried again.
 #[derive(Debug)]
-pub struct InputStream(Source);
+pub struct InputStream {
+    source: Source,
+    /// The guest was told of the end.
+    closed: bool,
+    /// The guest was told of a failure.
+    failed: bool,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -181,39 +191,70 @@ enum Source {
 }
 
 impl InputStream {
+    fn new(source: Source) -> Self {
+        Self { source, closed: false, failed: false }
+    }
+
     /// At its end from the start.
     pub(crate) fn null() -> Self {
-        Self(Source::Null)
+        Self::new(Source::Null)
     }
 
     /// Over memory.
     pub(crate) fn memory(memory: MemoryInput) -> Self {
-        Self(Source::Memory(memory))
+        Self::new(Source::Memory(memory))
     }
 
     /// Over a file, from `offset` on.
     pub(crate) fn at(file: Arc<OwnedFd>, offset: u64) -> Self {
-        Self(Source::At { file, offset })
+        Self::new(Source::At { file, offset })
     }
 
     /// Over something that has no offsets.
     pub(crate) fn handle(handle: Handle) -> Self {
-        Self(Source::Handle(handle))
+        Self::new(Source::Handle(handle))
     }
 
     /// The body of a message.
     pub(crate) fn body(body: Arc<BodyReader>) -> Self {
-        Self(Source::Body(body))
+        Self::new(Source::Body(body))
     }
 
     /// What comes in on a connection.
     pub(crate) fn connection(connection: Arc<Connection>) -> Self {
-        Self(Source::Connection(connection))
+        Self::new(Source::Connection(connection))
     }
 
     /// The process's standard input.
     pub(crate) fn stdin() -> Self {
-        Self(Source::Handle(Handle::Standard(stdio::stdin())))
+        Self::new(Source::Handle(Handle::Standard(stdio::stdin())))
+    }
+
+    /// A call of WASI 0.2 for `len` bytes: a stream that is closed says so whatever the length.
+    fn called<T>(
+        &mut self,
+        len: u64,
+        operate: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if self.failed || len == 0 && self.is_closed() {
+            return Err(Failure::Closed);
+        }
+        let result = operate(self);
+        self.closed = matches!(result, Err(Failure::Closed | Failure::Failed(_)));
+        self.failed = matches!(result, Err(Failure::Failed(_)));
+        result
+    }
+
+    /// Whether it is known without a read that nothing will come.
+    fn is_closed(&self) -> bool {
+        self.closed
+            || match &self.source {
+                Source::Null => true,
+                Source::Memory(memory) => memory.left() == 0,
+                Source::Connection(connection) => connection.receives_no_more(),
+                Source::Body(body) => body.is_at_end(),
+                Source::At { .. } | Source::Handle(_) => false,
+            }
     }
 
     /// Reads at most `len` bytes, and not a byte more than that leaves the source. Without `wait` the result is
@@ -223,7 +264,7 @@ impl InputStream {
         if len == 0 {
             return Ok(Vec::new());
         }
-        let bytes = match &mut self.0 {
+        let bytes = match &mut self.source {
             Source::Null => Vec::new(),
             Source::Memory(memory) => memory.take(len),
             Source::At { file, offset } => {
@@ -265,7 +306,7 @@ impl InputStream {
 
     /// What a read waits for, if it ever waits.
     pub(crate) fn waits_for(&self) -> Option<Handle> {
-        match &self.0 {
+        match &self.source {
             Source::Handle(handle) => Some(handle.clone()),
             _ => None,
         }
@@ -273,12 +314,12 @@ impl InputStream {
 
     /// Whether a person types it.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(&self.0, Source::Handle(handle) if stdio::is_terminal(handle.as_fd()))
+        matches!(&self.source, Source::Handle(handle) if stdio::is_terminal(handle.as_fd()))
     }
 
     /// Passes over at most `len` bytes; how many.
     fn skip(&mut self, len: u64, wait: bool, deadline: &dyn Deadline) -> Result<u64, Failure> {
-        if let Source::At { file, offset } = &mut self.0 {
+        if let Source::At { file, offset } = &mut self.source {
             let size = file::status(&**file)?.size;
             let skipped = len.min(size.saturating_sub(*offset));
             *offset += skipped;
@@ -288,7 +329,8 @@ impl InputStream {
     }
 
     fn pollable(&self) -> Pollable {
-        match &self.0 {
+        match &self.source {
+            _ if self.failed => Pollable::ready(),
             Source::Handle(handle) => Pollable::handle(handle.clone(), Interest::Read),
             Source::Connection(connection) => Pollable::handle(connection.handle(), Interest::Read),
             Source::Body(body) => Pollable::event(body.clone()),
@@ -383,7 +425,7 @@ impl OutputStream {
     }
 
     fn check_write(&mut self) -> Result<u64, Failure> {
-        self.open()?;
+        self.takes_more()?;
         self.permit = match &self.sink {
             Sink::Connection(connection) => match connection.permit() {
                 Ok(permit) => permit,
@@ -432,8 +474,22 @@ impl OutputStream {
         }
     }
 
+    /// `Closed` after a failure, and once nothing that was written is on its way any more.
     fn open(&self) -> Result<(), Failure> {
-        if self.closed { Err(Failure::Closed) } else { Ok(()) }
+        let ended = match &self.sink {
+            Sink::Connection(connection) => connection.is_ended(),
+            Sink::Body(body) => body.is_closed(),
+            _ => false,
+        };
+        if self.closed || ended { Err(Failure::Closed) } else { Ok(()) }
+    }
+
+    /// `Closed` if nothing can be written, not even no bytes.
+    fn takes_more(&self) -> Result<(), Failure> {
+        match &self.sink {
+            Sink::Connection(connection) if connection.sends_no_more() => Err(Failure::Closed),
+            _ => self.open(),
+        }
     }
 
     /// Uses up the permit.
@@ -452,7 +508,7 @@ impl OutputStream {
 
     /// Writes all of `bytes`. After a failure the stream is closed.
     pub(crate) fn write(&mut self, bytes: &[u8], deadline: &dyn Deadline) -> Result<(), Failure> {
-        self.open()?;
+        self.takes_more()?;
         let result = self.write_all(bytes, deadline);
         self.closed |= matches!(result, Err(Failure::Closed | Failure::Failed(_)));
         result
@@ -529,7 +585,8 @@ mod first {
     async fn input(wasi: &mut Wasi, stream: &Borrow<InputStream>, len: u64) -> Result<(), Stop> {
         let deadline = &*wasi.deadline;
         let stream = wasi.table.get(stream)?;
-        match &stream.0 {
+        match &stream.source {
+            _ if stream.failed => Ok(()),
             // Both directions: the peer may wait for the rest of what was asked. What fails is the stream's to tell.
             Source::Connection(connection) => {
                 let [receives, sends] = [Interest::Read, Interest::Write]
@@ -608,9 +665,11 @@ pub mod input_stream {
     fn with<T>(
         wasi: &mut Wasi,
         this: &Borrow<InputStream>,
+        len: u64,
         operate: impl FnOnce(&mut InputStream, &dyn Deadline) -> Result<T, Failure>,
     ) -> Result<Result<T, StreamError>, Stop> {
-        let result = operate(wasi.table.get_mut(this)?, &*wasi.deadline);
+        let deadline = &*wasi.deadline;
+        let result = wasi.table.get_mut(this)?.called(len, |stream| operate(stream, deadline));
         outcome(wasi, result)
     }
 
@@ -620,7 +679,7 @@ pub mod input_stream {
         this: Borrow<InputStream>,
         len: u64,
     ) -> Result<Result<Vec<u8>, StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.read(len, false, deadline))
+        with(wasi, &this, len, |stream, deadline| stream.read(len, false, deadline))
     }
 
     /// `blocking-read`: waits until at least one byte is there.
@@ -629,7 +688,7 @@ pub mod input_stream {
         this: Borrow<InputStream>,
         len: u64,
     ) -> Result<Result<Vec<u8>, StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.read(len, true, deadline))
+        with(wasi, &this, len, |stream, deadline| stream.read(len, true, deadline))
     }
 
     /// `skip`: as `read`, but only how many bytes.
@@ -638,7 +697,7 @@ pub mod input_stream {
         this: Borrow<InputStream>,
         len: u64,
     ) -> Result<Result<u64, StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.skip(len, false, deadline))
+        with(wasi, &this, len, |stream, deadline| stream.skip(len, false, deadline))
     }
 
     /// `blocking-skip`: as `blocking-read`, but only how many bytes.
@@ -647,7 +706,7 @@ pub mod input_stream {
         this: Borrow<InputStream>,
         len: u64,
     ) -> Result<Result<u64, StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.skip(len, true, deadline))
+        with(wasi, &this, len, |stream, deadline| stream.skip(len, true, deadline))
     }
 
     /// `subscribe`: ready when a `read` would give bytes or the end.
@@ -694,7 +753,7 @@ pub mod output_stream {
         contents: Vec<u8>,
     ) -> Result<Result<(), StreamError>, Stop> {
         with(wasi, &this, |stream, deadline| {
-            stream.open()?;
+            stream.takes_more()?;
             stream.spend(contents.len() as u64)?;
             stream.write(&contents, deadline)
         })
@@ -724,7 +783,10 @@ pub mod output_stream {
         wasi: &mut Wasi,
         this: Borrow<OutputStream>,
     ) -> Result<Result<(), StreamError>, Stop> {
-        with(wasi, &this, |stream, deadline| stream.settle(deadline))
+        with(wasi, &this, |stream, deadline| {
+            stream.open()?;
+            stream.settle(deadline)
+        })
     }
 
     /// `subscribe`: ready when `check-write` would permit something or fail.
@@ -740,7 +802,7 @@ pub mod output_stream {
         len: u64,
     ) -> Result<Result<(), StreamError>, Stop> {
         with(wasi, &this, |stream, deadline| {
-            stream.open()?;
+            stream.takes_more()?;
             stream.spend(len)?;
             stream.zeroes(len, deadline)
         })
@@ -797,7 +859,9 @@ pub mod output_stream {
             Ok(permit) => len.min(permit),
             Err(failure) => return outcome(wasi, Err(failure)),
         };
-        let bytes = match wasi.table.get_mut(src)?.read(len, wait, &*wasi.deadline) {
+        let deadline = &*wasi.deadline;
+        let read = wasi.table.get_mut(src)?.called(len, |src| src.read(len, wait, deadline));
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(failure) => return outcome(wasi, Err(failure)),
         };

@@ -1,6 +1,7 @@
 //! A store in a file, by the crate redb: a tree that each change copies where it changes it, so that a crash leaves it as it was
 //! before the change or after.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition};
@@ -22,6 +23,12 @@ fn failed(error: impl Into<redb::Error>) -> KeyValueError {
     KeyValueError(error.into().to_string())
 }
 
+/// Does what reads the file. The crate trusts most of what stands there, and ends in a panic where somebody has written what it
+/// never would: to a guest that is an error.
+fn trusting<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(KeyValueError::damaged()))
+}
+
 fn entry(
     table: &impl ReadableTable<(&'static str, &'static str), (u64, &'static [u8])>,
     bucket: &str,
@@ -41,13 +48,15 @@ fn totals(table: &impl ReadableTable<&'static str, u64>) -> Outcome<Totals> {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Outcome<Self> {
-        let database = redb::Database::builder().set_cache_size(CACHE).create(path).map_err(failed)?;
-        // Readers need the tables to be there.
-        let making = database.begin_write().map_err(failed)?;
-        making.open_table(ENTRIES).map_err(failed)?;
-        making.open_table(TOTALS).map_err(failed)?;
-        making.commit().map_err(failed)?;
-        Ok(Self(database))
+        trusting(|| {
+            let database = redb::Database::builder().set_cache_size(CACHE).create(path).map_err(failed)?;
+            // Readers need the tables to be there.
+            let making = database.begin_write().map_err(failed)?;
+            making.open_table(ENTRIES).map_err(failed)?;
+            making.open_table(TOTALS).map_err(failed)?;
+            making.commit().map_err(failed)?;
+            Ok(Self(database))
+        })
     }
 }
 
@@ -78,11 +87,28 @@ impl Change for Changing<'_, '_> {
 
 impl Backend for Database {
     fn get(&self, bucket: &str, key: &str) -> Outcome<Option<Entry>> {
-        let reading = self.0.begin_read().map_err(failed)?;
-        entry(&reading.open_table(ENTRIES).map_err(failed)?, bucket, key)
+        trusting(|| {
+            let reading = self.0.begin_read().map_err(failed)?;
+            entry(&reading.open_table(ENTRIES).map_err(failed)?, bucket, key)
+        })
     }
 
     fn keys(&self, bucket: &str, after: Option<&str>, skip: u64, most: usize) -> Outcome<Vec<String>> {
+        trusting(|| self.listed(bucket, after, skip, most))
+    }
+
+    fn change(
+        &self,
+        bucket: &str,
+        limits: &Limits,
+        change: &mut dyn FnMut(&mut dyn Change) -> Outcome<()>,
+    ) -> Outcome<()> {
+        trusting(|| self.changed(bucket, limits, change))
+    }
+}
+
+impl Database {
+    fn listed(&self, bucket: &str, after: Option<&str>, skip: u64, most: usize) -> Outcome<Vec<String>> {
         let reading = self.0.begin_read().map_err(failed)?;
         let entries = reading.open_table(ENTRIES).map_err(failed)?;
         let mut skip = skip;
@@ -105,7 +131,7 @@ impl Backend for Database {
         Ok(keys)
     }
 
-    fn change(
+    fn changed(
         &self,
         bucket: &str,
         limits: &Limits,

@@ -50,6 +50,13 @@ impl fmt::Display for KeyValueError {
 
 impl std::error::Error for KeyValueError {}
 
+impl KeyValueError {
+    /// The file says what it cannot.
+    pub(super) fn damaged() -> Self {
+        Self("the file is damaged".into())
+    }
+}
+
 pub(super) type Outcome<T> = Result<T, KeyValueError>;
 
 /// What a key stands for.
@@ -72,7 +79,8 @@ pub(super) struct Totals {
 impl Totals {
     /// After an entry of `before` bytes, names included, has become one of `after` bytes.
     pub(super) fn changed(self, before: Option<u64>, after: Option<u64>, limits: &Limits) -> Outcome<Self> {
-        let entries = self.entries.saturating_sub(u64::from(before.is_some())) + u64::from(after.is_some());
+        let others = self.entries.saturating_sub(u64::from(before.is_some()));
+        let entries = others.saturating_add(u64::from(after.is_some()));
         let bytes = self.bytes.saturating_sub(before.unwrap_or(0)).saturating_add(after.unwrap_or(0));
         if after.is_some() && entries > limits.entries {
             return Err(KeyValueError(format!("the store keeps {} entries at most", limits.entries)));
@@ -80,7 +88,9 @@ impl Totals {
         if after.is_some() && bytes > limits.bytes {
             return Err(KeyValueError(format!("the store keeps {} bytes at most", limits.bytes)));
         }
-        Ok(Self { entries, bytes, revision: self.revision + 1 })
+        // These numbers are what the file says.
+        let revision = self.revision.checked_add(1).ok_or_else(KeyValueError::damaged)?;
+        Ok(Self { entries, bytes, revision })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use mini_wasm_canonical_abi::{Borrow, Own};
 
@@ -14,7 +15,7 @@ use crate::filesystem::types::DescriptorType;
 use crate::io::streams::{InputStream, OutputStream};
 use crate::preview1::Outcome;
 use crate::preview1::errno::{Errno, Fault};
-use crate::preview1::readdir::Listing;
+use crate::preview1::readdir::{Listing, POSITIONS};
 use crate::preview1::types::{FdFlags, Filetype, Rights};
 use crate::sys::file;
 use crate::{Stop, Wasi, cli};
@@ -52,12 +53,14 @@ pub(super) struct Entry {
     lost: Rights,
     lost_inheriting: Rights,
     pub(super) flags: FdFlags,
+    /// Of a socket: nothing is received any more.
+    pub(super) deaf: bool,
 }
 
 impl Entry {
     fn new(object: Object, base: Rights, inheriting: Rights, flags: FdFlags) -> Self {
         let (lost, lost_inheriting) = (Rights::empty(), Rights::empty());
-        Self { object, base, inheriting, lost, lost_inheriting, flags }
+        Self { object, base, inheriting, lost, lost_inheriting, flags, deaf: false }
     }
 
     /// What `path_open` opened; of the rights asked for those that its kind can have. What the directory no longer passes on is lost.
@@ -174,12 +177,15 @@ impl Entry {
 pub(crate) struct Descriptors {
     slots: Vec<Option<Entry>>,
     free: BTreeSet<u32>,
+    /// How many positions in directories may still be kept.
+    pub(super) positions: Arc<AtomicUsize>,
 }
 
 impl Descriptors {
     /// The standard streams, the granted directories, the granted sockets: in this order, from 0 on.
     pub(super) fn new(wasi: &mut Wasi) -> Result<Self, Stop> {
-        let mut all = Self { slots: Vec::new(), free: BTreeSet::new() };
+        let positions = Arc::new(AtomicUsize::new(POSITIONS));
+        let mut all = Self { slots: Vec::new(), free: BTreeSet::new(), positions };
         let mut add = |entry| all.slots.push(Some(entry));
         add(Entry::stream(Object::Input(cli::stdin::get_stdin(wasi)?)));
         add(Entry::stream(Object::Output(cli::stdout::get_stdout(wasi)?)));

@@ -54,12 +54,17 @@ pub(super) fn sock_recv(
     ro_flags: impl Into<Option<u32>>,
 ) -> Outcome<()> {
     let (socket, waits) = socket(call, fd, Rights::FD_READ)?;
+    let deaf = call.entry(fd)?.deaf;
     let flags = RiFlags::checked(flags16(ri_flags)?)?;
     let ro_flags = ro_flags.into();
     let parts = call.guest.iovecs(iovs, iovs_len)?;
     call.guest.range(nread, 4)?;
     if let Some(ro_flags) = ro_flags {
         call.guest.put(ro_flags, &RoFlags::empty().bits().to_le_bytes())?;
+    }
+    if deaf {
+        net::discard(&*socket);
+        return call.guest.put_u32(nread, 0);
     }
     let peeks = flags.has(RiFlags::RECV_PEEK);
     let whole = flags.has(RiFlags::RECV_WAITALL) && !peeks && waits;
@@ -125,12 +130,17 @@ pub(super) fn sock_send(
     call.guest.put_u32(nwritten, total)
 }
 
-/// `sock_shutdown`.
+/// `sock_shutdown`. As in WASI 0.2, what is queued or arrives is thrown away once it is not to be received.
 pub(super) fn sock_shutdown(call: &mut Call<'_>, fd: u32, how: u32) -> Outcome<()> {
     let (socket, _) = socket(call, fd, Rights::SOCK_SHUTDOWN)?;
     let how = SdFlags::checked(how)?;
     if how == SdFlags::empty() {
         return Err(Errno::Inval.into());
     }
-    Ok(net::shutdown(&*socket, how.has(SdFlags::RD), how.has(SdFlags::WR))?)
+    net::shutdown(&*socket, how.has(SdFlags::RD), how.has(SdFlags::WR))?;
+    if how.has(SdFlags::RD) {
+        net::discard(&*socket);
+        call.entry(fd)?.deaf = true;
+    }
+    Ok(())
 }

@@ -4,8 +4,13 @@
 //! kept, at most one permit of a stream's, and handed on whenever the guest does anything with the connection, at the latest
 //! when it is dropped: then for a moment, so that what a guest has written before it ends is not lost. However many connections a
 //! guest leaves behind, they share that moment ([`Linger`]); a task of tokio's does not wait itself.
+//!
+//! After `shutdown(receive)` whatever is queued or arrives is thrown away: at once, whenever the guest does anything with the
+//! connection, and when it is dropped. What a system still held then would make it tell the peer of an error, instead of the
+//! end of what the guest has sent.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +45,8 @@ impl Linger {
 pub(crate) struct Connection {
     socket: Arc<OwnedFd>,
     outgoing: Mutex<Outgoing>,
+    /// The guest has ended the other direction: what arrives is nobody's.
+    deaf: AtomicBool,
     /// None once its end has come.
     linger: Option<Arc<Linger>>,
 }
@@ -57,7 +64,8 @@ struct Outgoing {
 
 impl Connection {
     pub(crate) fn new(socket: Arc<OwnedFd>, linger: Arc<Linger>) -> Arc<Self> {
-        Arc::new(Self { socket, outgoing: Mutex::default(), linger: Some(linger) })
+        let deaf = AtomicBool::new(false);
+        Arc::new(Self { socket, outgoing: Mutex::default(), deaf, linger: Some(linger) })
     }
 
     /// For pollables.
@@ -78,6 +86,9 @@ impl Connection {
     ) -> Result<Option<Vec<u8>>, Failure> {
         // What was asked has to be on its way before the answer is waited for.
         self.flush()?;
+        if self.receives_no_more() {
+            return Ok(Some(Vec::new()));
+        }
         let mut bytes = vec![0; len];
         loop {
             match net::receive(&*self.socket, &mut bytes, false) {
@@ -97,8 +108,31 @@ impl Connection {
         }
     }
 
+    /// Whether the guest has ended this direction.
+    pub(crate) fn receives_no_more(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Whether the guest has ended the direction to the peer.
+    pub(crate) fn sends_no_more(&self) -> bool {
+        self.outgoing().ends
+    }
+
+    /// Whether all is gone too that was written before that.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.outgoing().ended
+    }
+
+    /// Throws away what has arrived, if nobody is to have it.
+    fn discard(&self) {
+        if self.receives_no_more() {
+            net::discard(&*self.socket);
+        }
+    }
+
     /// Takes bytes: to the system, or to keep.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.discard();
         let mut outgoing = self.outgoing();
         if outgoing.ends {
             return Err(Failure::Closed);
@@ -126,6 +160,7 @@ impl Connection {
 
     /// Hands on what is kept, as far as the system takes it; whether all is gone.
     pub(crate) fn flush(&self) -> Result<bool, Failure> {
+        self.discard();
         let mut outgoing = self.outgoing();
         while outgoing.sent < outgoing.kept.len() {
             match net::send(&*self.socket, &outgoing.kept[outgoing.sent..]) {
@@ -174,6 +209,8 @@ impl Connection {
                 Ok(()) | Err(Errno::NOTCONN) => {}
                 Err(error) => return Err(error),
             }
+            self.deaf.store(true, Ordering::Relaxed);
+            self.discard();
         }
         if send {
             self.outgoing().ends = true;
@@ -192,6 +229,7 @@ impl AsFd for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.discard();
         let Some(linger) = self.linger.take().filter(|_| !self.outgoing().kept.is_empty()) else { return };
         let until = linger.until();
         // Nobody is left to be told of an error.
@@ -199,7 +237,8 @@ impl Drop for Connection {
             Ok(tokio) => {
                 let outgoing = Mutex::new(std::mem::take(&mut *self.outgoing()));
                 // A runtime that is ending drops it at once.
-                let rest = Self { socket: self.socket.clone(), outgoing, linger: None };
+                let deaf = AtomicBool::new(self.receives_no_more());
+                let rest = Self { socket: self.socket.clone(), outgoing, deaf, linger: None };
                 tokio.spawn(rest.drain_by(until));
             }
             Err(_) => {

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 pub(crate) use rustix::fs::{Advice, FileType, OFlags};
 use rustix::fs::{
-    AtFlags, Dir, FallocateFlags, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fadvise,
-    fallocate, fdatasync, fsync, ftruncate, futimens, linkat, mkdirat, open, readlinkat, renameat, statat,
-    statx, symlinkat, unlinkat, utimensat,
+    AtFlags, Dir, FallocateFlags, Mode, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fadvise,
+    fallocate, fcntl_getfl, fcntl_setfl, fdatasync, fstat, fsync, ftruncate, futimens, linkat, major, minor,
+    mkdirat, open, readlinkat, renameat, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::{IoSlice, ReadWriteFlags};
 
@@ -22,6 +22,10 @@ const MAX_OFFSET: u64 = i64::MAX as u64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) kind: FileType,
+    /// Who may do what: the nine bits.
+    pub(crate) permissions: u32,
+    /// Of a device: which one, major and minor number.
+    pub(crate) names: (u32, u32),
     pub(crate) links: u64,
     /// Bytes.
     pub(crate) size: u64,
@@ -46,27 +50,42 @@ pub(crate) fn open_host_directory(path: &std::path::Path) -> Result<OwnedFd, Err
     open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// The status of an open object; also of one opened with `O_PATH`.
+/// The status of an open object; also of one opened with `O_PATH`. By `fstat`, which every system and every filter of
+/// system calls allows; `statx` could tell nothing more that a guest is told.
 pub(crate) fn status(fd: impl AsFd) -> Result<Status, Errno> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
-    let status = statx(fd, c"", flags, StatxFlags::BASIC_STATS)?;
-    let moment =
-        |time: rustix::fs::StatxTimestamp| Moment { seconds: time.tv_sec, nanoseconds: time.tv_nsec };
-    Ok(Status {
-        kind: FileType::from_raw_mode(status.stx_mode.into()),
-        links: status.stx_nlink.into(),
-        size: status.stx_size,
-        accessed: moment(status.stx_atime),
-        modified: moment(status.stx_mtime),
-        changed: moment(status.stx_ctime),
-        device: u64::from(status.stx_dev_major) << 32 | u64::from(status.stx_dev_minor),
-        number: status.stx_ino,
-    })
+    fstat(fd).map(Status::from)
+}
+
+/// The status of a name, a link not followed.
+pub(crate) fn status_of(dir: impl AsFd, name: &[u8]) -> Result<Status, Errno> {
+    statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Status::from)
+}
+
+impl From<Stat> for Status {
+    #[allow(clippy::unnecessary_cast, reason = "the fields have other widths on other processors")]
+    fn from(stat: Stat) -> Self {
+        let moment = |seconds: i64, nanoseconds: u64| Moment {
+            seconds,
+            nanoseconds: u32::try_from(nanoseconds).unwrap_or(0),
+        };
+        Self {
+            kind: FileType::from_raw_mode(stat.st_mode as u32),
+            permissions: stat.st_mode as u32 & 0o777,
+            names: (major(stat.st_rdev as u64), minor(stat.st_rdev as u64)),
+            links: stat.st_nlink as u64,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            accessed: moment(stat.st_atime as i64, stat.st_atime_nsec as u64),
+            modified: moment(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+            changed: moment(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
+            device: u64::from(major(stat.st_dev as u64)) << 32 | u64::from(minor(stat.st_dev as u64)),
+            number: stat.st_ino as u64,
+        }
+    }
 }
 
 /// What kind of object a name is, a link not followed.
 pub(crate) fn kind_of(dir: impl AsFd, name: &[u8]) -> Result<FileType, Errno> {
-    Ok(FileType::from_raw_mode(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode))
+    Ok(status_of(dir, name)?.kind)
 }
 
 /// Reads at an offset; 0 is the end.
@@ -96,8 +115,29 @@ pub(crate) fn write(fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
 }
 
 /// Writes at the end, wherever that is when the system gets to it.
+///
+/// Linux has `RWF_APPEND` since 4.16, some file systems refuse it, and filters of system calls refuse `pwritev2`
+/// altogether. What such a refusal looks like may be a fault of the object too: then the other way meets it as well.
 pub(crate) fn append(fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
-    again(|| rustix::io::pwritev2(fd.as_fd(), &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND))
+    match again(|| rustix::io::pwritev2(fd.as_fd(), &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND)) {
+        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => append_by_mode(fd, bytes),
+        result => result,
+    }
+}
+
+/// [`append`] by a mode of the handle, for as long as it takes: positioned writes would go to the end too. Nobody
+/// else writes by this handle meanwhile, since a guest has one thread and shares none of its handles.
+fn append_by_mode(fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
+    let flags = fcntl_getfl(&fd)?;
+    if fcntl_setfl(&fd, flags | OFlags::APPEND).is_err() {
+        // Here another process that writes the same file can come in between.
+        let end = status(&fd)?.size;
+        return write_at(fd, bytes, end);
+    }
+    let written = write(&fd, bytes);
+    // It was without the mode a moment ago, so it can be again.
+    fcntl_setfl(&fd, flags)?;
+    written
 }
 
 /// Cuts or extends a file to `size` bytes.
@@ -207,9 +247,12 @@ pub(crate) struct DirectoryEntry {
     /// As [`Status::number`].
     pub(crate) number: u64,
     pub(crate) name: Vec<u8>,
+    /// Where the entries after this one begin: for [`Entries::seek`].
+    pub(crate) position: i64,
 }
 
-/// The entries of a directory, read as they are asked for.
+/// The entries of a directory, read as they are asked for. Names that vanish or appear meanwhile move no other: the
+/// system keeps positions, not counts.
 #[derive(Debug)]
 pub(crate) struct Entries {
     dir: Dir,
@@ -219,6 +262,16 @@ impl Entries {
     /// Begins at the first entry, whatever else reads the same directory.
     pub(crate) fn of(fd: impl AsFd) -> Result<Self, Errno> {
         Ok(Self { dir: Dir::read_from(fd)? })
+    }
+
+    /// Begins again with the directory as it is now.
+    pub(crate) fn rewind(&mut self) {
+        self.dir.rewind();
+    }
+
+    /// Goes on behind the entry that had this position.
+    pub(crate) fn seek(&mut self, position: i64) -> Result<(), Errno> {
+        self.dir.seek(position)
     }
 
     /// The next entry but `.` and `..`; `None` at the end.
@@ -238,7 +291,8 @@ impl Entries {
                 }
                 kind => kind,
             };
-            return Some(Ok(DirectoryEntry { kind, number: entry.ino(), name: name.to_vec() }));
+            let (number, position) = (entry.ino(), entry.offset());
+            return Some(Ok(DirectoryEntry { kind, number, name: name.to_vec(), position }));
         }
     }
 }

@@ -6,6 +6,7 @@
 //!   outside that directory, whatever `..`, symbolic links or a racing process do. `open` gives a handle to what a
 //!   path names; `parent` gives the handle of the directory that holds the last name, and the name; `leaf` does the
 //!   same after following symbolic links.
+//! - `withheld`: what no guest is handed, whatever it was granted: other processes' memory and keys.
 //! - `file`: operations on handles that are already open: positioned and plain reads and writes, append, size, times,
 //!   status, sync, advice, reading a directory entry by entry, and the calls that act on one name inside one
 //!   directory (make, remove, rename, link, symlink, read a link).
@@ -28,5 +29,6 @@ pub(crate) mod path;
 pub(crate) mod process;
 pub(crate) mod stdio;
 pub(crate) mod wait;
+pub(crate) mod withheld;
 
 pub(crate) use rustix::io::Errno;

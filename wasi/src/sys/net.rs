@@ -132,6 +132,18 @@ pub(crate) fn receive(socket: impl AsFd, bytes: &mut [u8], peek: bool) -> Result
     }
 }
 
+/// Throws away what has arrived on a connection; not for ever, since a fast peer must not hold the guest up.
+pub(crate) fn discard(socket: impl AsFd) {
+    let mut bytes = [0; 16 * 1024];
+    for _ in 0..256 {
+        match receive(socket.as_fd(), &mut bytes, false) {
+            // The end, nothing, or an error that is told where something is sent.
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Receives a datagram and where it is from; what does not fit is lost.
 pub(crate) fn receive_from(socket: impl AsFd, bytes: &mut [u8]) -> Result<(usize, SocketAddr), Errno> {
     loop {

@@ -8,17 +8,19 @@
 //! Calls that create, remove or rename a name never hand a path to the system: they get the open parent directory and
 //! one single component from [`parent`].
 //!
+//! Whatever is opened is judged ([`super::withheld`]) before anybody gets it, and before it is cut to no bytes.
+//!
 //! Errors: a path or link that leaves the directory, and every absolute path or link, is `PERM`; an empty path is
 //! `NOENT`; a path with NUL is `INVAL`. See path_resolution(7), openat2(2).
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, readlinkat, statx,
-};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
 
 use crate::sys::Errno;
+use crate::sys::file::{self, Status};
+use crate::sys::withheld::Withheld;
 
 /// How many symbolic links one lookup follows, as Linux does.
 const MAX_LINKS: usize = 40;
@@ -37,6 +39,21 @@ pub enum Resolution {
     Kernel,
     /// The walk alone.
     Walk,
+}
+
+/// How a guest's paths are looked up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Paths {
+    pub(crate) resolution: Resolution,
+    pub(crate) withheld: Withheld,
+}
+
+/// What a path led to.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) object: OwnedFd,
+    /// When it was opened.
+    pub(crate) status: Status,
 }
 
 /// The directory that holds the last name of a path.
@@ -82,6 +99,32 @@ pub(crate) enum Entry<'d> {
 /// Opens what `path` names beneath `dir`. `follow` says whether a symbolic link in the last component is followed; a
 /// trailing `/` always follows it and asks for a directory. New files get mode 0666 less the umask.
 pub(crate) fn open(
+    how: &Paths,
+    dir: BorrowedFd<'_>,
+    path: &str,
+    follow: bool,
+    mut flags: OFlags,
+) -> Result<Opened, Errno> {
+    // What is withheld must not be cut by the system on the way.
+    let cut = flags.contains(OFlags::TRUNC);
+    if cut {
+        flags.remove(OFlags::TRUNC);
+        if !flags.contains(OFlags::WRONLY) {
+            // To be cut it must be writable, as the system asks for too.
+            flags.insert(OFlags::RDWR);
+        }
+    }
+    let object = lookup(how.resolution, dir, path, follow, flags)?;
+    let mut status = file::status(&object)?;
+    how.withheld.judge(object.as_fd(), &status)?;
+    if cut && status.kind == FileType::RegularFile {
+        file::set_size(&object, 0)?;
+        status.size = 0;
+    }
+    Ok(Opened { object, status })
+}
+
+fn lookup(
     how: Resolution,
     dir: BorrowedFd<'_>,
     path: &str,
@@ -104,7 +147,7 @@ pub(crate) fn open(
                 Err(Errno::AGAIN) => {}
                 Err(Errno::XDEV) => return Err(Errno::PERM),
                 // No such call, or a filter that forbids it, or the object itself refuses: the walk knows.
-                Err(Errno::NOSYS | Errno::PERM) => break,
+                Err(Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP | Errno::INVAL | Errno::TOOBIG) => break,
                 Err(error) => return Err(error),
             }
         }
@@ -113,7 +156,7 @@ pub(crate) fn open(
 }
 
 /// Opens the directory that holds the last component of `path`.
-pub(crate) fn parent<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Result<Entry<'d>, Errno> {
+pub(crate) fn parent<'d>(how: &Paths, dir: BorrowedFd<'d>, path: &str) -> Result<Entry<'d>, Errno> {
     check(path)?;
     let stripped = path.trim_end_matches('/');
     let (before, name) = stripped.rsplit_once('/').unwrap_or(("", stripped));
@@ -125,7 +168,7 @@ pub(crate) fn parent<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Re
     let parent = if before.is_empty() {
         Parent::Same(dir)
     } else {
-        Parent::Beneath(open(how, dir, before, true, OFlags::PATH | OFlags::DIRECTORY)?)
+        Parent::Beneath(open(how, dir, before, true, OFlags::PATH | OFlags::DIRECTORY)?.object)
     };
     let directory = stripped.len() != path.len();
     Ok(Entry::Name(Place { parent, name: name.as_bytes().to_vec(), directory }))
@@ -133,22 +176,21 @@ pub(crate) fn parent<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Re
 
 /// Finds the directory and name of what `path` names after its last component's symbolic links have been followed.
 /// A call on that place that does not follow links acts on the object that was found, or on nothing.
-pub(crate) fn leaf<'d>(how: Resolution, dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
+pub(crate) fn leaf<'d>(how: &Paths, dir: BorrowedFd<'d>, path: &str) -> Result<Place<'d>, Errno> {
     check(path)?;
-    let found = if how == Resolution::Kernel { kernel_leaf(dir, path)? } else { None };
+    let found = if how.resolution == Resolution::Kernel { kernel_leaf(how, dir, path)? } else { None };
     found.map_or_else(|| walk_leaf(dir, path), Ok)
 }
 
 /// [`leaf`] by the kernel; `None` if a link's target is nothing that it can be asked.
-fn kernel_leaf<'d>(dir: BorrowedFd<'d>, path: &str) -> Result<Option<Place<'d>>, Errno> {
-    let how = Resolution::Kernel;
+fn kernel_leaf<'d>(how: &Paths, dir: BorrowedFd<'d>, path: &str) -> Result<Option<Place<'d>>, Errno> {
     let mut links = 0;
     let mut now = path.to_owned();
     loop {
         let place = match parent(how, dir, &now)? {
             Entry::Name(place) => place,
             Entry::Dot | Entry::DotDot => {
-                let itself = open(how, dir, &now, true, OFlags::PATH | OFlags::DIRECTORY)?;
+                let itself = open(how, dir, &now, true, OFlags::PATH | OFlags::DIRECTORY)?.object;
                 let (parent, name) = (Parent::Beneath(itself), b".".to_vec());
                 return Ok(Some(Place { parent, name, directory: true }));
             }
@@ -298,8 +340,8 @@ struct Peeked {
 
 fn peek(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Peeked, Errno> {
     let fd = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    let status = statx(&fd, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)?;
-    Ok(Peeked { fd, kind: FileType::from_raw_mode(status.stx_mode.into()) })
+    let kind = file::status(&fd)?.kind;
+    Ok(Peeked { fd, kind })
 }
 
 /// [`open`] by the walk.

@@ -231,3 +231,42 @@ fn guests_of_one_builder_share_the_store() {
     set(&mut one, &of_one, "k", b"v").unwrap();
     assert_eq!(get(&mut other, &of_other, "k").as_deref(), Some(&b"v"[..]));
 }
+
+#[test]
+fn a_file_that_was_damaged_is_an_error_and_no_panic() {
+    let sandbox = Sandbox::new();
+    let whole = sandbox.inside("whole.redb");
+    let (mut wasi, bucket) = with(KeyValue::file(&whole, Limits::default()).unwrap());
+    for n in 0..100 {
+        set(&mut wasi, &bucket, &format!("key-{n}"), &[n; 200]).unwrap();
+    }
+    drop(wasi);
+    let bytes = std::fs::read(&whole).unwrap();
+    let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let count = if std::env::var_os("MINI_WASM_LONG").is_some() { 5000 } else { 150 };
+    let damaged = sandbox.inside("damaged.redb");
+    let mut number = 1_u64;
+    for round in 0..count {
+        let mut next = |below: usize| {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (number >> 33) as usize % below
+        };
+        let mut copy = bytes.clone();
+        for _ in 0..next(8) + 1 {
+            // Where something stands, so that it is read.
+            copy[used[next(used.len())]] = next(256) as u8;
+        }
+        if round % 10 == 0 {
+            copy.truncate(next(bytes.len()));
+        }
+        std::fs::write(&damaged, copy).unwrap();
+        let Ok(store) = KeyValue::file(&damaged, Limits::default()) else { continue };
+        let (mut wasi, bucket) = with(store);
+        for n in [0, 50, 99] {
+            let _ = bucket::get(&mut wasi, bucket.borrow(), format!("key-{n}")).unwrap();
+        }
+        let _ = bucket::list_keys(&mut wasi, bucket.borrow(), None).unwrap();
+        let _ = set(&mut wasi, &bucket, "key-50", b"new");
+        let _ = atomics::increment(&mut wasi, bucket.borrow(), "key-1".into(), 1).unwrap();
+    }
+}

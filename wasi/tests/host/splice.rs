@@ -36,7 +36,7 @@ fn data() -> Vec<u8> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Memory,
     File,
     /// A file written at its end.
@@ -46,23 +46,23 @@ enum Kind {
     Body,
 }
 
-const SOURCES: [Kind; 5] = [Kind::Memory, Kind::File, Kind::Pipe, Kind::Tcp, Kind::Body];
-const SINKS: [Kind; 6] = [Kind::Memory, Kind::File, Kind::End, Kind::Pipe, Kind::Tcp, Kind::Body];
+pub(crate) const SOURCES: [Kind; 5] = [Kind::Memory, Kind::File, Kind::Pipe, Kind::Tcp, Kind::Body];
+pub(crate) const SINKS: [Kind; 6] = [Kind::Memory, Kind::File, Kind::End, Kind::Pipe, Kind::Tcp, Kind::Body];
 
 /// A guest that may do everything on the loopback and in its directory, and what its streams end in.
-struct Fixture {
-    sandbox: Sandbox,
-    guest: Guest,
+pub(crate) struct Fixture {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) guest: Guest,
     input: MemoryInput,
     output: MemoryOutput,
     pipes: u32,
 }
 
 /// What came out of a sink, once the stream has been dropped.
-type Arrived = Box<dyn FnOnce(&mut Fixture) -> Vec<u8>>;
+pub(crate) type Arrived = Box<dyn FnOnce(&mut Fixture) -> Vec<u8>>;
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sandbox = Sandbox::new();
         let (input, output) = (MemoryInput::new(data()), MemoryOutput::new(1 << 30));
         let mut loopback = Network::nothing();
@@ -76,11 +76,11 @@ impl Fixture {
         Self { guest: Guest::of(builder.build()), sandbox, input, output, pipes: 0 }
     }
 
-    fn wasi(&mut self) -> &mut Wasi {
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
         &mut self.guest.wasi
     }
 
-    fn pipe(&mut self) -> String {
+    pub(crate) fn pipe(&mut self) -> String {
         self.pipes += 1;
         let name = format!("pipe{}", self.pipes);
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     /// A stream that gives all of the data and ends.
-    fn source(&mut self, kind: Kind) -> Own<InputStream> {
+    pub(crate) fn source(&mut self, kind: Kind) -> Own<InputStream> {
         match kind {
             Kind::Memory => get_stdin(self.wasi()).unwrap(),
             Kind::File | Kind::End => {
@@ -130,7 +130,10 @@ impl Fixture {
         }
     }
 
-    fn connect(&mut self, to: SocketAddr) -> (Own<TcpSocket>, Own<InputStream>, Own<OutputStream>) {
+    pub(crate) fn connect(
+        &mut self,
+        to: SocketAddr,
+    ) -> (Own<TcpSocket>, Own<InputStream>, Own<OutputStream>) {
         let wasi = self.wasi();
         let network = instance_network(wasi).unwrap();
         let socket = create_tcp_socket(wasi, IpAddressFamily::Ipv4).unwrap().unwrap();
@@ -142,7 +145,7 @@ impl Fixture {
     }
 
     /// A stream, and what has come out of it in the end.
-    fn sink(&mut self, kind: Kind) -> (Own<OutputStream>, Arrived) {
+    pub(crate) fn sink(&mut self, kind: Kind) -> (Own<OutputStream>, Arrived) {
         match kind {
             Kind::Memory => {
                 let stream = get_stdout(self.wasi()).unwrap();
@@ -196,7 +199,7 @@ impl Fixture {
     }
 
     /// A request whose body a server reads, and gives when it ends.
-    fn upload(&mut self) -> (Own<OutgoingBody>, Own<OutputStream>, JoinHandle<Vec<u8>>) {
+    pub(crate) fn upload(&mut self) -> (Own<OutgoingBody>, Own<OutputStream>, JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = std::thread::spawn(move || {
