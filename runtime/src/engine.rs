@@ -20,6 +20,7 @@ struct EngineInner {
     backend: Option<Arc<dyn Backend>>,
     types: TypeRegistry,
     builtins: VmBuiltins,
+    #[cfg_attr(not(feature = "std"), expect(dead_code, reason = "only address space has guards"))]
     runs_native_code: bool,
     epoch: AtomicUsize,
     /// Bytes that the heaps of all stores hold.
@@ -128,6 +129,7 @@ impl Engine {
     }
 
     /// Is any of its modules' code native, perhaps?
+    #[cfg(feature = "std")]
     pub(crate) fn runs_native_code(&self) -> bool {
         self.0.runs_native_code
     }
