@@ -5,13 +5,14 @@ use crate::failure::Failure;
 use crate::flags::Aot;
 use crate::input::{Content, Input};
 use crate::output;
-use crate::proposals::refused;
-use mini_wasm_jit::artifact::{self, Kind, Seal};
+use crate::proposals::{refused, warn_of_wasi_03};
+use mini_wasm_jit::artifact::{Kind, Seal};
 use mini_wasm_jit::compile::{ArtifactOptions, CompileOptions, compile_artifact};
 use mini_wasm_jit::seal::{SealKey, SignKey};
 use mini_wasm_jit::{Arch, COMPILE_SPACE};
 use mini_wasm_runtime::backend::has_address_space;
 use mini_wasm_runtime::component::Component;
+use mini_wasm_runtime::error::Said;
 use mini_wasm_runtime::{Config, Engine, Module};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -48,6 +49,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
         Content::Component(bytes) => {
             let component =
                 Component::new(&engine, &**bytes).map_err(refused(&input.name, &engine, bytes))?;
+            warn_of_wasi_03(&input.name, bytes);
             (Kind::Component, bytes, component.core_modules().to_vec(), component.adapter_infos())
         }
         Content::Artifact(_) => {
@@ -70,7 +72,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
     };
     let infos: Vec<_> = modules.iter().map(|module| &**module.info()).collect();
     let artifact = compile_artifact(&config, wasm, kind, &infos, &adapters, &options).map_err(because)?;
-    artifact::write(&flags.output, &artifact.bytes).map_err(Failure::engine("cannot write the artifact"))?;
+    output::write_made(&flags.output, &artifact.bytes)?;
     if let Some(progress) = progress {
         let functions = infos.iter().map(|info| info.bodies.len()).sum();
         progress.end(&flags.output, artifact.bytes.len(), functions, artifact.left_out.len());
@@ -80,8 +82,11 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
             output::warn(format_args!("{name} of core module {module} is left to the interpreter: {why:?}"));
         }
     }
-    if let Some(signer) = signer {
-        output::print(format!("{signer}\n"))?;
+    match signer {
+        // Beside the artifact itself, a line of text would be damage.
+        Some(signer) if output::is_stdout(&flags.output) => output::say(format_args!("{signer}")),
+        Some(signer) => output::print(format!("{signer}\n"))?,
+        None => {}
     }
     Ok(0)
 }
@@ -146,7 +151,7 @@ impl Progress {
         let _ = writeln!(
             std::io::stderr(),
             "{start}{}: {functions} functions{left}, {} KiB, {:.1} s",
-            output.display(),
+            Said::line(&output.display().to_string()),
             bytes.div_ceil(1024),
             self.begin.elapsed().as_secs_f64()
         );

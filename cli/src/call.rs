@@ -7,7 +7,7 @@ use crate::wave::{self, Handles};
 use crate::wit_type::Names;
 use mini_wasm_canonical_abi::{FuncType, Val, ValType};
 use mini_wasm_runtime::component::{Component, ExternType, Func, Instance};
-use mini_wasm_runtime::{Result as EngineResult, Store};
+use mini_wasm_runtime::{Error, ErrorKind, Result as EngineResult, Store};
 use std::fmt::Write;
 
 /// How many functions a message lists.
@@ -111,12 +111,16 @@ impl<'c> Function<'c> {
         self.ty
     }
 
-    fn func(&self, store: &mut Store<impl Send + 'static>, instance: Instance) -> Func {
+    fn func(&self, store: &mut Store<impl Send + 'static>, instance: Instance) -> EngineResult<Func> {
         let func = match self.interface {
             None => instance.func(store, self.name),
             Some(interface) => instance.func_of(store, interface, self.name),
         };
-        func.expect("the export was found in the component")
+        func.ok_or_else(|| {
+            let what =
+                format!("the instance has no function `{}`, which its component exports", self.full_name());
+            Error::new(ErrorKind::Unlinkable, what)
+        })
     }
 }
 
@@ -179,7 +183,7 @@ impl<'c> Call<'c> {
         handles: &mut Handles,
     ) -> EngineResult<Option<String>> {
         let Function { ty, .. } = self.function;
-        let func = self.function.func(store, instance);
+        let func = self.function.func(store, instance)?;
         let result = func.call(&mut *store, &self.args)?;
         for (ty, arg) in ty.param_types().iter().zip(&self.args) {
             wave::for_each_handle(ty, arg, &mut |_, resource, owned| {

@@ -4,9 +4,9 @@
 use crate::failure::Failure;
 use crate::flags::Check;
 use crate::input::{Content, Input};
-use crate::proposals::refused;
+use crate::proposals::{refused, warn_of_wasi_03};
 use crate::wit::{Unstable, Wit, wasi_world};
-use crate::{engine, output};
+use crate::{deep, engine, output};
 use mini_wasm_runtime::component::Component;
 use std::fmt::Write;
 use wac_graph::types::{ItemKind, Package, TargetValidationReport, Type, Types, validate_target};
@@ -28,17 +28,20 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
             (wit, world)
         }
         (None, Some(wanted)) => wasi_world(wanted)?,
-        (None, None) => unreachable!("clap: one of both is required"),
+        // Clap asks for one of both.
+        (None, None) => return Err(Failure::Usage("--world or --wit is wanted".into())),
     };
     if flags.wasi {
         wit.import_wasi(world)?;
     }
     let world_name = wit.worlds().find(|(id, _)| *id == world).map_or_else(String::new, |(_, name)| name);
-    let Err(error) = wit_component::targets(&wit.resolve, world, &component, true) else {
+    warn_of_wasi_03(&name, &component);
+    let fits = deep::on_a_large_stack(|| wit_component::targets(&wit.resolve, world, &component, true))?;
+    let Err(error) = fits else {
         return output::print(format!("{name} fits {world_name}\n")).map(|()| 0);
     };
-    let misses = match misses(&wit, world, &component) {
-        Ok(misses) if !misses.is_empty() => misses,
+    let misses = match deep::on_a_large_stack(|| misses(&wit, world, &component).ok())? {
+        Some(misses) if !misses.is_empty() => misses,
         _ => format!("\n  {error:#}"),
     };
     Err(Failure::Other(format!("{name} does not fit {world_name}:{misses}")))
@@ -47,7 +50,7 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
 /// What keeps it from fitting, a line each.
 fn misses(wit: &Wit, world: WorldId, component: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
     let mut types = Types::default();
-    let encoded = wit_component::encode(&wit.resolve, wit.package, false)?;
+    let encoded = wit.encode().map_err(|failure| failure.to_string())?;
     let package = Package::from_bytes("wit", None, encoded, &mut types)?;
     let component = Package::from_bytes("component", None, component, &mut types)?;
     let world = &wit.resolve.worlds[world].name;

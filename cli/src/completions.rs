@@ -10,7 +10,7 @@ use clap_complete::Shell;
 pub(crate) fn completions(shell: Shell) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut CommandLine::command(), "mini-wasm", &mut script);
-    output::print(script).map(|()| 0)
+    output::print_bytes(&script).map(|()| 0)
 }
 
 /// `mini-wasm man`: the page of the command, then one section for each subcommand's own page.
@@ -27,5 +27,5 @@ pub(crate) fn manual_page() -> Result<u8, Failure> {
     for subcommand in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
         render(subcommand, &mut page)?;
     }
-    output::print(page).map(|()| 0)
+    output::print_bytes(&page).map(|()| 0)
 }

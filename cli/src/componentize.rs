@@ -5,9 +5,9 @@ use crate::failure::Failure;
 use crate::flags::value::{Adapter, BuiltinAdapter};
 use crate::flags::{self, Componentize};
 use crate::input::{Content, Input};
-use crate::proposals::refused;
+use crate::proposals::{refused, warn_of_wasi_03};
 use crate::wit::{Unstable, Wit};
-use crate::{engine, output};
+use crate::{deep, engine, input, output};
 use mini_wasm_runtime::Module;
 use std::path::Path;
 use wasi_preview1_component_adapter_provider as adapters;
@@ -25,11 +25,16 @@ pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
     if let Some(path) = &flags.wit {
         let wit = Wit::read(path, Unstable::LeftOut)?;
         let world = wit.world(flags.world.as_deref())?;
-        embed_component_metadata(&mut bytes, &wit.resolve, world, encoding(flags.string_encoding), false)
-            .map_err(|error| wrong("its world cannot be put in", error))?;
+        let encoding = encoding(flags.string_encoding);
+        deep::on_a_large_stack(|| {
+            embed_component_metadata(&mut bytes, &wit.resolve, world, encoding, false)
+        })?
+        .map_err(|error| wrong("its world cannot be put in", error))?;
     }
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&bytes).map_err(|error| wrong("cannot be a component", error))?;
+    encoder.validate(true);
+    deep::on_a_large_stack(|| encoder.module(&bytes).map(drop))?
+        .map_err(|error| wrong("cannot be a component", error))?;
     let mut adapted = false;
     for adapter in &flags.adapters {
         match adapter {
@@ -42,7 +47,8 @@ pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
                 let (file_name, bytes) = self::module(file)?;
                 let as_name = as_name.as_deref().unwrap_or_else(|| stem(file));
                 adapted |= as_name == PREVIEW1;
-                encoder.adapter(as_name, &bytes).map_err(|error| wrong(&file_name, error))?;
+                deep::on_a_large_stack(|| encoder.adapter(as_name, &bytes).map(drop))?
+                    .map_err(|error| wrong(&file_name, error))?;
             }
         }
     }
@@ -51,7 +57,9 @@ pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
         let kind = if is_command { BuiltinAdapter::Command } else { BuiltinAdapter::Reactor };
         encoder.adapter(PREVIEW1, builtin(kind)).map_err(|error| wrong("the adapter", error))?;
     }
-    let component = encoder.encode().map_err(|error| wrong("cannot be a component", error))?;
+    let component = deep::on_a_large_stack(|| encoder.encode())?
+        .map_err(|error| wrong("cannot be a component", error))?;
+    warn_of_wasi_03(&name, &component);
     output::write_component(&component, &flags.made).map(|()| 0)
 }
 
@@ -59,7 +67,10 @@ pub(crate) fn componentize(flags: &Componentize) -> Result<u8, Failure> {
 fn module(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     let Input { name, content } = Input::read(path)?;
     match content {
-        Content::Module(bytes) => Ok((name, bytes)),
+        Content::Module(bytes) => match input::for_other_tools(&bytes) {
+            Some(what) => Err(Failure::Usage(format!("{name} is {what}"))),
+            None => Ok((name, bytes)),
+        },
         Content::Component(_) => Err(Failure::Usage(format!("{name} is a component already"))),
         Content::Artifact(_) => {
             Err(Failure::Usage(format!("{name} is an artifact, and a core module is wanted")))

@@ -5,8 +5,8 @@ mod script;
 use crate::failure::Failure;
 use crate::flags::{Compose, Language};
 use crate::input::{Content, Input};
-use crate::proposals::refused;
-use crate::{engine, output};
+use crate::proposals::{refused, warn_of_wasi_03};
+use crate::{deep, engine, input, output};
 use mini_wasm_runtime::component::Component;
 use std::path::{Path, PathBuf};
 use wac_graph::types::{BorrowedPackageKey, Package, SubtypeChecker, are_semver_compatible};
@@ -20,41 +20,31 @@ pub(crate) fn compose(flags: &Compose) -> Result<u8, Failure> {
     let (file, plugs) = match (&flags.file, &*flags.plugs) {
         (Some(file), plugs) => (file, plugs),
         (None, [first, plugs @ ..]) => (first, plugs),
-        (None, []) => unreachable!("clap: one of both is required"),
+        // Clap asks for one of both.
+        (None, []) => return Err(Failure::Usage("FILE or --plug is wanted".into())),
     };
-    let composed = match (is_script(file)?, plugs, &flags.deps_dir) {
-        (true, [], _) => script::compose(file, flags)?,
+    let (name, bytes) = input::read_bytes(file)?;
+    let composed = match (script::is_script(file, &bytes), plugs, &flags.deps_dir) {
+        (true, [], _) => script::compose(&name, &String::from_utf8_lossy(&bytes), flags)?,
         (true, ..) => {
             return Err(Failure::Usage(format!(
-                "--plug wants a component to plug into, and {} is a script",
-                file.display()
+                "--plug wants a component to plug into, and {name} is a script"
             )));
         }
         (false, [], None) => {
             return Err(Failure::Usage(format!(
-                "--plug or --deps-dir has to say what is plugged into {}",
-                file.display()
+                "--plug or --deps-dir has to say what is plugged into {name}"
             )));
         }
-        (false, [], Some(folder)) => plug(file, &components_in(folder)?, &flags.language)?,
-        (false, plugs, _) => plug(file, plugs, &flags.language)?,
+        (false, [], Some(folder)) => {
+            plug(Input::recognise(name, bytes)?, &components_in(folder)?, &flags.language)?
+        }
+        (false, plugs, _) => plug(Input::recognise(name, bytes)?, plugs, &flags.language)?,
     };
     // Ours to run: so our own reader has the last word.
     Component::new(&engine::reader(&flags.language), composed.clone())
         .map_err(Failure::engine("what was composed"))?;
     output::write_component(&composed, &flags.made).map(|()| 0)
-}
-
-/// Whether a file is neither a binary nor the text of one.
-fn is_script(path: &Path) -> Result<bool, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(false);
-    }
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", path.display())))?;
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    Ok(wac_parser::Document::parse(text).is_ok()
-        || path.extension().is_some_and(|extension| extension == "wac"))
 }
 
 /// Every component in a folder, by name.
@@ -72,8 +62,8 @@ fn components_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// A file that has to be a valid component: what comes after relies on that.
-fn component(path: &Path, language: &Language) -> Result<(String, Vec<u8>), Failure> {
-    let Input { name, content } = Input::read(path)?;
+fn component(file: Input, language: &Language) -> Result<(String, Vec<u8>), Failure> {
+    let Input { name, content } = file;
     let bytes = match content {
         Content::Component(bytes) => bytes,
         Content::Module(_) => {
@@ -87,6 +77,7 @@ fn component(path: &Path, language: &Language) -> Result<(String, Vec<u8>), Fail
     };
     let engine = engine::reader(language);
     Component::new(&engine, &*bytes).map_err(refused(&name, &engine, &bytes))?;
+    warn_of_wasi_03(&name, &bytes);
     Ok((name, bytes))
 }
 
@@ -104,11 +95,19 @@ struct Joint {
     export: String,
 }
 
-fn plug(socket: &Path, plugs: &[PathBuf], language: &Language) -> Result<Vec<u8>, Failure> {
+fn plug(socket: Input, plugs: &[PathBuf], language: &Language) -> Result<Vec<u8>, Failure> {
+    let mut components = vec![component(socket, language)?];
+    for path in plugs {
+        components.push(component(Input::read(path)?, language)?);
+    }
+    deep::on_a_large_stack(|| join(components))?
+}
+
+/// Components, the first being the one that the others are plugged into, as one.
+fn join(components: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, Failure> {
     let mut graph = CompositionGraph::new();
     let mut parts = Vec::new();
-    for (number, path) in std::iter::once(socket).chain(plugs.iter().map(PathBuf::as_path)).enumerate() {
-        let (name, bytes) = component(path, language)?;
+    for (number, (name, bytes)) in components.into_iter().enumerate() {
         let wrong = |error: &dyn std::fmt::Display| Failure::Other(format!("{name}: {error}"));
         // Two plugs may be one file; the graph knows packages by name.
         let package = Package::from_bytes(&format!("part:part-{number}"), None, bytes, graph.types_mut())

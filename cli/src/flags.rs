@@ -22,7 +22,7 @@ use value::{Directory, KeyValueStore, Preload, Switch, Variable};
 #[derive(Parser, Debug)]
 #[command(name = "mini-wasm", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "\
-`mini-wasm FILE [ARGS]...` is short for `mini-wasm run FILE [ARGS]...`.
+`mini-wasm [OPTIONS] FILE [ARGS]...` is short for `mini-wasm run [OPTIONS] FILE [ARGS]...`.
 
 Exit status: the guest's own; 134 after a trap, an exhausted limit or the deadline; 2 for wrong usage; 1 for any
 other failure.")]
@@ -147,7 +147,7 @@ pub(crate) struct Grants {
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = value::variable)]
     pub(crate) variables: Vec<Variable>,
 
-    /// Pass all of our own environment variables on
+    /// Pass all of our own environment variables on that are Unicode
     #[arg(long)]
     pub(crate) inherit_env: bool,
 
@@ -345,8 +345,9 @@ pub(crate) struct Serve {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 
-    /// Where to listen; port 0 is any that is free
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    /// Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, or a part of it (`8080`, `:8080` and `localhost` are on
+    /// this machine only; `0.0.0.0` is for everybody). Port 0 is any that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = value::address)]
     pub(crate) addr: core::net::SocketAddr,
 
     /// How many requests are served at once [default: 1000]; more are answered 503
@@ -430,7 +431,7 @@ pub(crate) struct Aot {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 
-    /// Where the artifact goes; the file appears whole or not at all
+    /// Where the artifact goes, `-` being standard output; a file appears whole or not at all
     #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
     pub(crate) output: PathBuf,
 
@@ -530,7 +531,7 @@ pub(crate) struct Inspect {
 #[cfg(feature = "tools")]
 #[derive(Args, Debug)]
 pub(crate) struct Made {
-    /// Where the component goes; the file appears whole or not at all [default: standard output]
+    /// Where the component goes, `-` being standard output; a file appears whole or not at all [default: standard output]
     #[arg(short, long, value_name = "OUT", value_hint = clap::ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 
@@ -673,27 +674,6 @@ impl Language {
     }
 }
 
-/// The words of the command line with `run` put in where a file stands in its place: `mini-wasm app.wasm` runs it.
-pub(crate) fn with_run_implied(
-    words: impl IntoIterator<Item = OsString>,
-    is_file: impl Fn(&OsString) -> bool,
-) -> Vec<OsString> {
-    let mut words: Vec<OsString> = words.into_iter().collect();
-    if let Some(first) = words.get(1)
-        && !is_subcommand(first)
-        && !first.as_encoded_bytes().starts_with(b"-")
-        && is_file(first)
-    {
-        words.insert(1, "run".into());
-    }
-    words
-}
-
-fn is_subcommand(word: &OsString) -> bool {
-    // Asked of the derive, not of the built command: this stands in the way of every start.
-    word.to_str().is_some_and(|word| word == "help" || <Command as Subcommand>::has_subcommand(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -753,19 +733,5 @@ mod tests {
             CommandLine::try_parse_from(["mini-wasm", "run", "--enginee", "jit", "app.wasm"]).unwrap_err();
         assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument);
         assert!(error.to_string().contains("'--engine'"), "{error}");
-    }
-
-    #[test]
-    fn run_is_implied_before_a_file_and_only_there() {
-        let implied = |line: &[&str]| with_run_implied(words(line), |word| word != "missing.wasm");
-        assert_eq!(implied(&["mini-wasm", "app.wasm", "-x"]), words(&["mini-wasm", "run", "app.wasm", "-x"]));
-        for unchanged in [
-            &["mini-wasm", "validate"][..],
-            &["mini-wasm", "missing.wasm"],
-            &["mini-wasm", "--help"],
-            &["mini-wasm"],
-        ] {
-            assert_eq!(implied(unchanged), words(unchanged));
-        }
     }
 }

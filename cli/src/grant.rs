@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use crate::flags::value::{Directory, KeyValueStore};
 use crate::flags::{Budgets, Grants};
-use crate::guest::unicode;
 use crate::output;
 use crate::permissions::Permission;
 use mini_wasm_jit::seal::SealKey;
@@ -11,6 +10,7 @@ use mini_wasm_wasi::http::client::Outgoing;
 use mini_wasm_wasi::keyvalue::{KeyValue, Limits};
 use mini_wasm_wasi::sockets::policy::Network;
 use mini_wasm_wasi::{Capability, Wasi, WasiBuilder};
+use std::ffi::OsString;
 use std::sync::Arc;
 
 /// Everything that the flags grant; output goes where ours goes.
@@ -18,19 +18,7 @@ pub(crate) fn grant(args: Vec<String>, grants: &Grants, budgets: &Budgets) -> Re
     let mut wasi = Wasi::builder();
     limit(&mut wasi, budgets);
     wasi.args(args).inherit_stdout().inherit_stderr();
-    if grants.inherit_env {
-        wasi.inherit_env();
-    }
-    for variable in &grants.variables {
-        let value = match &variable.value {
-            Some(value) => value.clone(),
-            None => match std::env::var_os(&variable.name) {
-                Some(value) => unicode(&format!("the value of {}", variable.name), &value)?,
-                None => continue,
-            },
-        };
-        wasi.env(variable.name.clone(), value);
-    }
+    environment(&mut wasi, grants);
     for dir in &grants.directories {
         wasi.preopen(&dir.host, dir.guest.clone(), dir.read_only)
             .map_err(|error| Failure::Other(format!("--dir: {error}")))?;
@@ -62,6 +50,39 @@ fn withhold_key(wasi: &mut WasiBuilder) {
     }
     for sentence in wasi.withheld() {
         output::warn(format_args!("--dir: {sentence}"));
+    }
+}
+
+/// The variables. WASI's are Unicode: one of ours that is not is left out, however it was to be passed on, and told.
+fn environment(wasi: &mut WasiBuilder, grants: &Grants) {
+    let mut left_out = Vec::new();
+    let mut pass = |wasi: &mut WasiBuilder, name: OsString, value: OsString| match (
+        name.into_string(),
+        value.into_string(),
+    ) {
+        (Ok(name), Ok(value)) => drop(wasi.env(name, value)),
+        (name, _) => left_out.push(name.unwrap_or_else(|name| name.to_string_lossy().into_owned())),
+    };
+    if grants.inherit_env {
+        std::env::vars_os().for_each(|(name, value)| pass(wasi, name, value));
+    }
+    for variable in &grants.variables {
+        match &variable.value {
+            Some(value) => drop(wasi.env(variable.name.clone(), value.clone())),
+            None => {
+                if let Some(value) = std::env::var_os(&variable.name) {
+                    pass(wasi, variable.name.clone().into(), value);
+                }
+            }
+        }
+    }
+    left_out.sort();
+    left_out.dedup();
+    if !left_out.is_empty() {
+        output::warn(format_args!(
+            "left out of the guest's environment, since WASI's variables are Unicode and these are not: {}",
+            left_out.join(", ")
+        ));
     }
 }
 

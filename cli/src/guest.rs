@@ -6,9 +6,11 @@ use crate::failure::Failure;
 use crate::flags::{Grants, Limits};
 use crate::grant::grant;
 use crate::missing;
-use mini_wasm_runtime::component::{Component, Instance, InstancePre, Linker};
+use mini_wasm_canonical_abi::{FuncType, ValType};
+use mini_wasm_runtime::component::{Component, ExternType, Instance, InstancePre, Linker};
 use mini_wasm_runtime::{Result as EngineResult, Store};
-use mini_wasm_wasi::{Wasi, WasiBuilder};
+use mini_wasm_wasi::http::server;
+use mini_wasm_wasi::{Wasi, WasiBuilder, cli};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -96,6 +98,84 @@ pub(crate) fn linked(
         linker.define_unknown_imports_as_traps(component)?;
     }
     linker.instantiate_pre(component).map_err(|error| missing::explain(component, name, &unstable, error))
+}
+
+/// A function that a component has to export in an interface of WASI 0.2, whichever version of that it names.
+pub(crate) struct Entry {
+    /// The interface, with a version.
+    pub(crate) interface: &'static str,
+    pub(crate) function: &'static str,
+    /// Its type in words, and whether a type is that.
+    pub(crate) ty: &'static str,
+    pub(crate) fits: fn(&FuncType) -> bool,
+}
+
+/// What a command exports.
+pub(crate) const RUN: Entry = Entry {
+    interface: cli::run::INSTANCE,
+    function: cli::run::RUN,
+    ty: "func() -> result",
+    fits: |ty| {
+        let is_plain =
+            |ty: &ValType| matches!(ty, ValType::Result(ty) if ty.ok().is_none() && ty.error().is_none());
+        ty.param_types().is_empty() && ty.result().is_some_and(is_plain)
+    },
+};
+
+/// What answers requests.
+pub(crate) const HANDLE: Entry = Entry {
+    interface: server::INSTANCE,
+    function: server::HANDLE,
+    ty: "func(request: incoming-request, response-out: response-outparam)",
+    fits: |ty| matches!(ty.param_types(), [ValType::Own(_), ValType::Own(_)]) && ty.result().is_none(),
+};
+
+impl Entry {
+    /// Whether a component exports the interface, with or without what has to be in it.
+    pub(crate) fn is_exported(&self, component: &Component) -> bool {
+        self.exports(component).next().is_some()
+    }
+
+    /// Does a component export it as it has to be? Else what is wrong, in words behind the component's name.
+    pub(crate) fn check(&self, component: &Component) -> Result<(), String> {
+        let wrong = self.exports(component).map(|(name, ty)| self.check_one(name, ty));
+        // One of several versions is enough.
+        let none = || Err(format!("does not export `{}@0.2`", unversioned(self.interface)));
+        wrong.min_by_key(Result::is_err).unwrap_or_else(none)
+    }
+
+    fn exports<'c>(&self, component: &'c Component) -> impl Iterator<Item = (&'c str, &'c ExternType)> {
+        let wanted = unversioned(self.interface);
+        let is_it =
+            move |name: &str| name.strip_prefix(wanted).is_some_and(|version| version.starts_with("@0.2."));
+        component.exports().iter().map(|(name, ty)| (&**name, ty)).filter(move |(name, _)| is_it(name))
+    }
+
+    fn check_one(&self, name: &str, ty: &ExternType) -> Result<(), String> {
+        let (function, wanted) = (self.function, self.ty);
+        let ExternType::Instance(instance) = ty else {
+            return Err(format!(
+                "exports `{name}` as {}, and an instance is wanted",
+                with_article(ty.kind())
+            ));
+        };
+        match instance.exports.iter().find(|(name, _)| **name == *function) {
+            Some((_, ExternType::Func(func))) if (self.fits)(func.ty()) => Ok(()),
+            Some((_, ExternType::Func(_))) => {
+                Err(format!("exports `{function}` of `{name}` with another type than `{wanted}`"))
+            }
+            Some((_, ty)) => Err(format!(
+                "exports `{function}` of `{name}` as {}, and a func is wanted",
+                with_article(ty.kind())
+            )),
+            None => Err(format!("exports `{name}` without `{function}: {wanted}` in it")),
+        }
+    }
+}
+
+fn with_article(kind: &str) -> String {
+    let article = if kind.starts_with('i') { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// The name of an interface without its version.

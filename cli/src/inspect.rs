@@ -5,8 +5,12 @@
 use crate::call::Function;
 use crate::failure::Failure;
 use crate::flags::Inspect;
+#[cfg(feature = "tools")]
+use crate::input;
 use crate::input::{ArtifactFile, Content, Input};
 use crate::proposals::refused;
+#[cfg(feature = "tools")]
+use crate::proposals::warn_of_wasi_03;
 use crate::wat_type::extern_type;
 #[cfg(feature = "tools")]
 use crate::wit::{Unstable, Wit};
@@ -62,6 +66,7 @@ fn module(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> 
 
 #[cfg(feature = "tools")]
 fn component(name: &str, bytes: &[u8], _: &Engine) -> Result<String, Failure> {
+    warn_of_wasi_03(name, bytes);
     Wit::of_component(name, bytes)?.print()
 }
 
@@ -86,10 +91,14 @@ fn component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failur
 #[cfg(feature = "tools")]
 fn wit(flags: &Inspect) -> Result<String, Failure> {
     let path = &flags.file;
-    if path.is_dir() || path.extension().is_some_and(|extension| extension == "wit") {
+    if path.is_dir() {
         return Wit::read(path, Unstable::Counts)?.print();
     }
-    let Input { name, content } = Input::read(path)?;
+    let (name, bytes) = input::read_bytes(path)?;
+    if path.extension().is_some_and(|extension| extension == "wit") {
+        return Wit::of(name, bytes, Unstable::Counts)?.print();
+    }
+    let Input { name, content } = Input::recognise(name, bytes)?;
     let (kind, bytes) = match content {
         Content::Component(bytes) => (Kind::Component, bytes),
         Content::Module(bytes) => (Kind::Module, bytes),
@@ -99,7 +108,7 @@ fn wit(flags: &Inspect) -> Result<String, Failure> {
         },
     };
     match kind {
-        Kind::Component => Wit::of_component(&name, &bytes)?.print(),
+        Kind::Component => component(&name, &bytes, &engine::reader(&flags.language)),
         Kind::Module => match Wit::of_module(&name, &bytes)? {
             Some(wit) => wit.print(),
             None => Err(Failure::Other(format!("{name} is a core module and carries no world"))),

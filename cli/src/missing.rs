@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::guest::unversioned;
 use crate::wat_type::extern_type;
+use crate::{input, proposals};
 use mini_wasm_runtime::component::{Component, ExternType, TypeBound};
 use mini_wasm_runtime::{Error, ErrorKind, Module};
 use mini_wasm_wasi::{INTERFACES, Listed, Unstable, drafts};
@@ -19,6 +20,9 @@ pub(crate) fn check(module: &Module, name: &str, defined: &[(String, String)]) -
     let missing: Vec<_> = module.imports().filter(|(from, name, _)| !is_defined(from, name)).collect();
     if missing.is_empty() {
         return Ok(());
+    }
+    if let Some(what) = input::for_other_tools(module.info().wasm.bytes()) {
+        return Err(Error::new(ErrorKind::Unlinkable, format!("{name} is {what}")).into());
     }
     let mut text = list(name, &missing, |(from, name, ty)| format!("{from:?} {name:?} {}", extern_type(ty)));
     let mut modules: Vec<&str> = missing.iter().map(|(from, _, _)| *from).collect();
@@ -66,7 +70,8 @@ pub(crate) fn explain(component: &Component, name: &str, unstable: &[Unstable], 
     let functions = mini_wasm_wasi::functions();
     // Of a draft there is the one version that has its name.
     let known = |import: &str| {
-        INTERFACES.iter().any(|known| same(known, import)) || drafts::INTERFACES.contains(&import)
+        !proposals::is_wasi_03(import)
+            && (INTERFACES.iter().any(|known| same(known, import)) || drafts::INTERFACES.contains(&import))
     };
     // What an import wants of what is unstable and was not asked for.
     let wanted = |import: &str, ty: &ExternType| -> Vec<Unstable> {
@@ -97,7 +102,9 @@ pub(crate) fn explain(component: &Component, name: &str, unstable: &[Unstable], 
     }
     let (wasi, others): (Vec<&str>, Vec<&str>) =
         missing.iter().partition(|import| import.starts_with("wasi:"));
-    if let Some(import) = wasi.iter().find(|import| !known(import)) {
+    if wasi.iter().any(|import| proposals::is_wasi_03(import)) {
+        text += &format!("\nit {}", proposals::NEEDS_ASYNC);
+    } else if let Some(import) = wasi.iter().find(|import| !known(import)) {
         text += &format!(
             "\n`{import}` is not among the interfaces of WASI 0.2 that mini-wasm offers; if the program does not need it, \
              build it without"

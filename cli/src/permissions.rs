@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::guest::unversioned;
-use crate::proposals::refused;
+use crate::proposals::{refused, warn_of_wasi_03};
 use mini_wasm_runtime::component::{Component, ExternType};
 use mini_wasm_runtime::{Engine, Module};
 use mini_wasm_wasi::{Capability, preview1};
@@ -125,6 +125,7 @@ fn add(asked: &mut Asked, permission: Permission, import: &str, function: &str) 
 /// What a component can ask for, as text.
 pub(crate) fn of_component(name: &str, bytes: &[u8], engine: &Engine) -> Result<String, Failure> {
     let component = Component::new(engine, bytes).map_err(refused(name, engine, bytes))?;
+    warn_of_wasi_03(name, bytes);
     let known = mini_wasm_wasi::functions();
     let mut asked = Asked::new();
     for (import, ty) in component.imports() {

@@ -4,7 +4,7 @@ use crate::engine::{self, Program};
 use crate::failure::Failure;
 use crate::flags::{self, Serve};
 use crate::grant::grant;
-use crate::guest::{Waiting, linked, unversioned};
+use crate::guest::{self, Waiting, linked};
 use crate::input::{Input, base_name};
 use crate::output;
 use mini_wasm_runtime::component::{Component, InstancePre};
@@ -91,22 +91,16 @@ async fn answer(
     store.set_epoch_deadline(1);
     store.set_epoch_yield(Some(1));
     let instance = pre.instantiate_async(&mut store).await?;
-    let handle =
-        instance.func_of(&mut store, INSTANCE, HANDLE).expect("the export was found in the component");
-    let handle = handle.typed::<(Own<IncomingRequest>, Own<ResponseOutparam>), ()>(&store)?;
+    let handle = instance
+        .typed_of::<(Own<IncomingRequest>, Own<ResponseOutparam>), ()>(&mut store, INSTANCE, HANDLE)?;
     handle.call_async(&mut store, params).await
 }
 
 /// The component with all its imports found.
 fn link(component: &Component, name: &str, flags: &Serve) -> Result<InstancePre<Wasi>, Failure> {
-    let interface = unversioned(INSTANCE);
-    let is_handler =
-        |export: &str| export.strip_prefix(interface).is_some_and(|version| version.starts_with("@0.2."));
-    if !component.exports().iter().any(|(export, _)| is_handler(export)) {
-        return Err(Failure::Other(format!(
-            "{name} serves no requests: it does not export `{interface}@0.2`"
-        )));
-    }
+    guest::HANDLE
+        .check(component)
+        .map_err(|wrong| Failure::Other(format!("{name} serves no requests: it {wrong}")))?;
     linked(component, name, &flags.grants, Waiting::Suspended)
 }
 

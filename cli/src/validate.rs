@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::flags::{Language, Validate};
 use crate::input::{Content, Input};
-use crate::proposals::refused;
+use crate::proposals::{refused, warn_of_wasi_03};
 use crate::{engine, output};
 use mini_wasm_runtime::Module;
 use mini_wasm_runtime::component::Component;
@@ -32,7 +32,10 @@ fn one(file: &Path, language: &Language) -> Result<&'static str, Failure> {
             Module::new(&engine, &*bytes).map(|_| "core module").map_err(refused(input.name, &engine, bytes))
         }
         Content::Component(bytes) => {
-            Component::new(&engine, &*bytes).map(|_| "component").map_err(refused(input.name, &engine, bytes))
+            let valid = Component::new(&engine, &*bytes).map(|_| "component");
+            let what = valid.map_err(refused(&input.name, &engine, &bytes))?;
+            warn_of_wasi_03(&input.name, &bytes);
+            Ok(what)
         }
         Content::Artifact(_) => {
             let name = input.name;

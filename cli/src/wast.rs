@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::flags::{Compiling, Wast};
-use crate::{engine, output};
+use crate::{engine, input, output, quote};
 use mini_wasm_runtime::Config;
 use mini_wasm_wast::{Counts, FileReport, Options, Session};
 use std::fmt::Write;
@@ -17,9 +17,7 @@ pub(crate) fn wast(flags: &Wast) -> Result<u8, Failure> {
     let mut total = Counts::default();
     let mut success = true;
     for file in &flags.files {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| Failure::Other(format!("cannot read {name}: {error}")))?;
+        let (name, text) = input::read_text(file)?;
         let report = mini_wasm_wast::run(&session, &text, &Options::default());
         output::complain_plainly(&details(&name, &report, flags.verbose));
         // A script that cannot be read is a failure that no directive counts.
@@ -40,7 +38,7 @@ fn words(counts: Counts) -> String {
 fn details(name: &str, report: &FileReport, skips: bool) -> String {
     let mut text = String::new();
     for failure in &report.failures {
-        let _ = writeln!(text, "{name}:{}: failed {failure}", failure.line);
+        let _ = writeln!(text, "{name}:{}: failed {}", failure.line, quote::brief(&failure.to_string()));
     }
     for skip in report.skips.iter().filter(|_| skips) {
         let _ = writeln!(text, "{name}:{}: skipped {}: {}", skip.line, skip.kind.name(), skip.reason);

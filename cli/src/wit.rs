@@ -2,9 +2,13 @@
 
 use crate::failure::Failure;
 use crate::guest::unversioned;
+use crate::input::{Content, Input};
+use crate::{deep, input, nesting, quote};
+use mini_wasm_wast::text;
+use std::collections::HashMap;
 use std::path::Path;
 use wit_component::DecodedWasm;
-use wit_parser::{CloneMaps, PackageId, Resolve, WorldId};
+use wit_parser::{CloneMaps, PackageId, Resolve, Type, TypeDefKind, TypeId, WorldId};
 
 /// The packages of WASI 0.2, licensed as this is: what `inspect --wit` prints of the official ones, but for comments (a test
 /// compares).
@@ -28,50 +32,107 @@ pub(crate) struct Wit {
 impl Wit {
     /// Reads a folder with its `deps`, a .wit file, or a WIT package in binary or text.
     pub(crate) fn read(path: &Path, unstable: Unstable) -> Result<Wit, Failure> {
-        let mut resolve = Resolve { all_features: unstable == Unstable::Counts, ..Resolve::default() };
-        // The error shows the source.
-        let (package, _) = resolve
-            .push_path(path)
-            .map_err(|error| Failure::Other(format!("cannot read WIT from {}: {error:#}", path.display())))?;
-        Ok(Wit { resolve, package })
+        if path.is_dir() {
+            let mut resolve = Wit::beginning(unstable);
+            let name = path.display().to_string();
+            nesting::check_folder(path)?;
+            let (package, _) = deep::on_a_large_stack(|| resolve.push_dir(path))?
+                .map_err(|error| unreadable(&name, error))?;
+            return Wit { resolve, package }.checked(&name);
+        }
+        let (name, bytes) = input::read_bytes(path)?;
+        Wit::of(name, bytes, unstable)
+    }
+
+    /// WIT that was read already, text or binary.
+    pub(crate) fn of(name: String, bytes: Vec<u8>, unstable: Unstable) -> Result<Wit, Failure> {
+        let text = std::str::from_utf8(&bytes).ok().filter(|text| text::begins_like_text(text) != Some(true));
+        let Some(text) = text else {
+            return match Input::recognise(name, bytes)? {
+                Input { name, content: Content::Component(bytes) } => Wit::of_component(&name, &bytes),
+                Input { name, .. } => Err(Failure::Other(format!("{name} is no WIT, as text or binary"))),
+            };
+        };
+        nesting::check(&name, text)?;
+        let mut resolve = Wit::beginning(unstable);
+        let read = deep::on_a_large_stack(|| resolve.push_str(&name, text))?;
+        let package = read.map_err(|error| unreadable(&name, error))?;
+        Wit { resolve, package }.checked(&name)
+    }
+
+    /// Itself, if its types do not lead from one to the next for longer than encoders and printers can follow.
+    fn checked(self, name: &str) -> Result<Wit, Failure> {
+        let mut depths = HashMap::new();
+        // A type stands behind those that it is made of.
+        for (id, ty) in self.resolve.types.iter() {
+            let depth = 1 + parts(&ty.kind).filter_map(|part| depths.get(&part)).max().copied().unwrap_or(0);
+            if depth > MAX_TYPE_DEPTH {
+                let ty = ty.name.as_deref().unwrap_or("a type");
+                return Err(Failure::Other(format!(
+                    "{name}: `{ty}` is made of types that are made of types, and so on for more than {MAX_TYPE_DEPTH} levels"
+                )));
+            }
+            depths.insert(id, depth);
+        }
+        Ok(self)
+    }
+
+    fn beginning(unstable: Unstable) -> Resolve {
+        Resolve { all_features: unstable == Unstable::Counts, ..Resolve::default() }
     }
 
     /// The WIT that a component carries, or a package that is encoded as one.
     pub(crate) fn of_component(name: &str, bytes: &[u8]) -> Result<Wit, Failure> {
         let wrong = |error| Failure::Other(format!("{name} carries no WIT that can be shown: {error:#}"));
-        let decoded = wit_component::decode(bytes).map_err(wrong)?;
+        let decoded = deep::on_a_large_stack(|| wit_component::decode(bytes))?.map_err(wrong)?;
         let package = decoded.package();
         match decoded {
             DecodedWasm::WitPackage(resolve, _) | DecodedWasm::Component(resolve, _) => {
-                Ok(Wit { resolve, package })
+                Wit { resolve, package }.checked(name)
             }
         }
     }
 
     /// The world that toolchains put into a core module; none if there is none.
     pub(crate) fn of_module(name: &str, bytes: &[u8]) -> Result<Option<Wit>, Failure> {
-        let (rest, metadata) = wit_component::metadata::decode(bytes)
+        let (rest, metadata) = deep::on_a_large_stack(|| wit_component::metadata::decode(bytes))?
             .map_err(|error| Failure::Other(format!("{name}: its world cannot be read: {error:#}")))?;
         let package = metadata.resolve.worlds[metadata.world].package;
-        Ok(rest.and(package).map(|package| Wit { resolve: metadata.resolve, package }))
+        let wit = rest.and(package).map(|package| Wit { resolve: metadata.resolve, package });
+        wit.map(|wit| wit.checked(name)).transpose()
     }
 
     /// The package as text, then those that it uses.
     pub(crate) fn print(&self) -> Result<String, Failure> {
         let nested: Vec<_> =
             self.resolve.packages.iter().map(|(id, _)| id).filter(|id| *id != self.package).collect();
-        let mut printer = wit_component::WitPrinter::default();
-        printer
-            .print(&self.resolve, self.package, &nested)
-            .map_err(|error| Failure::Other(format!("the WIT cannot be printed: {error:#}")))?;
-        Ok(String::from(printer.output))
+        deep::on_a_large_stack(|| {
+            let mut printer = wit_component::WitPrinter::default();
+            printer
+                .print(&self.resolve, self.package, &nested)
+                .map_err(|error| Failure::Other(format!("the WIT cannot be printed: {error:#}")))?;
+            Ok(String::from(printer.output))
+        })?
+    }
+
+    /// The package as a binary.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Failure> {
+        deep::on_a_large_stack(|| wit_component::encode(&self.resolve, self.package, false))?
+            .map_err(|error| Failure::Other(format!("the WIT cannot be encoded: {error:#}")))
     }
 
     /// A world by its name, `world` or `ns:pkg/world@1.2.3`; without one the only one.
     pub(crate) fn world(&self, name: Option<&str>) -> Result<WorldId, Failure> {
         self.resolve.select_world(&[self.package], name).map_err(|error| {
-            let all = self.worlds().map(|(_, name)| format!("\n  {name}")).collect::<String>();
-            Failure::Usage(format!("--world: {error:#}; the worlds are:{all}"))
+            let mut worlds = self.worlds();
+            let mut all: String =
+                worlds.by_ref().take(LISTED).map(|(_, name)| format!("\n  {name}")).collect();
+            match worlds.count() {
+                0 => {}
+                more => all += &format!("\n  ... and {more} more"),
+            }
+            let told = quote::brief(&format!("{error:#}"));
+            Failure::Usage(format!("--world: {told}; the worlds are:{all}"))
         })
     }
 
@@ -95,6 +156,43 @@ impl Wit {
             .iter()
             .filter_map(|(id, world)| Some((id, self.resolve.id_of_name(world.package?, &world.name))))
     }
+}
+
+/// How many worlds a message lists.
+const LISTED: usize = 40;
+
+/// How many types may lead from one to the next; interfaces have a dozen.
+const MAX_TYPE_DEPTH: u32 = 1000;
+
+/// The types that a type is made of.
+fn parts(kind: &TypeDefKind) -> impl Iterator<Item = TypeId> {
+    let types: Vec<&Type> = match kind {
+        TypeDefKind::Type(ty)
+        | TypeDefKind::List(ty)
+        | TypeDefKind::FixedLengthList(ty, _)
+        | TypeDefKind::Option(ty) => vec![ty],
+        TypeDefKind::Future(ty) | TypeDefKind::Stream(ty) => ty.iter().collect(),
+        TypeDefKind::Map(key, value) => vec![key, value],
+        TypeDefKind::Record(record) => record.fields.iter().map(|field| &field.ty).collect(),
+        TypeDefKind::Tuple(tuple) => tuple.types.iter().collect(),
+        TypeDefKind::Variant(variant) => variant.cases.iter().filter_map(|case| case.ty.as_ref()).collect(),
+        TypeDefKind::Result(result) => result.ok.iter().chain(&result.err).collect(),
+        TypeDefKind::Resource
+        | TypeDefKind::Handle(_)
+        | TypeDefKind::Flags(_)
+        | TypeDefKind::Enum(_)
+        | TypeDefKind::Unknown => Vec::new(),
+    };
+    let ids = |ty: &Type| match ty {
+        Type::Id(id) => Some(*id),
+        _ => None,
+    };
+    types.into_iter().filter_map(ids).collect::<Vec<_>>().into_iter()
+}
+
+/// The reader's words; they show the source.
+fn unreadable(name: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::Other(format!("cannot read WIT from {name}: {}", quote::brief(&format!("{error:#}"))))
 }
 
 /// One of the worlds of WASI 0.2, which come with us; its version need not be said.

@@ -31,17 +31,21 @@
 //!
 //! The file is read into private memory first and everything is checked there: what happens to the file later does not matter.
 
+mod output;
+
+pub use output::write;
+
 use crate::backend::ready;
 use crate::cpu::{Arch, CpuFeatures};
 use crate::key::{CodeKey, build_hash};
 use crate::load::code::CodeMap;
 use crate::load::native::NativeModule;
-use crate::seal::{KEY_ID_BYTES, Parts, PublicKey, SEAL_BYTES, SealKey, SignKey, beside, hex};
+use crate::seal::{KEY_ID_BYTES, Parts, PublicKey, SEAL_BYTES, SealKey, SignKey, hex};
 use mini_wasm_runtime::backend::{AdapterInfo, NativeCode};
 use mini_wasm_runtime::config::Config;
 use mini_wasm_runtime::{Error, ErrorKind, Result};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -504,29 +508,6 @@ fn read(path: &Path) -> Result<CodeMap> {
     // A file that shrinks meanwhile leaves zeros or an error behind, and fails its seal.
     file.read_exact(map.bytes_mut()).map_err(|e| io(path, &e))?;
     Ok(map)
-}
-
-/// Writes an artifact so that whoever looks finds the old file or the whole new one, whatever happens meanwhile.
-///
-/// # Errors
-/// `Io`.
-pub fn write(path: &Path, artifact: &[u8]) -> Result<()> {
-    if SealKey::is_user_key(path) {
-        return Err(io(path, &"it is the key that seals artifacts"));
-    }
-    let temporary = beside(path)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        file.write_all(artifact)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(directory)?.sync_all()
-    })();
-    written.map_err(|e| {
-        let _ = fs::remove_file(&temporary);
-        io(path, &e)
-    })
 }
 
 /// What a new artifact is made of.

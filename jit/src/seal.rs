@@ -64,7 +64,7 @@ fn refused(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Artifact, format!("the key file {} is refused: {why}", path.display()))
 }
 
-fn random() -> Result<[u8; 32]> {
+pub(crate) fn random() -> Result<[u8; 32]> {
     use rustix::io::Errno;
     let mut bytes = [0; 32];
     let mut got = 0;
@@ -263,7 +263,7 @@ impl Parts<'_> {
 }
 
 /// A new name beside a path, for a file that is renamed when it is whole.
-pub(crate) fn beside(path: &Path) -> Result<PathBuf> {
+fn beside(path: &Path) -> Result<PathBuf> {
     let mut name = path.file_name().ok_or_else(|| io(path, &"is no file name"))?.to_owned();
     name.push(format!(".{}.new", &hex(&random()?)[..16]));
     Ok(path.with_file_name(name))

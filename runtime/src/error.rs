@@ -207,20 +207,33 @@ impl From<wasmparser::BinaryReaderError> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for context in self.0.context.iter().rev() {
-            write!(f, "{}: ", Said { text: context, most: usize::MAX, lines: true })?;
+            write!(f, "{}: ", Said::lines(context))?;
         }
-        write!(f, "{}", Said { text: &self.0.message, most: usize::MAX, lines: true })
+        write!(f, "{}", Said::lines(&self.0.message))
     }
 }
 
 /// A guest's own words in a message: control characters escaped, so that they can neither steer a terminal nor look like
 /// another line of ours, and no more of them than somebody would read.
-pub(crate) struct Said<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
     text: &'a str,
     /// Characters at most.
     most: usize,
     /// Line ends stay what they are.
     lines: bool,
+}
+
+impl<'a> Said<'a> {
+    /// All of a text of several lines, which stay lines.
+    pub fn lines(text: &'a str) -> Said<'a> {
+        Said { text, most: usize::MAX, lines: true }
+    }
+
+    /// All of a text that is to be one line.
+    pub fn line(text: &'a str) -> Said<'a> {
+        Said { text, most: usize::MAX, lines: false }
+    }
 }
 
 /// A name that a guest chose, for a message.

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | [`Session`] | the engine under test, and how bytes become a module or component (parsed, or by way of an artifact) |
 //! | [`run`] | one script from its text to a [`FileReport`]; each script has a store of its own |
+//! | [`text`] | text to binary, that of before 2026 as well |
 //! | [`Kind`], [`Class`] | the table of directives |
 //! | [`FileReport`], [`Tally`] | counts, and each failed or skipped directive with its line |
 //!
@@ -46,6 +47,7 @@ mod report;
 mod script;
 mod session;
 mod spectest;
+pub mod text;
 
 pub use directive::{Class, Kind};
 pub use report::{Counts, Failure, FileReport, Skip, Tally};

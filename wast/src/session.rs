@@ -3,6 +3,7 @@
 use crate::directive::{Kind, Lines};
 use crate::report::FileReport;
 use crate::script::Script;
+use crate::text::Modern;
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::{Config, Engine, Module, Result};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
+use wast::token::Span;
 
 /// Code of either kind.
 #[derive(Clone)]
@@ -127,23 +129,34 @@ fn flatten(directives: &[wast::WastDirective<'_>], kinds: &mut Vec<Kind>) {
 /// Runs a script. A text that cannot be read is one failure; a directive that fails does not end the script.
 pub fn run(session: &Session, text: &str, options: &Options) -> FileReport {
     let lines = Lines::new(text);
-    let unreadable = |error: wast::Error| FileReport::unreadable(lines.line(error.span()), error.message());
+    let unreadable = |offset, error: &wast::Error| {
+        FileReport::unreadable(lines.line(Span::from_offset(offset)), error.message())
+    };
+    read_and_run(session, text, options).unwrap_or_else(|error| match Modern::of(text) {
+        None => unreadable(error.span().offset(), &error),
+        // Its lines are those of the text as it stands.
+        Some(modern) => read_and_run(session, &modern.text, options)
+            .unwrap_or_else(|error| unreadable(modern.offset_before(error.span().offset()), &error)),
+    })
+}
+
+/// The error is one of reading: nothing has run then.
+fn read_and_run(
+    session: &Session,
+    text: &str,
+    options: &Options,
+) -> std::result::Result<FileReport, wast::Error> {
+    let lines = Lines::new(text);
     // names.wast exports names that are right to left or invisible; the suites mean them.
     let mut lexer = Lexer::new(text);
     lexer.allow_confusing_unicode(true);
-    let buffer = match ParseBuffer::new_with_lexer(lexer) {
-        Ok(buffer) => buffer,
-        Err(error) => return unreadable(error),
-    };
-    let directives = match parser::parse::<wast::Wast<'_>>(&buffer) {
-        Ok(script) => script.directives,
-        Err(error) => return unreadable(error),
-    };
+    let buffer = ParseBuffer::new_with_lexer(lexer)?;
+    let directives = parser::parse::<wast::Wast<'_>>(&buffer)?.directives;
     let _clock = session.engine.config().epoch.then(|| Clock::start(session.engine.clone()));
-    match Script::new(session, options) {
+    Ok(match Script::new(session, options) {
         Ok(script) => script.run(directives, &lines),
         Err(error) => FileReport::unreadable(1, format!("the host module spectest cannot be made: {error}")),
-    }
+    })
 }
 
 /// Moves the engine's epoch on while it lives.

@@ -3,18 +3,38 @@
 use super::{BorrowedPackageKey, EncodeOptions, PROCESSOR, chain, component};
 use crate::failure::Failure;
 use crate::flags::Compose;
+use crate::input::Input;
 use crate::wit::{Unstable, Wit};
+use crate::{deep, nesting, quote};
 use miette::Diagnostic;
 use std::path::{Path, PathBuf};
 use wac_parser::Document;
 use wac_parser::lexer::{Lexer, Token};
 
+/// Whether a file is a script: it is called one, or begins with its package.
+pub(super) fn is_script(path: &Path, bytes: &[u8]) -> bool {
+    let is_called_so = path.extension().is_some_and(|extension| extension == "wac");
+    std::str::from_utf8(bytes).is_ok_and(|text| is_called_so || after_comments(text).starts_with("package"))
+}
+
+fn after_comments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let end = match rest.get(..2) {
+            Some("//") => rest.find('\n'),
+            Some("/*") => rest.find("*/").map(|end| end + 2),
+            _ => return rest,
+        };
+        rest = end.map_or("", |end| rest[end..].trim_start());
+    }
+}
+
 /// What a script composes.
-pub(super) fn compose(file: &Path, flags: &Compose) -> Result<Vec<u8>, Failure> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", file.display())))?;
-    let script = Script { file, text: &text };
-    let document = Document::parse(&text).map_err(|error| script.wrong(&error))?;
+pub(super) fn compose(name: &str, text: &str, flags: &Compose) -> Result<Vec<u8>, Failure> {
+    let script = Script { name, text };
+    nesting::check(name, text)?;
+    script.has_few_types()?;
+    let document = deep::on_a_large_stack(|| Document::parse(text))?.map_err(|error| script.wrong(&error))?;
     let mut found = Vec::new();
     for (name, version) in script.packages(document.directive.package.name) {
         let bytes = match version {
@@ -30,17 +50,46 @@ pub(super) fn compose(file: &Path, flags: &Compose) -> Result<Vec<u8>, Failure> 
             (BorrowedPackageKey::from_name_and_version(name, version.as_ref()), bytes.clone())
         })
         .collect();
-    let resolution = document.resolve(packages).map_err(|error| script.wrong(&error))?;
-    let options = EncodeOptions { processor: Some(PROCESSOR), ..EncodeOptions::default() };
-    resolution.encode(options).map_err(|error| script.wrong(&error))
+    deep::on_a_large_stack(|| {
+        let resolution = document.resolve(packages).map_err(|error| script.wrong(&error))?;
+        let options = EncodeOptions { processor: Some(PROCESSOR), ..EncodeOptions::default() };
+        resolution.encode(options).map_err(|error| script.wrong(&error))
+    })?
 }
 
+/// Types that a script may define.
+const MAX_TYPES: usize = 2000;
+
 struct Script<'s> {
-    file: &'s Path,
+    name: &'s str,
     text: &'s str,
 }
 
 impl<'s> Script<'s> {
+    /// Types that are made of types, one after the other, take the square of their number.
+    fn has_few_types(&self) -> Result<(), Failure> {
+        let is_type = |token: Token| {
+            matches!(
+                token,
+                Token::TypeKeyword
+                    | Token::RecordKeyword
+                    | Token::VariantKeyword
+                    | Token::FlagsKeyword
+                    | Token::EnumKeyword
+                    | Token::ResourceKeyword
+            )
+        };
+        let Ok(tokens) = Lexer::new(self.text) else { return Ok(()) };
+        let mut types = tokens.filter(|(token, _)| token.as_ref().is_ok_and(|token| is_type(*token)));
+        match types.nth(MAX_TYPES) {
+            None => Ok(()),
+            Some((_, span)) => {
+                let what = format!("a script defines {MAX_TYPES} types at most");
+                Err(Failure::Other(quote::wrong_at(self.name, self.text, span.offset(), &what)))
+            }
+        }
+    }
+
     /// Every package that is named but the script's own, with its version, each once.
     fn packages(&self, own: &str) -> Vec<(&'s str, Option<&'s str>)> {
         let Ok(tokens) = Lexer::new(self.text) else { return Vec::new() };
@@ -48,7 +97,7 @@ impl<'s> Script<'s> {
         for (token, span) in tokens {
             // `ns:name/interface@1.2.3` is of the package `ns:name@1.2.3`.
             if matches!(token, Ok(Token::PackageName | Token::PackagePath)) {
-                let text = &self.text[span.offset()..][..span.len()];
+                let Some(text) = self.text.get(span.offset()..span.offset() + span.len()) else { continue };
                 let (path, version) = match text.split_once('@') {
                     Some((path, version)) => (path, Some(version)),
                     None => (text, None),
@@ -65,12 +114,10 @@ impl<'s> Script<'s> {
     /// An error, and where in the script.
     fn wrong<E: std::error::Error + Diagnostic>(&self, error: &E) -> Failure {
         let at = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
-        let place = at.and_then(|at| self.text.get(..at)).map_or_else(String::new, |before| {
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            format!(":{line}:{column}")
-        });
-        Failure::Other(format!("{}{place}: {}", self.file.display(), chain(error)))
+        Failure::Other(match at {
+            Some(at) => quote::wrong_at(self.name, self.text, at, &chain(error)),
+            None => format!("{}: {}", self.name, quote::brief(&chain(error))),
+        })
     }
 }
 
@@ -81,12 +128,9 @@ fn package(flags: &Compose, name: &str) -> Result<Vec<u8>, Failure> {
         None => in_folder(flags.deps_dir.as_deref().unwrap_or(Path::new("deps")), name)?,
     };
     if path.is_dir() || path.extension().is_some_and(|extension| extension == "wit") {
-        let wit = Wit::read(&path, Unstable::LeftOut)?;
-        return wit_component::encode(&wit.resolve, wit.package, false).map_err(|error| {
-            Failure::Other(format!("the WIT in {} cannot be encoded: {error:#}", path.display()))
-        });
+        return Wit::read(&path, Unstable::LeftOut)?.encode();
     }
-    component(&path, &flags.language).map(|(_, bytes)| bytes)
+    component(Input::read(&path)?, &flags.language).map(|(_, bytes)| bytes)
 }
 
 /// Where a package lies: `ns/name`, with its version as one more part, and an ending.

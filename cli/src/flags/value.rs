@@ -55,6 +55,34 @@ pub(crate) fn variable(text: &str) -> Result<Variable, String> {
     Ok(Variable { name: name.into(), value })
 }
 
+/// `--addr ADDR:PORT`, or a part of it. Whoever names no address means this machine.
+pub(crate) fn address(text: &str) -> Result<core::net::SocketAddr, String> {
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+    const PORT: u16 = 8080;
+    let unbracketed =
+        |host: &str| host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::to_owned);
+    let host = |host: &str| match (host, unbracketed(host)) {
+        ("" | "localhost", _) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        (_, Some(inner)) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        (host, None) => host.parse().ok(),
+    };
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    // A number alone is a port. With several colons and no brackets it is an address of IPv6, whole.
+    let found = match (text.parse::<u16>(), text.rsplit_once(':')) {
+        (Ok(port), _) => host("").map(|host| (host, port)),
+        (_, Some((before, port))) if before.ends_with(']') || !before.contains(':') => match port.parse() {
+            Ok(port) => host(before).map(|host| (host, port)),
+            Err(_) => return Err(format!("`{port}` is no port: 0 to 65535 is wanted")),
+        },
+        _ => host(text).map(|host| (host, PORT)).filter(|_| !text.is_empty()),
+    };
+    found.map(|(host, port)| SocketAddr::new(host, port)).ok_or_else(|| {
+        "an address and a port are wanted, such as `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or `8080`".into()
+    })
+}
+
 /// `--config NAME=VALUE`
 pub(crate) fn setting(text: &str) -> Result<Variable, String> {
     match variable(text)? {
@@ -240,6 +268,39 @@ mod tests {
         assert_eq!(variable("A="), Ok(Variable { name: "A".into(), value: Some(String::new()) }));
         assert_eq!(variable("A"), Ok(Variable { name: "A".into(), value: None }));
         assert!(variable("=x").is_err() && variable("").is_err());
+    }
+
+    #[test]
+    fn an_address_may_be_written_in_part() {
+        for (text, whole) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("8080", "127.0.0.1:8080"),
+            (":81", "127.0.0.1:81"),
+            ("localhost:82", "127.0.0.1:82"),
+            ("localhost", "127.0.0.1:8080"),
+            ("[::1]:83", "[::1]:83"),
+            ("[::1]", "[::1]:8080"),
+            ("::1", "[::1]:8080"),
+            ("::", "[::]:8080"),
+            ("0.0.0.0", "0.0.0.0:8080"),
+            ("0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(address(text).map(|found| found.to_string()), Ok(whole.into()), "{text}");
+        }
+        for wrong in [
+            "",
+            ":",
+            "x",
+            "example.com:80",
+            "65536",
+            "localhost:65536",
+            "localhost:",
+            "1.2.3:80",
+            "[::1",
+            "[]:80",
+        ] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::flags::Run;
-use crate::guest::{self, Guest};
-use crate::output;
+use crate::guest::{self, Entry, Guest};
 use crate::wave::Handles;
+use crate::{output, proposals};
 use mini_wasm_runtime::ErrorKind;
 use mini_wasm_runtime::component::Component;
-use mini_wasm_wasi::cli;
 
 /// Runs it; the guest's exit status.
 pub(super) fn run(
@@ -47,9 +46,8 @@ pub(super) fn run(
     let ended = guest.instantiate(&mut store).and_then(|instance| match &call {
         Some(call) => call.invoke(&mut store, instance, &mut Handles::default()).map(Ended::Returned),
         None => {
-            let run = instance.func_of(&mut store, cli::run::INSTANCE, cli::run::RUN);
-            let run =
-                run.expect("the export was found in the component").typed::<(), Result<(), ()>>(&store)?;
+            let Entry { interface, function, .. } = guest::RUN;
+            let run = instance.typed_of::<(), Result<(), ()>>(&mut store, interface, function)?;
             run.call(&mut store, ()).map(|result| Ended::Program(result.is_ok()))
         }
     });
@@ -76,17 +74,24 @@ enum Ended {
 
 /// Does it export what a command exports?
 fn is_command(component: &Component, name: &str) -> Result<(), Failure> {
-    let run = guest::unversioned(cli::run::INSTANCE);
-    let exports = component.exports();
-    let found: Vec<&str> =
-        exports.iter().map(|(name, _)| &**name).filter(|name| name.starts_with(run)).collect();
-    if found.iter().any(|found| found[run.len()..].starts_with("@0.2.")) {
-        return Ok(());
+    if guest::RUN.is_exported(component) {
+        return guest::RUN
+            .check(component)
+            .map_err(|wrong| Failure::Other(format!("{name} is no command: it {wrong}")));
     }
+    let run = guest::unversioned(guest::RUN.interface);
+    let exports = component.exports();
+    let found = exports.iter().map(|(name, _)| &**name).find(|name| guest::unversioned(name) == run);
     let exports: Vec<&str> = exports.iter().map(|(name, _)| &**name).take(8).collect();
-    Err(Failure::Other(match (found.first(), exports.as_slice()) {
+    Err(Failure::Other(match (found, exports.as_slice()) {
         (Some(other), _) => {
-            format!("{name} is a command of another WASI: it exports `{other}`, and `{run}@0.2` is wanted")
+            let needs = match proposals::is_wasi_03(other) {
+                true => format!("; it {}", proposals::NEEDS_ASYNC),
+                false => String::new(),
+            };
+            format!(
+                "{name} is a command of another WASI: it exports `{other}`, and `{run}@0.2` is wanted{needs}"
+            )
         }
         (None, []) => format!("{name} is no command: it exports nothing, and `{run}@0.2` is wanted"),
         (None, exports) => {

@@ -12,7 +12,9 @@ use std::path::Path;
 
 /// Runs a program; the guest's exit status.
 pub(crate) fn run(flags: &Run) -> Result<u8, Failure> {
-    let (file, args) = flags.program.split_first().expect("clap: FILE is required");
+    let Some((file, args)) = flags.program.split_first() else {
+        return Err(Failure::Usage("FILE is missing".into()));
+    };
     let file = Path::new(file);
     let args =
         args.iter().map(|arg| unicode("the argument", arg)).collect::<Result<Vec<String>, Failure>>()?;

@@ -5,10 +5,10 @@ use crate::deadline::Deadline;
 use crate::failure::Failure;
 use crate::flags::Run;
 use crate::grant::grant;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::{engine, missing, output, wat_type, wat_value};
 use mini_wasm_runtime::types::ExternType;
-use mini_wasm_runtime::{Error, ErrorKind, Linker, Module, Store, Val};
+use mini_wasm_runtime::{Error, ErrorKind, Instance, Linker, Module, Store, Val};
 use mini_wasm_wasi::{Wasi, preview1};
 use std::sync::Arc;
 
@@ -61,9 +61,7 @@ pub(super) fn run(
         settle_missing(&mut linker, module, file, &defined, flags)?;
         let instance = linker.instantiate(&mut store, module).map_err(Failure::engine(file))?;
         if is_entry(module, INITIALIZE) {
-            let initialize =
-                instance.func(&mut store, INITIALIZE).expect("the export was found in the module");
-            if let Err(error) = initialize.call(&mut store, &[]) {
+            if let Err(error) = called(&mut store, instance, INITIALIZE, &[]) {
                 return end(error, file);
             }
         }
@@ -135,10 +133,13 @@ impl<'a> Call<'a> {
                 None if initialize || module.info().start.is_some() => {
                     Ok(Call { initialize, export: None, args: Vec::new(), print: false })
                 }
-                _ => Err(Failure::Other(format!(
-                    "{name} exports no function `_start` without parameters and results; {}",
-                    others(module)
-                ))),
+                _ => match input::for_other_tools(module.info().wasm.bytes()) {
+                    Some(what) => Err(Failure::Other(format!("{name} is {what}"))),
+                    None => Err(Failure::Other(format!(
+                        "{name} exports no function `_start` without parameters and results; {}",
+                        others(module)
+                    ))),
+                },
             };
         };
         let ty = match ty_of(invoke) {
@@ -172,25 +173,33 @@ impl<'a> Call<'a> {
     }
 
     /// Calls it; the results as they are printed.
-    fn call(
-        self,
-        store: &mut Store<Wasi>,
-        instance: mini_wasm_runtime::Instance,
-    ) -> mini_wasm_runtime::Result<String> {
-        let called = |store: &mut Store<Wasi>, name: &str, args: &[Val]| {
-            let func = instance.func(&mut *store, name).expect("the export was found in the module");
-            func.call(store, args)
-        };
+    fn call(self, store: &mut Store<Wasi>, instance: Instance) -> mini_wasm_runtime::Result<String> {
         if self.initialize {
-            called(store, INITIALIZE, &[])?;
+            called(store, instance, INITIALIZE, &[])?;
         }
         let Some(export) = self.export else { return Ok(String::new()) };
-        let results = called(store, export, &self.args)?;
+        let results = called(store, instance, export, &self.args)?;
         Ok(match self.print {
             true => results.iter().map(|val| wat_value::format(val) + "\n").collect(),
             false => String::new(),
         })
     }
+}
+
+/// Calls an export.
+fn called(
+    store: &mut Store<Wasi>,
+    instance: Instance,
+    name: &str,
+    args: &[Val],
+) -> mini_wasm_runtime::Result<Vec<Val>> {
+    let func = instance.func(&mut *store, name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unlinkable,
+            format!("the instance has no function `{name}`, which its module exports"),
+        )
+    })?;
+    func.call(store, args)
 }
 
 /// What else could be called.

@@ -20,7 +20,11 @@ fn wrong_usage_ends_with_2() {
         (&["aot", "x"], "--output"),
         (&["aot", "x", "-o", "y", "--threads", "0"], "--threads"),
         (&["completions", "cmd"], "bash"),
-        (&["missing.wasm"], "missing.wasm"),
+        (&["rnu", "x.wasm"], "`rnu` is no command, and no file of this name is there"),
+        (&["inspekt", "x.wasm"], "there is a command `inspect`"),
+        (&["--engine", "fast", "run", "x"], "interp, jit, auto"),
+        (&["serve", "--addr", "localhost:99999", "x"], "`99999` is no port"),
+        (&["serve", "--addr", "example.com:80", "x"], "`localhost:8080`"),
     ] {
         let ended = run(&sandbox, words);
         assert_eq!(ended.status, 2, "{words:?}: {ended:?}");
@@ -176,5 +180,70 @@ fn directories_whose_names_overlap_are_told_of() {
     }
     for apart in [&["/a", "/ab"][..], &["/a", "a"], &["/a/b", "/a/c"], &["/"]] {
         assert_eq!(run(apart), "", "{apart:?}");
+    }
+}
+
+#[test]
+fn a_file_without_a_command_is_told_what_is_wrong_with_it() {
+    let sandbox = Sandbox::new("usage-implied");
+    sandbox.file("noise", [0xff; 64]);
+    std::fs::create_dir(sandbox.path("folder")).unwrap();
+    for (words, hint) in [
+        (&["missing.wasm"][..], "cannot read missing.wasm: No such file"),
+        (&["./missing"], "cannot read ./missing: No such file"),
+        (&["folder"], "folder is a folder, and a file is wanted"),
+        (&["noise", "--flag"], "noise is no WebAssembly"),
+        (&["-"], "standard input is empty"),
+        (&["--max-memory", "1M", "noise"], "noise is no WebAssembly"),
+        (&["--engine=interp", "run", "folder"], "folder is a folder"),
+        (&["-W", "simd=n", "validate", "folder"], "folder is a folder"),
+        (&["wast", "folder"], "folder is a folder"),
+        (&["inspect", "missing.wasm"], "cannot read missing.wasm"),
+        (&["serve", "--addr", ":0", "noise"], "noise is no WebAssembly"),
+    ] {
+        let ended = end(&sandbox, mini_wasm(&sandbox).current_dir(sandbox.path("")).args(words));
+        assert_eq!((ended.status, &*ended.stdout), (1, ""), "{words:?}: {ended:?}");
+        assert!(ended.stderr.contains(hint), "{words:?}: {ended:?}");
+    }
+    sandbox.file("program.wat", "(module (func (export \"_start\")))");
+    for words in [
+        &["program.wat"][..],
+        &["--engine", "interp", "program.wat"],
+        &["--engine=interp", "run", "program.wat", "-x"],
+    ] {
+        let ended = end(&sandbox, mini_wasm(&sandbox).current_dir(sandbox.path("")).args(words));
+        assert_eq!((ended.status, &*ended.stderr), (0, ""), "{words:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_unicode_is_left_out_and_told_once() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::new("usage-unicode");
+    let odd = OsStr::from_bytes(b"a\xff");
+    let hello = guests().join("bin/c-hello.wasm");
+    for flags in [&["--inherit-env"][..], &["--env", "ODD"], &["--env", "ODD", "--inherit-env"]] {
+        let mut command = mini_wasm(&sandbox);
+        command.env_clear().env("XDG_STATE_HOME", sandbox.path("state")).env("ODD", odd);
+        let ended = end(&sandbox, command.arg("run").args(flags).args(["--env", "SET=1"]).arg(&hello));
+        assert_eq!(ended.status, 0, "{ended:?}");
+        assert!(ended.stdout.contains("[SET=1]") && !ended.stdout.contains("ODD"), "{ended:?}");
+        assert_eq!(ended.stderr.matches("ODD").count(), 1, "{ended:?}");
+        assert!(ended.stderr.starts_with("warning: left out of the guest's environment"), "{ended:?}");
+    }
+    // What is said on the command line is not dropped but refused.
+    let dir = OsStr::from_bytes(b"--dir=a\xff");
+    let value = OsStr::from_bytes(b"--env=A=\xff");
+    let config = OsStr::from_bytes(b"--config=A=\xff");
+    for words in [
+        &[dir, hello.as_os_str()][..],
+        &[value, hello.as_os_str()],
+        &[config, hello.as_os_str()],
+        &[hello.as_os_str(), odd],
+    ] {
+        let ended = end(&sandbox, mini_wasm(&sandbox).arg("run").args(words));
+        assert_eq!(ended.status, 2, "{words:?}: {ended:?}");
+        assert!(ended.stderr.contains("not Unicode, which WASI asks for"), "{ended:?}");
     }
 }
