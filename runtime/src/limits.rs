@@ -79,9 +79,11 @@ impl StoreInner {
 
     /// The same, after the stacks of continuations gave back what they can if there are fewer than `wanted`.
     pub(crate) fn bytes_left_for(&mut self, wanted: u64) -> u64 {
-        if wanted > self.bytes_left() {
-            self.switching.settle();
+        let left = self.bytes_left();
+        if wanted <= left {
+            return left;
         }
+        self.switching.settle();
         self.bytes_left()
     }
 
