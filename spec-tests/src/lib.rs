@@ -17,6 +17,7 @@
 //! ... --features mini-wasm-runtime/loop-dispatch -- diff                          the same with the other dispatcher
 //! spec-tests/faults/run.sh                                                        does it find faults that were put in?
 //! cargo run --release -p mini-wasm-spec-tests -- malformed --count 10000000       damaged binaries
+//! cargo run --release -p mini-wasm-spec-tests -- commands --count 1000000       damaged files through every command
 //! CASES=100000 cargo test -p mini-wasm-spec-tests --test malformed       damaged binaries, many more than usual
 //! ```
 //!
@@ -50,6 +51,7 @@
 //! | [`binary`] | a module's binary taken apart and put together again |
 //! | [`diff`] | the differential fuzzer: the command `diff` |
 //! | [`malformed`] | the fuzzer of damaged binaries: the command `malformed` |
+//! | [`commands`] | the fuzzer of the command line: the command `commands` |
 //! | [`panics`] | panics that somebody caught |
 //! | [`random`] | numbers from a seed |
 //! | [`mode`] | the modes, as engines and ways from bytes to code |
@@ -63,6 +65,7 @@
 
 pub mod binary;
 pub mod cases;
+pub mod commands;
 pub mod diff;
 pub mod failures;
 pub mod gate;

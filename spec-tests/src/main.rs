@@ -1,7 +1,7 @@
 //! The suites as a table, and the fuzzers, as commands. `lib.rs` says what else there is.
 
 use mini_wasm_spec_tests::diff::{self, Source};
-use mini_wasm_spec_tests::{Mode, malformed, panics, table};
+use mini_wasm_spec_tests::{Mode, commands, malformed, panics, table};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,6 +32,14 @@ malformed  mutations of valid modules, components and artifacts
     --count N        inputs (100000)
     --seed N         decides them (1)
     --folder PATH    where inputs that bring something down are kept (spec-tests/found)
+
+commands   damaged files through every command of the command line, each file through one of them
+    --count N        inputs (100000)
+    --first N        the number of the first (0): what is found is told with its number
+    --seed N         decides them (1)
+    --folder PATH    where inputs are kept that panic, take 10 s or 512 MiB (spec-tests/found)
+    --jobs N         processes (as many as there are processors)
+    --part, --shared what a process of these does
 ";
 
 fn main() -> ExitCode {
@@ -126,6 +134,26 @@ fn command(args: &[String]) -> Result<bool, String> {
             let found = on_a_large_stack(move || malformed::run(&request));
             println!("{found}");
             Ok(found.panics == 0)
+        }
+        "commands" => {
+            options.only(&["count", "first", "seed", "folder", "jobs", "part", "shared"])?;
+            if let Some(part) = options.one("part") {
+                let part = commands::Part::parse(part, options.one("shared").unwrap_or_default());
+                part.ok_or("--part is not what we write")?.work().map_err(|error| error.to_string())?;
+                return Ok(true);
+            }
+            let processors = std::thread::available_parallelism().map_or(1, |number| number.get() as u64);
+            let request = commands::Request {
+                count: options.number("count", 100_000)?,
+                first: options.number("first", 0)?,
+                seed: options.number("seed", 1)?,
+                jobs: options.number("jobs", processors)?,
+                folder: Some(options.one("folder").map_or_else(|| PathBuf::from(FOUND), PathBuf::from)),
+                program: std::env::current_exe().map_err(|error| error.to_string())?,
+            };
+            let found = commands::run(&request).map_err(|error| error.to_string())?;
+            println!("{found}");
+            Ok(found.faults.is_empty())
         }
         other => Err(format!("no command {other:?}")),
     }

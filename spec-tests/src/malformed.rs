@@ -155,10 +155,10 @@ impl fmt::Display for Found {
 }
 
 /// Valid binaries to start from.
-struct Pool {
-    modules: Vec<Vec<u8>>,
-    components: Vec<Vec<u8>>,
-    artifacts: Vec<Vec<u8>>,
+pub(crate) struct Pool {
+    pub(crate) modules: Vec<Vec<u8>>,
+    pub(crate) components: Vec<Vec<u8>>,
+    pub(crate) artifacts: Vec<Vec<u8>>,
 }
 
 /// Binaries of each kind in a pool.
@@ -167,7 +167,7 @@ const POOL: usize = 120;
 const TURN: u64 = 20_000;
 
 impl Pool {
-    fn new(seed: u64, engine: &Engine) -> Pool {
+    pub(crate) fn new(seed: u64, engine: &Engine) -> Pool {
         let mut random = Random::new(seed);
         let features = features(&[]);
         let mut modules = Vec::new();
@@ -301,7 +301,7 @@ fn reaches_a_body(input: &[u8]) -> bool {
 }
 
 /// One mutation; `other` is a valid binary of the same kind.
-fn mutate(input: &mut Vec<u8>, other: &[u8], is_module: bool, random: &mut Random) {
+pub(crate) fn mutate(input: &mut Vec<u8>, other: &[u8], is_module: bool, random: &mut Random) {
     if is_module && !random.one_in(4) {
         let donor = Sections::of(other);
         if let (Some(mut sections), Some(donor)) = (Sections::of(input), donor)
