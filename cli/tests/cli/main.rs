@@ -1,6 +1,8 @@
 //! Drives the real binary as a user does: arguments in; standard output, standard error and exit status out.
 
 mod artifacts;
+#[cfg(feature = "tools")]
+mod both_ways;
 mod budgets;
 #[cfg(feature = "tools")]
 mod check;
@@ -24,6 +26,7 @@ mod sandbox;
 mod serve;
 mod shapes;
 mod usage;
+mod withheld;
 
 use sandbox::Sandbox;
 use std::path::{Path, PathBuf};
