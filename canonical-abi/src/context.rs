@@ -35,6 +35,9 @@ pub struct Options {
     pub copy_budget: usize,
 }
 
+/// How much of the copy budget of a call is spent before its guest is asked for more ([`Guest::keep`]), and by which pieces then.
+pub const LIFTED_PIECE: usize = 64 << 10;
+
 /// The copy budget of a call if the embedder sets none, in bytes.
 pub const DEFAULT_COPY_BUDGET: usize = 128 << 20;
 
@@ -128,6 +131,13 @@ pub trait Guest {
         new_size: usize,
     ) -> Result<usize>;
 
+    /// Takes so many bytes of the host's memory for values of this guest, until the call is over. False if they are not to be had.
+    /// Asked for [`LIFTED_PIECE`]s; a guest that does not say otherwise has all that its copy budget allows.
+    fn keep(&mut self, bytes: usize) -> bool {
+        let _ = bytes;
+        true
+    }
+
     /// What this side knows a resource by that Rust names by a type: the resource of a guest that
     /// [`GuestOwn`](crate::typed::GuestOwn) stands for. The host's own resources are what they are.
     fn resource_type(&self, rt: ResourceType) -> ResourceType {
@@ -155,13 +165,17 @@ pub struct LiftLowerContext<'g, G: Guest + ?Sized> {
     /// The component instance whose values are lifted or lowered.
     pub guest: &'g mut G,
     opts: Options,
+    /// What may be spent without asking.
     budget: usize,
+    /// What the guest is asked for before it is spent.
+    more: usize,
 }
 
 impl<'g, G: Guest + ?Sized> LiftLowerContext<'g, G> {
     /// A context with the whole copy budget of `opts`. Use one for all parameters (or results) of a call.
     pub fn new(guest: &'g mut G, opts: Options) -> LiftLowerContext<'g, G> {
-        LiftLowerContext { guest, opts, budget: opts.copy_budget }
+        let budget = opts.copy_budget.min(LIFTED_PIECE);
+        LiftLowerContext { guest, opts, budget, more: opts.copy_budget - budget }
     }
 
     /// The options.
@@ -178,7 +192,7 @@ impl<'g, G: Guest + ?Sized> LiftLowerContext<'g, G> {
 
     /// What is left of the copy budget, in bytes.
     pub fn budget(&self) -> usize {
-        self.budget
+        self.budget + self.more
     }
 
     /// Takes `bytes` from the copy budget before the host allocates them for a value of the guest.
@@ -189,8 +203,24 @@ impl<'g, G: Guest + ?Sized> LiftLowerContext<'g, G> {
                 self.budget = left;
                 Ok(())
             }
-            None => Err(Trap::CopyBudget.into()),
+            None => self.charge_more(bytes),
         }
+    }
+
+    /// The same, for more than may be spent without asking.
+    #[cold]
+    fn charge_more(&mut self, bytes: usize) -> Result<()> {
+        let lacks = bytes.saturating_sub(self.budget);
+        if lacks > self.more {
+            return Err(Trap::CopyBudget.into());
+        }
+        let piece = lacks.checked_next_multiple_of(LIFTED_PIECE).unwrap_or(lacks).min(self.more);
+        if !self.guest.keep(piece) {
+            return Err(Trap::HostMemory.into());
+        }
+        self.more -= piece;
+        self.budget = self.budget + piece - bytes;
+        Ok(())
     }
 
     /// An empty vector with room for `length` elements that the guest asked for, paid from the copy budget.

@@ -7,6 +7,7 @@
 //! Must not know: destructors, instances, `may_leave`: the embedder's.
 
 use crate::error::{Result, Trap, TypeMismatch};
+use crate::host_memory::Charge;
 use crate::types::ResourceType;
 use crate::val::Resource;
 use alloc::vec::Vec;
@@ -160,6 +161,8 @@ pub struct HandleTable {
     limit: u32,
     /// Index 0 is reserved: the slot of index `i` is `slots[i - 1]`.
     slots: Vec<Slot>,
+    /// For the room that `slots` has.
+    charge: Charge,
 }
 
 /// A place in a table.
@@ -258,7 +261,23 @@ impl Slot {
 impl HandleTable {
     /// An empty table for at most `limit` handles (and never more than [`MAX_LENGTH`]).
     pub fn new(limit: u32) -> HandleTable {
-        HandleTable { first: 0, count: 0, free: 0, limit: limit.min(MAX_LENGTH), slots: Vec::new() }
+        HandleTable::charged(limit, Charge::default())
+    }
+
+    /// The same; what it takes is added to `charge`.
+    pub fn charged(limit: u32, charge: Charge) -> HandleTable {
+        let limit = limit.min(MAX_LENGTH);
+        HandleTable { first: 0, count: 0, free: 0, limit, slots: Vec::new(), charge }
+    }
+
+    /// Makes room for one more slot.
+    #[cold]
+    fn grow(&mut self) -> Result<(), Trap> {
+        let more = self.slots.len().max(16).min(self.limit as usize - self.slots.len());
+        if !self.charge.grow(more * size_of::<Slot>()) {
+            return Err(Trap::HostMemory);
+        }
+        self.slots.try_reserve_exact(more).map_err(|_| Trap::HostMemory)
     }
 
     /// All handles with their indices, in the order of the indices.
@@ -302,7 +321,9 @@ impl HandleTable {
         if self.slots.len() >= self.limit as usize {
             return Err(Trap::TooManyHandles { limit: self.limit });
         }
-        self.slots.try_reserve(1).map_err(|_| Trap::HostMemory)?;
+        if self.slots.len() == self.slots.capacity() {
+            self.grow()?;
+        }
         self.slots.push(new);
         self.first = self.slots.as_mut_ptr().expose_provenance();
         self.count += 1;
@@ -495,6 +516,31 @@ mod tests {
         assert_eq!(handles.resource_new(R1, 3).unwrap(), 1);
         let reps: Vec<(u32, u64)> = handles.iter().map(|(i, handle)| (i, handle.rep)).collect();
         assert_eq!(reps, [(1, 3), (2, 2)]);
+    }
+
+    #[test]
+    fn a_table_is_no_larger_than_the_memory_there_is_for_it() {
+        struct Two(core::sync::atomic::AtomicUsize);
+        impl crate::HostMemory for Two {
+            fn take(&self, bytes: usize) -> bool {
+                let least = |taken: usize| (taken + bytes <= 32 * size_of::<Slot>()).then_some(taken + bytes);
+                let order = core::sync::atomic::Ordering::Relaxed;
+                self.0.try_update(order, order, least).is_ok()
+            }
+            fn give(&self, bytes: usize) {
+                self.0.fetch_sub(bytes, core::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let memory = alloc::sync::Arc::new(Two(0.into()));
+        let mut handles = HandleTable::charged(1000, Charge::new(memory.clone()));
+        for i in 1..=32 {
+            assert_eq!(handles.resource_new(R1, 0).unwrap(), i);
+        }
+        assert_eq!(trap(handles.resource_new(R1, 0)), Trap::HostMemory);
+        handles.resource_drop(R1, 7).unwrap();
+        assert_eq!(handles.resource_new(R1, 0).unwrap(), 7);
+        drop(handles);
+        assert_eq!(memory.0.load(core::sync::atomic::Ordering::Relaxed), 0);
     }
 
     #[test]

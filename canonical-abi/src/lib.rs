@@ -11,6 +11,7 @@
 //! | [`error`] | `trap_if` | [`Error`], [`Trap`] (the suite's texts), [`TypeMismatch`] |
 //! | [`context`] | Canonical ABI Options, Lifting and Lowering Context | [`Guest`], [`LiftLowerContext`], the copy budget |
 //! | [`handle`] | Table State, Resource State, `canon resource.*` | [`HandleTable`](handle::HandleTable), borrows and lends |
+//! | [`host_memory`] | | [`HostMemory`], [`Charge`]: what the host keeps because of a guest |
 //! | [`layout`] | Alignment, Element Size | [`Layout`](layout::Layout): computed once per type |
 //! | [`load`](mod@load) | Loading | memory to `Val` |
 //! | [`store`](mod@store) | Storing | `Val` to memory |
@@ -79,6 +80,7 @@ pub mod context;
 pub mod error;
 pub mod flatten;
 pub mod handle;
+pub mod host_memory;
 pub mod layout;
 pub mod lift;
 pub mod load;
@@ -93,6 +95,7 @@ pub mod val;
 pub use context::{Guest, LiftLowerContext, Options, StringEncoding, check_reallocated};
 pub use error::{Error, Result, Trap, TypeMismatch};
 pub use flatten::{MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
+pub use host_memory::{Charge, HostMemory};
 pub use layout::PtrType;
 pub use lift::{CoreValueIter, lift_flat_values};
 pub use load::{CANONICAL_FLOAT32_NAN, CANONICAL_FLOAT64_NAN, MAX_LIST_BYTE_LENGTH};

@@ -13,6 +13,7 @@ use mini_wasm_runtime::backend::{AdapterInfo, NativeCode};
 use mini_wasm_runtime::component::Component;
 use mini_wasm_runtime::module::WasmBytes;
 use mini_wasm_runtime::{Config, Engine, Error, ErrorKind, Module, Store, StoreLimits};
+use mini_wasm_wasi::Wasi;
 use std::sync::Arc;
 
 /// A program ready to be instantiated.
@@ -88,8 +89,10 @@ pub(crate) fn config(code: &Code, limits: &Limits) -> Config {
 }
 
 /// A store with the limits of the flags.
-pub(crate) fn store<T: Send + 'static>(engine: &Engine, data: T, limits: &Limits) -> Store<T> {
-    let mut store = Store::new(engine, data);
+pub(crate) fn store(engine: &Engine, wasi: Wasi, limits: &Limits) -> Store<Wasi> {
+    let memory = wasi.host_memory();
+    let mut store = Store::new(engine, wasi);
+    store.set_host_memory(memory);
     let (usual, budgets) = (StoreLimits::default(), &limits.budgets);
     store.set_limits(StoreLimits {
         total_bytes: limits.max_memory.unwrap_or(usual.total_bytes),

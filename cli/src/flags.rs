@@ -275,6 +275,11 @@ pub(crate) struct Budgets {
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub(crate) max_instance_bytes: Option<u64>,
 
+    /// Bytes that the host keeps for the guest beside its memories: resources, bodies, header fields, handles, what calls hand over
+    /// [default: 256M; of `serve` 16M for each request]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_host_memory: Option<u64>,
+
     /// Instances of core modules [default: 10000]
     #[arg(long, value_name = "N")]
     pub(crate) max_instances: Option<u32>,
@@ -410,6 +415,18 @@ pub(crate) struct Serve {
     /// How many bytes of a body a client sends in each second that it is waited for [default: 100]; 0: any. The first minute is free
     #[arg(long, value_name = "N")]
     pub(crate) min_body_rate: Option<u32>,
+
+    /// Bytes that are kept for all requests and clients together, beside memories of guests [default: 1G]; more is answered 503
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_total_host_memory: Option<u64>,
+
+    /// The part of these that is kept for clients: heads, and answers that they have not taken [default: 256M]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_client_memory: Option<u64>,
+
+    /// Bytes of answers that one connection may leave waiting before no more requests are begun on it [default: 1M]
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_connection_memory: Option<u64>,
 
     /// No line for each request
     #[arg(short, long)]

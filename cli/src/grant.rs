@@ -122,8 +122,16 @@ fn limit(wasi: &mut WasiBuilder, budgets: &Budgets) {
         wasi.max_random_bytes(limit);
     }
     if let Some(limit) = budgets.max_header_bytes {
-        wasi.max_field_bytes(usize::try_from(limit).unwrap_or(usize::MAX));
+        wasi.max_field_bytes(size(limit));
     }
+    if let Some(limit) = budgets.max_host_memory {
+        wasi.max_host_memory(size(limit));
+    }
+}
+
+/// A size in memory.
+pub(crate) fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// The store of keys and values.

@@ -3,7 +3,7 @@
 use crate::engine::{self, Program};
 use crate::failure::Failure;
 use crate::flags::{self, Serve};
-use crate::grant::grant;
+use crate::grant::{grant, size};
 use crate::guest::{self, Waiting, linked};
 use crate::input::{Input, base_name};
 use crate::output;
@@ -11,7 +11,7 @@ use mini_wasm_runtime::component::{Component, InstancePre};
 use mini_wasm_runtime::{Config, Engine, Result as EngineResult, Store};
 use mini_wasm_wasi::http::server::{Asked, HANDLE, INSTANCE, Limits, Served, Server, Serving};
 use mini_wasm_wasi::http::types::{IncomingRequest, ResponseOutparam};
-use mini_wasm_wasi::{Own, Wasi};
+use mini_wasm_wasi::{Allowance, Own, Wasi};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// What the guest of one request may hold, if no flag says so (`StoreLimits::total_bytes`).
 const REQUEST_MEMORY: u64 = 512 << 20;
+/// What the host keeps for a request at most, and for all requests and clients, if no flag says so.
+const OF_A_REQUEST: usize = 16 << 20;
+const TOTAL: usize = 1 << 30;
 
 /// Serves until a signal ends it; 0 then.
 pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
@@ -38,7 +41,12 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
         }
     };
     let pre = link(&component, &name, flags)?;
-    let wasi = grant(vec![base_name(&flags.file)], &flags.grants, &flags.limits.budgets)?;
+    let all = Allowance::new("requests and clients", flags.max_total_host_memory.map_or(TOTAL, size));
+    let mut wasi = grant(vec![base_name(&flags.file)], &flags.grants, &flags.limits.budgets)?;
+    wasi.host_memory(&all);
+    if flags.limits.budgets.max_host_memory.is_none() {
+        wasi.max_host_memory(OF_A_REQUEST);
+    }
     let limits = limits(flags);
     tick(component.engine().clone())?;
     let bounded = flags::Limits {
@@ -75,6 +83,7 @@ pub(crate) fn serve(flags: &Serve) -> Result<u8, Failure> {
     let complain = |what: &str| output::warn(format_args!("{what}"));
     let server = Server::bind(flags.addr, limits, Arc::new(handler), Arc::new(log), Arc::new(complain))
         .map_err(|error| Failure::Other(format!("cannot listen at {}: {error}", flags.addr)))?;
+    let server = server.host_memory(&all);
     let address = server.address().map_err(|error| Failure::Other(error.to_string()))?;
     output::say(format_args!("mini-wasm: serving {name} at http://{address}/"));
     server.serve().map_err(|error| Failure::Other(format!("serving ended: {error}")))?;
@@ -123,6 +132,8 @@ fn limits(flags: &Serve) -> Limits {
         request,
         // Whoever had asked is answered: however long that may take, and a slow reader some more.
         drain: request.saturating_add(usual.drain),
+        connections_memory: flags.max_client_memory.map_or(usual.connections_memory, size),
+        connection_memory: flags.max_connection_memory.map_or(usual.connection_memory, size),
         head: flags.header_timeout.unwrap_or(usual.head),
         body: flags.max_body.unwrap_or(usual.body),
         body_rate: flags.min_body_rate.unwrap_or(usual.body_rate),

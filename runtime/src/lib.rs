@@ -95,7 +95,7 @@ mod switching;
 #[cfg_attr(not(feature = "std"), expect(unsafe_code, reason = "a spin lock around an UnsafeCell"))]
 mod sync;
 #[cfg(feature = "std")]
-#[expect(unsafe_code, reason = "system calls for stack bounds and address space")]
+#[expect(unsafe_code, reason = "system calls for stack bounds and address space; the allocator's")]
 mod sys;
 #[expect(unsafe_code, reason = "a table is references behind a pointer")]
 mod table;
@@ -127,5 +127,7 @@ pub use memory::{SharedMemory, Woken};
 pub use module::Module;
 pub use simd::V128;
 pub use store::{AsStore, AsStoreMut, Store, StoreInner, StoreLimits};
+#[cfg(feature = "std")]
+pub use sys::return_free_memory;
 pub use trap::Trap;
 pub use val::{ExternRef, Val};

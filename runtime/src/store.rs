@@ -23,12 +23,13 @@ use crate::trap::Trap;
 use crate::types::{GlobalType, HeapType, ValType};
 use crate::val::{ExternRef, RawVal, Val};
 use crate::vm::{Status, VmContext, VmFunc, VmGlobal, VmStore, VmType};
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
 use core::any::{Any, TypeId as RustTypeId};
 use core::marker::PhantomData;
 use core::num::NonZeroU64;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
+use mini_wasm_canonical_abi::{Charge, HostMemory};
 
 /// Owns everything that guest code made, and the embedder's own data.
 ///
@@ -69,6 +70,13 @@ impl<T: Send + 'static> Store<T> {
     /// Sets the ceilings. What exists already stays.
     pub fn set_limits(&mut self, limits: StoreLimits) {
         self.as_store_mut().set_limits(limits);
+    }
+
+    /// Sets who counts what the engine keeps because of guests, beside their own memories: contexts of instances, tables of handles,
+    /// and values that are lifted, for as long as their call is under way (a [`LIFTED_PIECE`](crate::component::abi::context::LIFTED_PIECE) is free for each
+    /// call). What exists already is not counted.
+    pub fn set_host_memory(&mut self, memory: Arc<dyn HostMemory>) {
+        self.as_store_mut().set_host_memory(memory);
     }
 
     /// Calls between components that went by a plan, step by step: for tests of the ways around it.
@@ -219,6 +227,12 @@ pub struct StoreInner {
     engine: Engine,
     vm: NonNull<VmStore>,
     limits: StoreLimits,
+    /// Who counts what the engine keeps because of guests, beside their own memories; `None`: nobody.
+    host_memory: Option<Arc<dyn HostMemory>>,
+    /// What instances take of it.
+    kept: Charge,
+    /// What the values take that are lifted for the calls under way.
+    pub(crate) lifted: Charge,
     /// Calls between components that went by a plan, step by step.
     pub(crate) planned_calls: u64,
     pub(crate) memory_bytes: u64,
@@ -284,6 +298,9 @@ impl StoreInner {
             engine: engine.clone(),
             vm: NonNull::from(Box::leak(Box::new(vm))),
             limits: StoreLimits::default(),
+            host_memory: None,
+            kept: Charge::default(),
+            lifted: Charge::default(),
             planned_calls: 0,
             memory_bytes: 0,
             table_elements: 0,
@@ -468,6 +485,16 @@ impl StoreInner {
         self.limits = limits;
     }
 
+    fn set_host_memory(&mut self, memory: Arc<dyn HostMemory>) {
+        (self.kept, self.lifted) = (Charge::new(memory.clone()), Charge::new(memory.clone()));
+        self.host_memory = Some(memory);
+    }
+
+    /// A charge of what counts the host's memory, for what lives as long as this store.
+    pub(crate) fn host_charge(&self) -> Charge {
+        self.host_memory.clone().map_or_else(Charge::default, Charge::new)
+    }
+
     /// The function behind a handle.
     pub(crate) fn func_ptr(&self, func: Func) -> Result<*const VmFunc> {
         self.check(func.store)?;
@@ -518,6 +545,11 @@ impl StoreInner {
             return Err(Error::exhausted(format!(
                 "an instance of {bytes} bytes goes past the store's limit of {} bytes for instances ({} are in use)",
                 self.limits.instance_bytes, self.instance_bytes
+            )));
+        }
+        if !self.kept.grow(usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            return Err(Error::exhausted(format!(
+                "an instance of {bytes} bytes takes more of the host's memory than there is for this store"
             )));
         }
         self.instance_bytes = total;

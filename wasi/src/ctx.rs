@@ -6,12 +6,11 @@ use core::fmt;
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mini_wasm_canonical_abi::Own;
 
-use crate::Stop;
+use crate::allowance::{Allowance, Charge};
 use crate::deadline::{Deadline, Never};
 use crate::filesystem::descriptor::Grant;
 use crate::handles::Handles;
@@ -26,11 +25,15 @@ use crate::sys::path::{Opened, Paths, Resolution};
 use crate::sys::withheld::proc_beneath;
 use crate::sys::{clock, file};
 use crate::table::Table;
+use crate::{Stop, allowance};
 
 /// How many resources a guest may hold at once, if the embedder says nothing.
 pub const DEFAULT_MAX_RESOURCES: u32 = 65_536;
 /// How many bytes all header fields, and strings of requests, may take together, if the embedder says nothing.
 pub const DEFAULT_MAX_FIELD_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes the host keeps for a guest, if the embedder says nothing.
+pub const DEFAULT_MAX_HOST_MEMORY: usize = 256 * 1024 * 1024;
 
 /// How many bytes one call for random bytes gives, if the embedder says nothing.
 pub const DEFAULT_MAX_RANDOM_BYTES: u64 = 64 * 1024 * 1024;
@@ -105,8 +108,12 @@ pub struct Wasi {
     pub(crate) epoch: u64,
     pub(crate) insecure: Generator,
     pub(crate) insecure_seed: (u64, u64),
-    /// How many bytes of fields and request strings the guest may still make.
-    pub(crate) field_bytes: Arc<AtomicUsize>,
+    /// What the host keeps for the guest.
+    pub(crate) memory: Arc<Allowance>,
+    /// Fields and request strings of the guest: a part of that.
+    pub(crate) field_bytes: Arc<Allowance>,
+    /// What the last call gave, until the next gives something.
+    given: Charge,
     pub(crate) max_random_bytes: u64,
     pub(crate) max_poll: u32,
     pub(crate) handles: Handles,
@@ -152,6 +159,21 @@ impl Wasi {
         if let (true, Some(refusal)) = (first, &self.refusal) {
             refusal(kind, what);
         }
+    }
+
+    /// What the host keeps for the guest, as it is counted.
+    pub fn host_memory(&self) -> Arc<Allowance> {
+        self.memory.clone()
+    }
+
+    /// Whether there is memory for something of about a resource's size: where the interface has an error for that.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.memory.charged(1024).is_ok()
+    }
+
+    /// Charges what a call is about to give the guest, until another one does.
+    pub(crate) fn give(&mut self, bytes: usize) -> Result<(), Stop> {
+        allowance::resize(&mut self.given, bytes)
     }
 
     /// How many resources the guest holds.
@@ -209,6 +231,8 @@ pub struct WasiBuilder {
     deadline: Arc<dyn Deadline>,
     max_resources: u32,
     max_field_bytes: usize,
+    max_host_memory: usize,
+    host_memory: Option<Arc<Allowance>>,
     max_random_bytes: u64,
     max_poll: u32,
     max_handles: u32,
@@ -234,6 +258,8 @@ impl Default for WasiBuilder {
             deadline: Arc::new(Never),
             max_resources: DEFAULT_MAX_RESOURCES,
             max_field_bytes: DEFAULT_MAX_FIELD_BYTES,
+            max_host_memory: DEFAULT_MAX_HOST_MEMORY,
+            host_memory: None,
             max_random_bytes: DEFAULT_MAX_RANDOM_BYTES,
             max_poll: DEFAULT_MAX_POLL,
             max_handles: DEFAULT_MAX_HANDLES,
@@ -448,6 +474,20 @@ impl WasiBuilder {
         self
     }
 
+    /// Limits how many bytes the host keeps for the guest, whatever they are for: resources, bodies, fields, what calls hand over.
+    /// [`DEFAULT_MAX_HOST_MEMORY`] by default; what is beyond is a trap, or an error where the interface has one for it. The engine counts
+    /// its part if [`Wasi::host_memory`] is given to the store.
+    pub fn max_host_memory(&mut self, limit: usize) -> &mut Self {
+        self.max_host_memory = limit;
+        self
+    }
+
+    /// Lets what is kept for all guests of this builder be part of an allowance, beside the limit that each has; of none by default.
+    pub fn host_memory(&mut self, all: &Arc<Allowance>) -> &mut Self {
+        self.host_memory = Some(all.clone());
+        self
+    }
+
     /// Limits how many bytes one call for random bytes gives; [`DEFAULT_MAX_RANDOM_BYTES`] by default. More is a trap.
     pub fn max_random_bytes(&mut self, limit: u64) -> &mut Self {
         self.max_random_bytes = limit;
@@ -471,8 +511,12 @@ impl WasiBuilder {
     /// The state of one guest. The builder can build more of them; memory streams are then shared.
     pub fn build(&self) -> Wasi {
         let mut insecure = Generator::new();
+        let memory = match &self.host_memory {
+            Some(all) => all.part("resources of the guest", self.max_host_memory),
+            None => Allowance::new("resources of the guest", self.max_host_memory),
+        };
         Wasi {
-            table: Table::new(self.max_resources),
+            table: Table::new(self.max_resources, memory.charge()),
             args: self.args.clone(),
             env: self.env.clone(),
             initial_cwd: self.initial_cwd.clone(),
@@ -485,7 +529,9 @@ impl WasiBuilder {
             epoch: clock::monotonic(),
             insecure_seed: (insecure.next(), insecure.next()),
             insecure,
-            field_bytes: Arc::new(AtomicUsize::new(self.max_field_bytes)),
+            field_bytes: memory.part("header fields and request strings", self.max_field_bytes),
+            given: memory.charge(),
+            memory,
             max_random_bytes: self.max_random_bytes,
             max_poll: self.max_poll,
             handles: Handles::new(self.max_handles),

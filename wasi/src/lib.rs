@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod allowance;
 pub mod cli;
 pub mod clocks;
 pub mod config;
@@ -29,9 +30,10 @@ mod table;
 
 use interface::interfaces;
 
+pub use allowance::Allowance;
 pub use ctx::{
-    Capability, DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_HANDLES, DEFAULT_MAX_POLL, DEFAULT_MAX_RANDOM_BYTES,
-    DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi, WasiBuilder,
+    Capability, DEFAULT_MAX_FIELD_BYTES, DEFAULT_MAX_HANDLES, DEFAULT_MAX_HOST_MEMORY, DEFAULT_MAX_POLL,
+    DEFAULT_MAX_RANDOM_BYTES, DEFAULT_MAX_RESOURCES, Output, PreopenError, Refusal, Stdin, Wasi, WasiBuilder,
 };
 pub use deadline::{Deadline, Never};
 pub use interface::{First, HostFunction, Listed, Rows, Unstable, Waited};

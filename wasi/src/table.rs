@@ -7,18 +7,23 @@ use mini_wasm_canonical_abi::{Borrow, Own};
 use mini_wasm_runtime::component::ResourceTable;
 
 use crate::Stop;
+use crate::allowance::{self, Charge};
+
+/// What a resource takes beside itself: its slot, and what the allocator needs for it.
+const OVERHEAD: usize = 48;
 
 /// The table. Representations are small and used again after a removal.
 #[derive(Debug)]
 pub(crate) struct Table {
     resources: ResourceTable,
     limit: u32,
+    charge: Charge,
 }
 
 impl Table {
-    /// An empty table that takes at most `limit` resources.
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { resources: ResourceTable::new(limit), limit }
+    /// An empty table that takes at most `limit` resources, and charges them.
+    pub(crate) fn new(limit: u32, charge: Charge) -> Self {
+        Self { resources: ResourceTable::new(limit), limit, charge }
     }
 
     /// Whether `more` resources could be pushed.
@@ -32,6 +37,7 @@ impl Table {
     /// Adds a resource.
     pub(crate) fn push<T: Send + 'static>(&mut self, resource: T) -> Result<Own<T>, Stop> {
         self.room(1)?;
+        allowance::grow(&mut self.charge, OVERHEAD + size_of::<T>())?;
         self.resources.push(resource).map_err(stop)
     }
 
@@ -47,7 +53,9 @@ impl Table {
 
     /// Takes a resource out: the end of an owned handle.
     pub(crate) fn take<T: 'static>(&mut self, handle: Own<T>) -> Result<T, Stop> {
-        self.resources.take(handle).map_err(stop)
+        let taken = self.resources.take(handle).map_err(stop)?;
+        self.charge.shrink(OVERHEAD + size_of::<T>());
+        Ok(taken)
     }
 
     /// How many resources there are.
@@ -68,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_handle_finds_only_a_resource_of_its_own_type() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(10, Charge::default());
         let number = table.push(7_u32).unwrap();
         assert_eq!(table.get(&number.borrow()), Ok(&7));
         assert!(table.get(&Borrow::<String>::new(number.rep())).is_err());
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_table_takes_no_more_than_its_limit_and_uses_numbers_again() {
-        let mut table = Table::new(3);
+        let mut table = Table::new(3, Charge::default());
         let handles: Vec<_> = (0..3_u32).map(|n| table.push(n).unwrap()).collect();
         assert!(matches!(table.push(3_u32), Err(Stop::Trap(_))));
         for handle in handles {

@@ -3,6 +3,8 @@
 
 #[path = "host/budgets.rs"]
 mod budgets;
+#[path = "host/clients.rs"]
+mod clients;
 #[path = "host/clocks_and_random.rs"]
 mod clocks_and_random;
 #[path = "host/closed.rs"]
@@ -19,6 +21,8 @@ mod http;
 mod keyvalue;
 #[path = "host/listing.rs"]
 mod listing;
+#[path = "host/memory.rs"]
+mod memory;
 #[path = "host/model.rs"]
 mod model;
 #[path = "host/network.rs"]

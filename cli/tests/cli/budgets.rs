@@ -120,6 +120,63 @@ fn fields(pairs: u32, named: u32) -> String {
     )
 }
 
+/// Makes answers that are never sent, and fills the queue of each by writes of so many bytes.
+fn bodies(each: u32) -> String {
+    component(
+        r#"(import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
+           (alias export $errors "error" (type $error))
+           (import "wasi:io/streams@0.2.0" (instance $streams
+               (export "output-stream" (type $stream (sub resource)))
+               (export "error" (type $error' (eq $error)))
+               (type $failed' (variant (case "last-operation-failed" (own $error')) (case "closed")))
+               (export "stream-error" (type $failed (eq $failed')))
+               (export "[method]output-stream.check-write" (func (param "self" (borrow $stream))
+                   (result (result u64 (error $failed)))))
+               (export "[method]output-stream.write" (func (param "self" (borrow $stream))
+                   (param "contents" (list u8)) (result (result (error $failed)))))))
+           (alias export $streams "output-stream" (type $stream))
+           (import "wasi:http/types@0.2.0" (instance $http
+               (export "output-stream" (type $stream' (eq $stream)))
+               (export "fields" (type $fields (sub resource)))
+               (export "outgoing-response" (type $response (sub resource)))
+               (export "outgoing-body" (type $body (sub resource)))
+               (export "[constructor]fields" (func (result (own $fields))))
+               (export "[constructor]outgoing-response" (func (param "headers" (own $fields)) (result (own $response))))
+               (export "[method]outgoing-response.body" (func (param "self" (borrow $response))
+                   (result (result (own $body)))))
+               (export "[method]outgoing-body.write" (func (param "self" (borrow $body))
+                   (result (result (own $stream')))))))"#,
+        r#"(core func $fields (canon lower (func $http "[constructor]fields")))
+           (core func $response (canon lower (func $http "[constructor]outgoing-response")))
+           (core func $body (canon lower (func $http "[method]outgoing-response.body") (memory $mem)))
+           (core func $stream (canon lower (func $http "[method]outgoing-body.write") (memory $mem)))
+           (core func $check (canon lower (func $streams "[method]output-stream.check-write") (memory $mem)))
+           (core func $write (canon lower (func $streams "[method]output-stream.write") (memory $mem)))"#,
+        r#"(import "" "fields" (func $fields (result i32)))
+           (import "" "response" (func $response (param i32) (result i32)))
+           (import "" "body" (func $body (param i32 i32)))
+           (import "" "stream" (func $stream (param i32 i32)))
+           (import "" "check" (func $check (param i32 i32)))
+           (import "" "write" (func $write (param i32 i32 i32 i32)))"#,
+        r#"(export "fields" (func $fields)) (export "response" (func $response)) (export "body" (func $body))
+           (export "stream" (func $stream)) (export "check" (func $check)) (export "write" (func $write))"#,
+        4,
+        &format!(
+            r#"(loop $bodies
+                (call $body (call $response (call $fields)) (i32.const 0))
+                (call $stream (i32.load (i32.const 4)) (i32.const 0))
+                (i32.store (i32.const 32) (i32.load (i32.const 4)))
+                (call $check (i32.load (i32.const 32)) (i32.const 0))
+                (local.set $i (i32.const 65536))
+                (loop $write
+                    (call $write (i32.load (i32.const 32)) (i32.const 1024) (i32.const {each}) (i32.const 16))
+                    (br_if $write (local.tee $i (i32.sub (local.get $i) (i32.const {each})))))
+                (br $bodies))
+            (unreachable)"#
+        ),
+    )
+}
+
 /// Opens `f` in the granted directory again and again; ends with how often that worked, divided by ten.
 fn opens() -> String {
     module(
@@ -149,6 +206,7 @@ fn each_flag_moves_its_ceiling() {
         ("random", random(1000), ["--max-random=1000", "--max-random=999"], "the limit is 999"),
         ("poll", timers(10, 100), ["--max-poll=100", "--max-poll=99"], "the limit is 99"),
         ("handles", timers(100, 0), ["--max-handles=101", "--max-handles=50"], "50"),
+        ("host", timers(1000, 0), ["--max-host-memory=1M", "--max-host-memory=50K"], "host"),
         ("lifted", fields(1000, 1000), ["--max-call-bytes=1M", "--max-call-bytes=1000"], "bytes"),
     ];
     for (name, text, [enough, too_few], word) in rows {
@@ -292,7 +350,9 @@ fn a_guest_that_tries_to_pass_its_ceiling_stays_within_16_mib_of_it() {
     };
     let base = base(1100);
     // Each asks for more than its ceiling in bytes.
-    let rows: [(&str, String, &[&str], u64); 7] = [
+    let rows: [(&str, String, &[&str], u64); 9] = [
+        ("bodies", bodies(65_536), &["--max-host-memory=16M"], 16 * MIB),
+        ("bodies-by-bytes", bodies(1), &["--max-host-memory=4M"], 4 * MIB),
         ("random", random(1 << 40), &[], 0),
         ("random-8", random(64 * MIB), &["--max-random=8M"], 0),
         // A list is the host's before it can judge how long it is: that is the budget of a call.

@@ -147,7 +147,7 @@ pub(super) fn canon_lift<A, R, S>(
     lift_result: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<R>,
     on_resolve: impl FnOnce(&mut StoreInner, A, R) -> Result<S>,
 ) -> Result<S> {
-    let instance = lifted.cx.instance;
+    let (instance, kept) = (lifted.cx.instance, store.lifted.bytes());
     let (between, names): (bool, &ResourceNames) = match caller {
         CalledBy::Component => (true, &[]),
         CalledBy::Host(names) => (false, names),
@@ -191,6 +191,7 @@ pub(super) fn canon_lift<A, R, S>(
         Ok(resolved)
     };
     let result = unless_panic(call);
+    store.lifted.shrink(store.lifted.bytes().saturating_sub(kept));
     if let Some(outer) = outer {
         store.components().context = outer;
     }

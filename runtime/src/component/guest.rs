@@ -123,6 +123,10 @@ impl Guest for InstanceGuest<'_> {
         Ok(ptr_type.address(slots[0]))
     }
 
+    fn keep(&mut self, bytes: usize) -> bool {
+        self.store.lifted.grow(bytes)
+    }
+
     fn resource_type(&self, rt: ResourceType) -> ResourceType {
         self.names.iter().find(|(name, _)| *name == rt).map_or(rt, |&(_, rt)| rt)
     }

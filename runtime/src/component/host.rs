@@ -125,6 +125,21 @@ fn call_host<A, R>(
     call: impl FnOnce(&mut StoreInner, A) -> Result<R>,
     lower_result: impl FnOnce(&mut Context<'_, '_>, &R, Option<usize>, &mut CoreValueSink<'_>) -> abi::Result<()>,
 ) -> Result<()> {
+    let lifted = store.lifted.bytes();
+    let outcome = lift_call_lower(store, cx, spills_result, slots, lift_params, call, lower_result);
+    store.lifted.shrink(store.lifted.bytes().saturating_sub(lifted));
+    outcome
+}
+
+fn lift_call_lower<A, R>(
+    store: &mut StoreInner,
+    cx: &CanonContext,
+    spills_result: bool,
+    slots: &mut [u64],
+    lift_params: impl FnOnce(&mut Context<'_, '_>, &mut CoreValueIter<'_>) -> abi::Result<A>,
+    call: impl FnOnce(&mut StoreInner, A) -> Result<R>,
+    lower_result: impl FnOnce(&mut Context<'_, '_>, &R, Option<usize>, &mut CoreValueSink<'_>) -> abi::Result<()>,
+) -> Result<()> {
     let mut subtask = Subtask::new();
     let mut flat_args = CoreValueIter::new(slots);
     let mut caller = InstanceGuest::new(store, cx, Scope::Caller(&mut subtask));

@@ -138,13 +138,14 @@ impl StoreInner {
     /// Adds an instance without exports, part of `root` or a root itself.
     pub(super) fn add_component_instance(&mut self, root: Option<u32>) -> Result<u32> {
         let (limit, handles) = (self.limits().instances, self.limits().handles);
+        let charge = self.host_charge();
         let instances = &mut self.components().instances;
         let index = instances.len();
         if index >= limit as usize {
             return Err(Error::exhausted(format!("the store's limit of {limit} instances is reached")));
         }
         instances.push(InstanceData {
-            handles: Box::new(HandleTable::new(handles)),
+            handles: Box::new(HandleTable::charged(handles, charge)),
             may_leave: Arc::new(AtomicU32::new(1)),
             root: root.unwrap_or(index as u32),
             poisoned: false,

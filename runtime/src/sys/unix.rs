@@ -36,6 +36,16 @@ pub(crate) fn thread_stack_low() -> Option<usize> {
     None
 }
 
+/// Returns to the system what the allocator has free and keeps for later. That takes time, for much of it tens of milliseconds: after a
+/// load, not with each thing that is freed. Does nothing where the allocator is not known.
+pub fn return_free_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: changes nothing but which pages of free blocks are resident.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Memories with guards for which there must be address space, so that it counts as plenty.
 const GUARDED_MEMORIES: usize = 16;
 

@@ -402,9 +402,12 @@ pub fn read_directory(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<Own<
     if !wasi.handles.room() {
         return Ok(Err(ErrorCode::Quota));
     }
+    let Ok(held) = wasi.memory.charged(file::Entries::BYTES) else {
+        return Ok(Err(ErrorCode::InsufficientMemory));
+    };
     match attempt(|| Ok(file::Entries::of(descriptor.as_directory()?)?))? {
         Ok(entries) => {
-            let held = Arc::new(());
+            let held = Arc::new(held);
             wasi.handles.hold(&held);
             wasi.table.push(DirectoryEntryStream { entries, _held: held }).map(Ok)
         }
@@ -564,6 +567,9 @@ pub(crate) fn open(
 ) -> Outcome<Own<Descriptor>> {
     let fifo = wasi.fifo.take();
     wasi.table.room(1)?;
+    if !wasi.has_memory() {
+        return Ok(Err(ErrorCode::InsufficientMemory));
+    }
     let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
     let descriptor = wasi.table.get(this)?;
     if !wasi.handles.room() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mini_wasm_canonical_abi::{Borrow, enumeration, flags, record, variant};
 
+use crate::allowance::Charge;
 use crate::clocks::wall_clock::Datetime;
 use crate::filesystem::descriptor::{self, Descriptor};
 use crate::interface::interface;
@@ -355,7 +356,7 @@ impl NewTimestamp {
 pub struct DirectoryEntryStream {
     pub(crate) entries: file::Entries,
     /// Its place among the guest's handles.
-    pub(crate) _held: Arc<()>,
+    pub(crate) _held: Arc<Charge>,
 }
 
 /// What a function gives: a value or an error code, unless it stops the guest.

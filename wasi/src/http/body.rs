@@ -8,12 +8,14 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::Version;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
-use crate::Deadline;
+use crate::allowance::{self, Allowance, Charge};
 use crate::http::connect::{Refused, code_of_io};
+use crate::http::owed::Owed;
 use crate::http::signal::Signal;
 use crate::http::types::ErrorCode;
 use crate::io::error::Error;
@@ -21,6 +23,7 @@ use crate::io::poll::Event;
 use crate::io::streams::{Failure, PERMIT};
 use crate::sys::clock;
 use crate::sys::wait::{self, Interest};
+use crate::{Deadline, Stop};
 
 /// How a body ended: with its trailers, or not well.
 type End = Result<Option<HeaderMap>, ErrorCode>;
@@ -35,6 +38,8 @@ pub(crate) struct BodyReader {
     inner: Mutex<Reading>,
     signal: Arc<Signal>,
     bounds: Bounds,
+    /// For what may have come and not been read.
+    _charge: Charge,
 }
 
 /// What a body that comes in may take.
@@ -90,8 +95,22 @@ impl Bounds {
     }
 }
 
+/// What the other side may send over HTTP/2 before it is read, of one body.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of all bodies of a connection.
+pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How much of a message is read ahead over HTTP/1.
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
+
+/// How many bytes of a body may have come before anybody reads them.
+pub(crate) fn read_ahead(body: &Incoming, version: Version) -> usize {
+    let most = if version == Version::HTTP_2 { STREAM_WINDOW as usize } else { MAX_HEAD };
+    body.size_hint().upper().map_or(most, |length| most.min(usize::try_from(length).unwrap_or(most)))
+}
+
 impl BodyReader {
-    pub(crate) fn new(incoming: Incoming, bounds: Bounds) -> Arc<Self> {
+    /// `charge` is what may wait of it to be read ([`read_ahead`]).
+    pub(crate) fn new(incoming: Incoming, bounds: Bounds, charge: Charge) -> Arc<Self> {
         let reading = Reading {
             incoming: Some(incoming),
             held: Bytes::new(),
@@ -103,7 +122,7 @@ impl BodyReader {
             waited: 0,
             too_slow: false,
         };
-        Arc::new(Self { inner: Mutex::new(reading), signal: Signal::new(), bounds })
+        Arc::new(Self { inner: Mutex::new(reading), signal: Signal::new(), bounds, _charge: charge })
     }
 
     /// Looks for more; whether there is something: data, or the end.
@@ -297,6 +316,13 @@ impl Message {
     }
 }
 
+/// Writes are put together in the queue as long as a piece has no more bytes than this.
+const PIECE: usize = 16 * 1024;
+/// What may be written to a body with nothing in its queue, however much the host keeps for the client.
+const LEAST_PERMIT: u64 = 4096;
+/// What a piece takes beside its bytes.
+const OVERHEAD: usize = 64;
+
 /// A body that goes out, as the guest writes it.
 #[derive(Debug)]
 pub(crate) struct BodyWriter {
@@ -307,9 +333,11 @@ pub(crate) struct BodyWriter {
 
 #[derive(Debug, Default)]
 struct Writing {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Vec<u8>>,
     /// In the queue.
     bytes: usize,
+    /// For the queue: what its pieces have room for, and [`OVERHEAD`] for each.
+    charge: Charge,
     /// That were ever in the queue.
     queued: u64,
     /// In all that the guest wrote: more than were promised are counted, and not queued.
@@ -322,15 +350,59 @@ struct Writing {
     waker: Option<Waker>,
     /// When a piece of it was last taken.
     moved: Option<Instant>,
+    /// The client that it is an answer to, and since when.
+    to: Option<(Arc<Owed>, Instant)>,
     /// Nobody takes it any more.
     gone: bool,
     /// Nobody is to have it: what is written is counted and forgotten.
     discards: bool,
 }
 
+impl Writing {
+    /// Puts bytes into the queue: many small writes take no more than one large one.
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        match self.queue.back_mut().filter(|last| last.len() + bytes.len() <= PIECE) {
+            Some(last) => {
+                let needed = last.len() + bytes.len();
+                if needed > last.capacity() {
+                    let room = needed.max(2 * last.capacity()).min(PIECE);
+                    allowance::grow(&mut self.charge, room - last.capacity())?;
+                    last.reserve_exact(room - last.len());
+                }
+                last.extend_from_slice(bytes);
+            }
+            None => {
+                allowance::grow(&mut self.charge, bytes.len() + OVERHEAD)?;
+                self.queue.push_back(bytes.to_vec());
+            }
+        }
+        self.bytes += bytes.len();
+        Ok(())
+    }
+
+    /// The next piece.
+    fn take(&mut self) -> Option<Bytes> {
+        let piece = self.queue.pop_front()?;
+        self.bytes -= piece.len();
+        self.charge.shrink(piece.capacity() + OVERHEAD);
+        if let Some((owed, _)) = &self.to {
+            owed.handed(piece.len());
+        }
+        self.moved = Some(Instant::now());
+        Some(piece.into())
+    }
+
+    /// Forgets what nobody will take.
+    fn clear(&mut self) {
+        (self.queue, self.bytes) = (VecDeque::new(), 0);
+        self.charge.shrink(usize::MAX);
+    }
+}
+
 impl BodyWriter {
-    pub(crate) fn new(length: Option<u64>, of: Message) -> Arc<Self> {
-        let writing = Writing { length, ..Writing::default() };
+    /// What waits to be taken is added to `charge`.
+    pub(crate) fn new(length: Option<u64>, of: Message, charge: Charge) -> Arc<Self> {
+        let writing = Writing { length, charge, ..Writing::default() };
         Arc::new(Self { inner: Mutex::new(writing), signal: Signal::new(), of })
     }
 
@@ -344,10 +416,21 @@ impl BodyWriter {
     pub(crate) fn permit(&self) -> Result<u64, Failure> {
         let writing = lock(&self.inner);
         self.signal.silence();
-        match writing.is_closed() {
-            true => Err(Failure::Closed),
-            false => Ok(PERMIT.saturating_sub(writing.bytes as u64)),
+        if writing.is_closed() {
+            return Err(Failure::Closed);
         }
+        let room = PERMIT.saturating_sub(writing.bytes as u64);
+        Ok(match &writing.to {
+            // What is in the queue has to go first; if nothing is, a little goes on, or nothing would ever.
+            Some((owed, _)) if owed.is_full() => {
+                if writing.bytes == 0 {
+                    room.min(LEAST_PERMIT)
+                } else {
+                    0
+                }
+            }
+            _ => room,
+        })
     }
 
     /// Whether nothing can be written any more: it has ended, or nobody takes it.
@@ -380,9 +463,8 @@ impl BodyWriter {
         if writing.discards {
             return Ok(());
         }
+        writing.keep(bytes)?;
         writing.queued += bytes.len() as u64;
-        writing.bytes += bytes.len();
-        writing.queue.push_back(Bytes::copy_from_slice(bytes));
         let waker = writing.waker.take();
         drop(writing);
         waker.into_iter().for_each(Waker::wake);
@@ -436,6 +518,34 @@ impl BodyWriter {
         }
         writing.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// It is an answer to this client from now on, who is charged for what waits. False if there is no memory for that.
+    pub(crate) fn send_to(&self, owed: &Arc<Owed>, memory: &Arc<Allowance>) -> bool {
+        let mut writing = lock(&self.inner);
+        let Ok(charge) = memory.charged(writing.charge.bytes()) else { return false };
+        writing.charge = charge;
+        writing.to = Some((owed.clone(), Instant::now()));
+        true
+    }
+
+    /// How long a client has taken nothing of what waits for it.
+    pub(crate) fn waits(&self) -> Option<Duration> {
+        let writing = lock(&self.inner);
+        let (_, since) = writing.to.as_ref().filter(|_| !writing.queue.is_empty())?;
+        Some(writing.moved.unwrap_or(*since).max(*since).elapsed())
+    }
+
+    /// Forgets what waits; whoever takes it learns that it is not whole, and the guest that nobody takes it.
+    pub(crate) fn give_up(&self) {
+        let mut writing = lock(&self.inner);
+        writing.gone = true;
+        writing.clear();
+        writing.end = Some(Err(()));
+        let waker = writing.waker.take();
+        drop(writing);
+        waker.into_iter().for_each(Waker::wake);
+        self.signal.ring();
     }
 
     /// When a piece of it was last taken.
@@ -507,7 +617,7 @@ impl OutBody {
 
     /// A body of the host's own.
     pub(crate) fn of_text(text: &str) -> Self {
-        let writer = BodyWriter::new(None, Message::Response);
+        let writer = BodyWriter::new(None, Message::Response, Charge::default());
         let _ = writer.write(text.as_bytes());
         let _ = writer.finish(None);
         Self::new(writer)
@@ -533,9 +643,7 @@ impl Body for OutBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let this = self.get_mut();
         let mut writing = lock(&this.writer.inner);
-        if let Some(bytes) = writing.queue.pop_front() {
-            writing.bytes -= bytes.len();
-            writing.moved = Some(Instant::now());
+        if let Some(bytes) = writing.take() {
             this.writer.signal.ring();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
@@ -578,8 +686,7 @@ impl Drop for OutBody {
     fn drop(&mut self) {
         let mut writing = lock(&self.writer.inner);
         writing.gone = true;
-        writing.queue.clear();
-        writing.bytes = 0;
+        writing.clear();
         self.writer.signal.ring();
     }
 }

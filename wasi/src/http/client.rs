@@ -26,7 +26,10 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::Stop;
-use crate::http::body::{Bounds, Message, OutBody, code_of, code_of_cause};
+use crate::allowance::{Allowance, Charge};
+use crate::http::body::{
+    Bounds, CONNECTION_WINDOW, MAX_HEAD, Message, OutBody, STREAM_WINDOW, code_of, code_of_cause,
+};
 use crate::http::connect::{ATTEMPT, Attempt, Connector, address_of};
 use crate::http::signal::Signal;
 use crate::http::types::ErrorCode;
@@ -40,11 +43,6 @@ pub(crate) const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an unused connection is kept, and how many for each host.
 const IDLE: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST: usize = 32;
-/// The longest head of an answer.
-const MAX_HEAD: usize = 64 * 1024;
-/// What the other side may send over HTTP/2 before it is read: of one answer, and of all on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How many requests of one grant may wait for the heads of their answers.
 const MAX_WAITING: usize = 1024;
 /// How many interim answers (1xx) may come before the answer to a request, if the embedder says nothing.
@@ -177,7 +175,14 @@ impl Client {
     }
 
     /// Sends a request; the answer comes by itself.
-    pub(crate) fn send(&self, request: Request<OutBody>, times: Times) -> Result<Arc<ResponseFuture>, Stop> {
+    pub(crate) fn send(
+        &self,
+        request: Request<OutBody>,
+        times: Times,
+        memory: &Arc<Allowance>,
+    ) -> Result<Arc<ResponseFuture>, Stop> {
+        // For the request under way, and the head of its answer.
+        let charge = memory.charged(MAX_HEAD)?;
         let (sender, receiver) = oneshot::channel();
         let bounds = Bounds {
             of: Message::Response,
@@ -185,8 +190,12 @@ impl Client {
             rate: 0,
             bytes: self.max_body,
         };
-        let future =
-            ResponseFuture { state: Mutex::new(State::Waits(receiver)), signal: Signal::new(), bounds };
+        let future = ResponseFuture {
+            state: Mutex::new(State::Waits(receiver)),
+            signal: Signal::new(),
+            bounds,
+            _charge: charge,
+        };
         let waiting = self.waiting.clone().try_acquire_owned();
         match waiting
             .map_err(|_| ErrorCode::ConnectionLimitReached)
@@ -300,6 +309,7 @@ pub(crate) struct ResponseFuture {
     state: Mutex<State>,
     signal: Arc<Signal>,
     bounds: Bounds,
+    _charge: Charge,
 }
 
 #[derive(Debug)]

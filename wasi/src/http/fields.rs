@@ -4,11 +4,11 @@
 //! guests. What guests put in is host memory: each set of fields, and all of one guest together, have limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
 use mini_wasm_canonical_abi::{Borrow, Own, variant};
 
+use crate::allowance::{self, Charge};
 use crate::http::types::ErrorCode;
 use crate::{Stop, Wasi};
 
@@ -48,52 +48,16 @@ const FORBIDDEN: [&str; 9] = [
     "upgrade",
 ];
 
-/// Bytes of host memory that a guest has been given, out of one budget of all of its fields and request strings.
-#[derive(Debug)]
-pub(crate) struct Allowance {
-    budget: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Allowance {
-    /// None taken yet from what is left in `budget`.
-    pub(crate) fn new(budget: &Arc<AtomicUsize>) -> Self {
-        Self { budget: budget.clone(), bytes: 0 }
-    }
-
-    /// Takes or gives back until it is `bytes`.
-    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Stop> {
-        if bytes > self.bytes {
-            let more = bytes - self.bytes;
-            self.budget
-                .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more))
-                .map_err(|_| {
-                    Stop::trap("header fields and request strings take more memory than the host allows")
-                })?;
-        } else {
-            self.budget.fetch_add(self.bytes - bytes, Ordering::Relaxed);
-        }
-        self.bytes = bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Allowance {
-    fn drop(&mut self) {
-        self.budget.fetch_add(self.bytes, Ordering::Relaxed);
-    }
-}
-
 #[derive(Debug)]
 struct Entries {
     list: Vec<(FieldName, FieldValue)>,
     bytes: usize,
-    allowance: Allowance,
+    charge: Charge,
 }
 
 impl Entries {
     fn new(wasi: &Wasi) -> Self {
-        Self { list: Vec::new(), bytes: 0, allowance: Allowance::new(&wasi.field_bytes) }
+        Self { list: Vec::new(), bytes: 0, charge: wasi.field_bytes.charge() }
     }
 
     fn append(&mut self, name: FieldName, value: FieldValue) -> Result<(), Stop> {
@@ -102,7 +66,7 @@ impl Entries {
         if bytes > MAX_FIELDS_BYTES {
             return Err(Stop::Trap(format!("header fields take more than {MAX_FIELDS_BYTES} bytes")));
         }
-        self.allowance.resize(bytes)?;
+        allowance::resize(&mut self.charge, bytes)?;
         self.bytes = bytes;
         self.list.push((name, value));
         Ok(())
@@ -111,7 +75,7 @@ impl Entries {
     fn delete(&mut self, name: &str) -> Result<(), Stop> {
         self.list.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.bytes = self.list.iter().map(|(name, value)| OVERHEAD + name.len() + value.len()).sum();
-        self.allowance.resize(self.bytes)
+        allowance::resize(&mut self.charge, self.bytes)
     }
 }
 

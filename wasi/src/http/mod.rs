@@ -8,6 +8,7 @@ pub mod client;
 pub(crate) mod connect;
 pub mod fields;
 pub mod outgoing_handler;
+pub(crate) mod owed;
 pub(crate) mod patient;
 pub mod server;
 pub(crate) mod signal;

@@ -54,7 +54,7 @@ pub fn handle(
         first_byte: time(options.first_byte_timeout, FIRST_BYTE_TIMEOUT),
         between_bytes: time(options.between_bytes_timeout, BETWEEN_BYTES_TIMEOUT),
     };
-    let future = client.send(request, times)?;
+    let future = client.send(request, times, &wasi.memory)?;
     wasi.table.push(FutureIncomingResponse(future)).map(Ok)
 }
 

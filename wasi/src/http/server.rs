@@ -25,13 +25,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use mini_wasm_canonical_abi::Own;
+use mini_wasm_runtime::return_free_memory;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::http::body::BodyReader;
+use crate::allowance::Allowance;
+use crate::http::body::{BodyReader, CONNECTION_WINDOW, MAX_HEAD, STREAM_WINDOW};
 use crate::http::client::runtime;
 use crate::http::fields::Fields;
+use crate::http::owed::Owed;
 use crate::http::server::computing::Computing;
 use crate::http::server::connection::{Line, Stream, keep};
 use crate::http::server::peers::Peers;
@@ -85,6 +88,10 @@ pub struct Limits {
     pub body_rate: u32,
     /// How many bytes a request's body may have.
     pub body: u64,
+    /// How many bytes of answers the host keeps for one connection before it begins no more requests on it.
+    pub connection_memory: usize,
+    /// How many bytes the host keeps for all connections; beyond that requests are answered 503 and connections closed.
+    pub connections_memory: usize,
     /// How long requests that are under way may take to end once the server is to end.
     pub drain: Duration,
 }
@@ -109,6 +116,8 @@ impl Default for Limits {
             between_bytes: Duration::from_secs(60),
             body_rate: 100,
             body: 4 << 30,
+            connection_memory: 1 << 20,
+            connections_memory: 256 << 20,
             drain: Duration::from_secs(30),
         }
     }
@@ -145,6 +154,10 @@ impl Asked {
             authority: target::authority(&head),
             headers: Fields::of_header_map(wasi, &head.headers)?,
             body: Some(body),
+            // A URI is a part of the head, of 64 KiB at most.
+            _charge: wasi
+                .field_bytes
+                .charged(head.uri.path().len() + head.uri.query().map_or(0, str::len))?,
         };
         let request = wasi.table.push(request)?;
         Ok((request, wasi.table.push(ResponseOutparam(answer))?))
@@ -206,6 +219,12 @@ pub type Log = dyn Fn(&Served<'_>) + Send + Sync;
 /// Told of what went wrong in serving one.
 pub type Complain = dyn Fn(&str) + Send + Sync;
 
+/// Whose memory it is, in messages.
+const CLIENTS: &str = "the clients of the server";
+/// How much a load has to leave behind before it is returned to the system, and how often that is looked after.
+const LEFT_BEHIND: usize = 8 << 20;
+const REST: Duration = Duration::from_millis(500);
+
 /// What is said to whom nothing more is granted.
 const REFUSED: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -217,6 +236,8 @@ pub struct Server {
     handler: Arc<Handler>,
     log: Arc<Log>,
     complain: Arc<Complain>,
+    /// What the host keeps for all clients.
+    clients: Arc<Allowance>,
 }
 
 impl fmt::Debug for Server {
@@ -239,7 +260,15 @@ impl Server {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, limits, handler, log, complain })
+        let clients = Allowance::new(CLIENTS, limits.connections_memory);
+        Ok(Self { listener, limits, handler, log, complain, clients })
+    }
+
+    /// Lets what is kept for clients be part of an allowance, beside its own limit; of none by default.
+    #[must_use]
+    pub fn host_memory(mut self, all: &Arc<Allowance>) -> Self {
+        self.clients = all.part(CLIENTS, self.limits.connections_memory);
+        self
     }
 
     /// Where it listens.
@@ -275,10 +304,12 @@ impl Server {
         // A client that ends its side still gets its answer; and hyper does not look, with a buffer of its own for it, whether each
         // client has ended its side while it is being answered.
         http.http1().half_close(true);
-        http.http1().header_read_timeout(None).max_buf_size(64 * 1024);
+        http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD);
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(100)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(64 * 1024)
             .keep_alive_interval(Some(Duration::from_secs(20)));
         let service = Arc::new(Service {
@@ -288,6 +319,7 @@ impl Server {
             log: self.log,
             complain: self.complain,
         });
+        let memory = tokio::spawn(return_memory(self.clients.outermost()));
         loop {
             // Signals count also while no connection more is taken.
             let next = async {
@@ -309,8 +341,13 @@ impl Server {
                 let _ = stream.try_write(REFUSED);
                 continue;
             };
+            // Where there is no memory for another it is closed at once.
+            let Some(owed) = Owed::new(&self.clients, limits.connection_memory) else {
+                let _ = stream.try_write(REFUSED);
+                continue;
+            };
             let _ = stream.set_nodelay(true);
-            let line = Line::new(stream, &limits);
+            let line = Line::new(stream, owed.clone(), &limits);
             let client = Arc::new(Client { service: service.clone(), connected, line: line.clone(), peer });
             let answer = service_fn(move |request| client.clone().answer(request));
             let connection = http.serve_connection(TokioIo::new(Stream(line.clone())), answer).into_owned();
@@ -319,9 +356,13 @@ impl Server {
                 // It has ended too when nobody can end it any more.
                 let ending = async { drop(ending.changed().await) };
                 // What goes wrong on a connection is its client's to notice.
-                keep(connection, line, &limits, ending).await;
+                tokio::select! {
+                    () = keep(connection, line, &limits, ending) => {}
+                    () = owed.watch(limits.between_bytes) => {}
+                }
             });
         }
+        memory.abort();
         drop((listener, ending));
         let _ = end.send(());
         tokio::select! {
@@ -331,5 +372,15 @@ impl Server {
             _ = interrupt.recv() => {}
         }
         Ok(())
+    }
+}
+
+/// Returns memory to the system that a load has left behind, as often as it has come and gone: the allocator alone would keep most.
+async fn return_memory(all: Arc<Allowance>) {
+    loop {
+        tokio::time::sleep(REST).await;
+        if all.fallen(LEFT_BEHIND) {
+            let _ = tokio::task::spawn_blocking(return_free_memory).await;
+        }
     }
 }

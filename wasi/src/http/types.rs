@@ -6,10 +6,11 @@ use hyper::header::CONTENT_LENGTH;
 use mini_wasm_canonical_abi::{Borrow, Own, record, variant};
 use tokio::sync::oneshot;
 
+use crate::allowance::{self, Allowance, Charge};
 use crate::clocks::monotonic_clock::Duration;
-use crate::http::body::{BodyReader, BodyWriter, Message, OutBody};
+use crate::http::body::{BodyReader, BodyWriter, Message, OutBody, read_ahead};
 use crate::http::client::ResponseFuture;
-use crate::http::fields::{self, Allowance, Fields};
+use crate::http::fields::{self, Fields};
 use crate::interface::interface;
 use crate::io::error::Error;
 use crate::io::poll::{self, Pollable};
@@ -230,6 +231,8 @@ pub struct IncomingRequest {
     pub(crate) headers: Fields,
     /// Until it is consumed.
     pub(crate) body: Option<Arc<BodyReader>>,
+    /// For the strings.
+    pub(crate) _charge: Charge,
 }
 
 /// What is answered to a request.
@@ -276,7 +279,8 @@ pub struct OutgoingRequest {
     pub(crate) headers: Fields,
     /// Once it has been taken.
     pub(crate) body: Option<Arc<BodyWriter>>,
-    allowance: Allowance,
+    /// For the strings.
+    charge: Charge,
 }
 
 impl OutgoingRequest {
@@ -291,7 +295,10 @@ impl OutgoingRequest {
             Some(Scheme::Other(name)) => name.len(),
             _ => 0,
         };
-        self.allowance.resize(method + scheme + len(&self.path_with_query) + len(&self.authority))
+        allowance::resize(
+            &mut self.charge,
+            method + scheme + len(&self.path_with_query) + len(&self.authority),
+        )
     }
 }
 
@@ -337,12 +344,17 @@ fn is_plain(text: &str, except: &[u8]) -> bool {
 }
 
 /// Gives the body of a message, once.
-fn take_body(headers: &Fields, slot: &mut Option<Arc<BodyWriter>>, of: Message) -> Result<OutgoingBody, ()> {
+fn take_body(
+    headers: &Fields,
+    slot: &mut Option<Arc<BodyWriter>>,
+    of: Message,
+    memory: &Arc<Allowance>,
+) -> Result<OutgoingBody, ()> {
     if slot.is_some() {
         return Err(());
     }
     // What `content-length` says wrongly is told when the message is sent.
-    let body = BodyWriter::new(headers.content_length().ok().flatten(), of);
+    let body = BodyWriter::new(headers.content_length().ok().flatten(), of, memory.charge());
     *slot = Some(body.clone());
     Ok(OutgoingBody { body, stream_taken: false })
 }
@@ -406,7 +418,7 @@ pub mod outgoing_request {
     /// `constructor`: GET, and nothing else said.
     pub fn new(wasi: &mut Wasi, headers: Own<Headers>) -> Result<Own<OutgoingRequest>, Stop> {
         let headers = wasi.table.take(headers)?;
-        let allowance = Allowance::new(&wasi.field_bytes);
+        let charge = wasi.field_bytes.charge();
         wasi.table.push(OutgoingRequest {
             method: Method::Get,
             path_with_query: None,
@@ -414,7 +426,7 @@ pub mod outgoing_request {
             authority: None,
             headers,
             body: None,
-            allowance,
+            charge,
         })
     }
 
@@ -425,7 +437,7 @@ pub mod outgoing_request {
     ) -> Result<Result<Own<OutgoingBody>, ()>, Stop> {
         wasi.table.room(1)?;
         let request = wasi.table.get_mut(&this)?;
-        match take_body(&request.headers, &mut request.body, Message::Request) {
+        match take_body(&request.headers, &mut request.body, Message::Request, &wasi.memory) {
             Ok(body) => wasi.table.push(body).map(Ok),
             Err(()) => Ok(Err(())),
         }
@@ -759,7 +771,7 @@ pub mod outgoing_response {
     ) -> Result<Result<Own<OutgoingBody>, ()>, Stop> {
         wasi.table.room(1)?;
         let response = wasi.table.get_mut(&this)?;
-        match take_body(&response.headers, &mut response.body, Message::Response) {
+        match take_body(&response.headers, &mut response.body, Message::Response, &wasi.memory) {
             Ok(body) => wasi.table.push(body).map(Ok),
             Err(()) => Ok(Err(())),
         }
@@ -818,9 +830,10 @@ pub mod future_incoming_response {
             Some(Err(error)) => Ok(Err(error)),
             Some(Ok((response, bounds))) => {
                 let (parts, body) = response.into_parts();
+                let charge = wasi.memory.charged(read_ahead(&body, parts.version))?;
                 let headers = Fields::of_header_map(wasi, &parts.headers)?;
                 let status = parts.status.as_u16();
-                let body = Some(BodyReader::new(body, bounds));
+                let body = Some(BodyReader::new(body, bounds, charge));
                 Ok(Ok(wasi.table.push(IncomingResponse { status, headers, body })?))
             }
         }))

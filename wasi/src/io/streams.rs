@@ -630,11 +630,31 @@ mod first {
         Box::pin(input(wasi, this, *len))
     }
 
-    pub(super) fn writable<'a, C>(
+    /// What a `blocking-write-...` is given.
+    pub(super) trait Content: Sync {
+        fn len(&self) -> u64;
+    }
+
+    impl Content for Vec<u8> {
+        fn len(&self) -> u64 {
+            self.len() as u64
+        }
+    }
+
+    impl Content for u64 {
+        fn len(&self) -> u64 {
+            *self
+        }
+    }
+
+    pub(super) fn writable<'a, C: Content>(
         wasi: &'a mut Wasi,
-        (this, _): &'a (Borrow<OutputStream>, C),
+        (this, content): &'a (Borrow<OutputStream>, C),
     ) -> Waited<'a> {
-        Box::pin(output(wasi, this))
+        Box::pin(async move {
+            // What is too much the function says itself; it is not kept for as long as a wait takes.
+            if content.len() > BLOCKING_WRITE { Ok(()) } else { output(wasi, this).await }
+        })
     }
 
     pub(super) fn flushed<'a>(wasi: &'a mut Wasi, (this,): &'a (Borrow<OutputStream>,)) -> Waited<'a> {

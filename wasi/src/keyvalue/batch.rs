@@ -32,7 +32,9 @@ pub fn get_many(
             false => Ok((key, value)),
         }
     });
-    Ok(pairs.collect())
+    let pairs = pairs.collect();
+    wasi.give(bytes)?;
+    Ok(pairs)
 }
 
 /// `set-many`: all or none.

@@ -1,10 +1,13 @@
 //! `wasi:keyvalue/store`: buckets, which are parts of the one store that has been granted, each by any name.
 
+use std::sync::Arc;
+
 use mini_wasm_canonical_abi::{Borrow, Own, record, variant};
 
+use crate::allowance::Charge;
 use crate::ctx::Capability;
 use crate::interface::interface;
-use crate::keyvalue::kept::{KeyValue, KeyValueError};
+use crate::keyvalue::kept::{Entry, KeyValue, KeyValueError};
 use crate::{Stop, Wasi};
 
 interface! {
@@ -57,6 +60,8 @@ record! {
 pub struct Bucket {
     pub(super) store: KeyValue,
     pub(super) name: String,
+    /// For the name.
+    _charge: Arc<Charge>,
 }
 
 /// What a function gives: a value or an error, unless it stops the guest.
@@ -71,17 +76,20 @@ pub fn open(wasi: &mut Wasi, identifier: String) -> Outcome<Own<Bucket>> {
     if store.check_name(&identifier).is_err() {
         return Ok(Err(Error::NoSuchStore));
     }
-    wasi.table.push(Bucket { store, name: identifier }).map(Ok)
+    let charge = Arc::new(wasi.memory.charged(identifier.len())?);
+    wasi.table.push(Bucket { store, name: identifier, _charge: charge }).map(Ok)
 }
 
 /// The methods of [`Bucket`].
 pub mod bucket {
-    use super::{Borrow, Bucket, Error, KeyResponse, Outcome, PAGE, Stop, Wasi};
+    use super::{Borrow, Bucket, Entry, Error, KeyResponse, Outcome, PAGE, Stop, Wasi};
 
     /// `[method]bucket.get`.
     pub fn get(wasi: &mut Wasi, this: Borrow<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
         let bucket = wasi.table.get(&this)?;
         let found = bucket.store.get(&bucket.name, &key);
+        let bytes = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
+        wasi.give(found.as_ref().map_or(0, bytes))?;
         Ok(found.map(|entry| entry.map(|entry| entry.value)).map_err(Error::from))
     }
 
@@ -105,7 +113,7 @@ pub mod bucket {
 
     /// `[method]bucket.list-keys`: in their order; the cursor is the last that was listed.
     pub fn list_keys(wasi: &mut Wasi, this: Borrow<Bucket>, cursor: Option<String>) -> Outcome<KeyResponse> {
-        let listed = page(wasi.table.get(&this)?, cursor.as_deref(), 0);
+        let listed = page(wasi, &this, cursor.as_deref(), 0)?;
         Ok(listed.map(|(keys, more)| {
             let cursor = if more { keys.last().cloned() } else { None };
             KeyResponse { keys, cursor }
@@ -114,14 +122,20 @@ pub mod bucket {
 
     /// A page of keys, beginning with the `skip`th behind `after`; whether there are more.
     pub(super) fn page(
-        bucket: &Bucket,
+        wasi: &mut Wasi,
+        bucket: &Borrow<Bucket>,
         after: Option<&str>,
         skip: u64,
-    ) -> Result<(Vec<String>, bool), Error> {
-        let mut keys = bucket.store.keys(&bucket.name, after, skip, PAGE + 1)?;
+    ) -> Outcome<(Vec<String>, bool)> {
+        let bucket = wasi.table.get(bucket)?;
+        let mut keys = match bucket.store.keys(&bucket.name, after, skip, PAGE + 1) {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Err(error.into())),
+        };
         let more = keys.len() > PAGE;
         keys.truncate(PAGE);
-        Ok((keys, more))
+        wasi.give(keys.iter().map(|key| key.len() + size_of::<String>()).sum())?;
+        Ok(Ok((keys, more)))
     }
 
     /// So that a bucket which is gone is one kind of error only.
@@ -171,7 +185,7 @@ pub mod draft {
         /// `[method]bucket.list-keys`: in their order.
         pub fn list_keys(wasi: &mut Wasi, this: Borrow<Bucket>, cursor: Option<u64>) -> Outcome<KeyResponse> {
             let from = cursor.unwrap_or(0);
-            let listed = page(wasi.table.get(&this)?, None, from);
+            let listed = page(wasi, &this, None, from)?;
             Ok(listed.map(|(keys, more)| KeyResponse {
                 keys,
                 cursor: more.then(|| from.saturating_add(PAGE as u64)),

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicUsize;
 
 use mini_wasm_canonical_abi::{Borrow, Own};
 
+use crate::allowance::Charge;
 use crate::filesystem::descriptor::Descriptor;
 use crate::filesystem::types::DescriptorType;
 use crate::io::streams::{InputStream, OutputStream};
@@ -179,13 +180,16 @@ pub(crate) struct Descriptors {
     free: BTreeSet<u32>,
     /// How many positions in directories may still be kept.
     pub(super) positions: Arc<AtomicUsize>,
+    /// For the slots.
+    charge: Charge,
 }
 
 impl Descriptors {
     /// The standard streams, the granted directories, the granted sockets: in this order, from 0 on.
     pub(super) fn new(wasi: &mut Wasi) -> Result<Self, Stop> {
         let positions = Arc::new(AtomicUsize::new(POSITIONS));
-        let mut all = Self { slots: Vec::new(), free: BTreeSet::new(), positions };
+        let charge = wasi.memory.charge();
+        let mut all = Self { slots: Vec::new(), free: BTreeSet::new(), positions, charge };
         let mut add = |entry| all.slots.push(Some(entry));
         add(Entry::stream(Object::Input(cli::stdin::get_stdin(wasi)?)));
         add(Entry::stream(Object::Output(cli::stdout::get_stdout(wasi)?)));
@@ -214,6 +218,10 @@ impl Descriptors {
             return Ok(fd);
         }
         let fd = u32::try_from(self.slots.len()).map_err(|_| Errno::MFile)?;
+        // Twice: a vector that grows takes more than it holds, and a number that is free has a place in the set.
+        if !self.charge.grow(2 * size_of::<Option<Entry>>()) {
+            return Err(Errno::NoMem.into());
+        }
         self.slots.push(Some(entry));
         Ok(fd)
     }

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::allowance::Charge;
 use crate::filesystem::types::DescriptorType;
 use crate::preview1::descriptors::{Object, status};
 use crate::preview1::types::{Filetype, Rights};
@@ -47,12 +48,14 @@ pub(super) struct Listing {
     oldest: u64,
     /// How many positions all listings of the guest may still keep.
     budget: Arc<AtomicUsize>,
+    /// For those of this one beyond [`FREE`].
+    charge: Charge,
     /// What reading failed with after entries that had to be delivered first.
     failed: Option<sys::Errno>,
     /// The directory's own number, for `.` and `..`.
     own: u64,
     /// Its place among the guest's handles.
-    _held: Arc<()>,
+    _held: Arc<Charge>,
 }
 
 /// One entry as it is delivered.
@@ -65,7 +68,7 @@ struct Record<'l> {
 }
 
 impl Listing {
-    fn new(entries: Entries, own: u64, budget: Arc<AtomicUsize>, place: Arc<()>) -> Self {
+    fn new(entries: Entries, own: u64, budget: Arc<AtomicUsize>, charge: Charge, place: Arc<Charge>) -> Self {
         Self {
             entries,
             at: FIRST,
@@ -74,6 +77,7 @@ impl Listing {
             positions: VecDeque::new(),
             oldest: FIRST + 1,
             budget,
+            charge,
             failed: None,
             own,
             _held: place,
@@ -97,8 +101,10 @@ impl Listing {
             _ => {}
         }
         let take = |left: usize| left.checked_sub(1);
+        // Twice its size: a queue that grows takes more than it holds.
         let room = self.positions.len() < FREE
-            || self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+            || self.charge.grow(2 * size_of::<i64>())
+                && self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         if !room {
             self.positions.pop_front();
             self.oldest += 1;
@@ -244,10 +250,12 @@ pub(super) fn fd_readdir(
             if !call.wasi.handles.room() {
                 return Err(Errno::MFile.into());
             }
+            let held = call.wasi.memory.charged(Entries::BYTES).map_err(|_| Errno::NoMem)?;
             let entries = Entries::of(&**call.wasi.table.get(&descriptor)?.object())?;
-            let place = Arc::new(());
+            let place = Arc::new(held);
             call.wasi.handles.hold(&place);
-            Box::new(Listing::new(entries, own, budget, place))
+            let charge = call.wasi.memory.charge();
+            Box::new(Listing::new(entries, own, budget, charge, place))
         }
     };
     let listed = list(call, &mut listing, room, cookie);

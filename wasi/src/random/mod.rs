@@ -8,10 +8,12 @@ pub mod random;
 use crate::{Stop, Wasi};
 
 /// A length that a guest may ask for.
-fn checked(wasi: &Wasi, len: u64) -> Result<usize, Stop> {
+fn checked(wasi: &mut Wasi, len: u64) -> Result<usize, Stop> {
     let limit = wasi.max_random_bytes;
-    usize::try_from(len)
+    let len = usize::try_from(len)
         .ok()
         .filter(|_| len <= limit)
-        .ok_or_else(|| Stop::Trap(format!("{len} random bytes asked for at once; the limit is {limit}")))
+        .ok_or_else(|| Stop::Trap(format!("{len} random bytes asked for at once; the limit is {limit}")))?;
+    wasi.give(len)?;
+    Ok(len)
 }

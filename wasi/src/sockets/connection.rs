@@ -19,6 +19,7 @@ use crate::io::error::Error;
 use crate::io::poll::Pollable;
 use crate::io::streams::{Failure, Handle, PERMIT};
 use crate::io::waiting::until_ready;
+use crate::sockets::kept::Kept;
 use crate::sys::wait::{self, Interest};
 use crate::sys::{Errno, net};
 
@@ -47,6 +48,8 @@ pub(crate) struct Connection {
     outgoing: Mutex<Outgoing>,
     /// The guest has ended the other direction: what arrives is nobody's.
     deaf: AtomicBool,
+    /// For what is on its way, and the socket itself.
+    charge: Arc<Kept>,
     /// None once its end has come.
     linger: Option<Arc<Linger>>,
 }
@@ -63,9 +66,9 @@ struct Outgoing {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Arc<OwnedFd>, linger: Arc<Linger>) -> Arc<Self> {
+    pub(crate) fn new(socket: Arc<OwnedFd>, linger: Arc<Linger>, charge: Arc<Kept>) -> Arc<Self> {
         let deaf = AtomicBool::new(false);
-        Arc::new(Self { socket, outgoing: Mutex::default(), deaf, linger: Some(linger) })
+        Arc::new(Self { socket, outgoing: Mutex::default(), deaf, charge, linger: Some(linger) })
     }
 
     /// For pollables.
@@ -145,7 +148,12 @@ impl Connection {
                 Err(error) => return Err(failed(error)),
             }
         }
-        outgoing.kept.extend_from_slice(&bytes[sent..]);
+        if sent < bytes.len() {
+            let waiting = outgoing.kept.len() + bytes.len() - sent;
+            // Twice: a vector that grows takes more than it holds.
+            self.charge.waiting(2 * waiting).map_err(|_| failed(Errno::NOMEM))?;
+            outgoing.kept.extend_from_slice(&bytes[sent..]);
+        }
         Ok(())
     }
 
@@ -158,6 +166,15 @@ impl Connection {
         }
     }
 
+    /// Nothing is kept any more.
+    fn forget(&self, outgoing: &mut Outgoing) {
+        if outgoing.kept.capacity() > 0 {
+            (outgoing.kept, outgoing.sent) = (Vec::new(), 0);
+            // To give back is not refused.
+            let _ = self.charge.waiting(0);
+        }
+    }
+
     /// Hands on what is kept, as far as the system takes it; whether all is gone.
     pub(crate) fn flush(&self) -> Result<bool, Failure> {
         self.discard();
@@ -167,12 +184,12 @@ impl Connection {
                 Ok(sent) => outgoing.sent += sent,
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(error) => {
-                    (outgoing.kept, outgoing.sent) = (Vec::new(), 0);
+                    self.forget(&mut outgoing);
                     return Err(failed(error));
                 }
             }
         }
-        (outgoing.kept, outgoing.sent) = (Vec::new(), 0);
+        self.forget(&mut outgoing);
         if outgoing.ends && !outgoing.ended {
             outgoing.ended = true;
             // A peer that is gone already needs not be told.
@@ -238,7 +255,8 @@ impl Drop for Connection {
                 let outgoing = Mutex::new(std::mem::take(&mut *self.outgoing()));
                 // A runtime that is ending drops it at once.
                 let deaf = AtomicBool::new(self.receives_no_more());
-                let rest = Self { socket: self.socket.clone(), outgoing, deaf, linger: None };
+                let (socket, charge) = (self.socket.clone(), self.charge.clone());
+                let rest = Self { socket, outgoing, deaf, charge, linger: None };
                 tokio.spawn(rest.drain_by(until));
             }
             Err(_) => {

@@ -5,6 +5,7 @@
 pub(crate) mod connection;
 pub mod instance_network;
 pub mod ip_name_lookup;
+pub(crate) mod kept;
 pub(crate) mod lookup;
 pub mod network;
 pub mod policy;

@@ -9,6 +9,7 @@ use mini_wasm_canonical_abi::{Borrow, Own, enumeration, record, variant};
 use crate::ctx::Capability;
 use crate::interface::interface;
 use crate::io::error::Error;
+use crate::sockets::kept::Kept;
 use crate::sys::Errno;
 use crate::sys::net::{self, Family, Kind};
 use crate::{Stop, Wasi};
@@ -154,7 +155,7 @@ pub(crate) fn create<T: Send + 'static>(
     family: IpAddressFamily,
     kind: Kind,
     what: &str,
-    socket: impl FnOnce(Arc<OwnedFd>, Family) -> T,
+    socket: impl FnOnce(Arc<OwnedFd>, Family, Arc<Kept>) -> T,
 ) -> Outcome<Own<T>> {
     if !wasi.network.allows_sockets() {
         wasi.refused(Capability::Network, what);
@@ -164,11 +165,15 @@ pub(crate) fn create<T: Send + 'static>(
     if !wasi.handles.room() {
         return Ok(Err(ErrorCode::NewSocketLimit));
     }
+    let kept = match Kept::new(wasi) {
+        Ok(kept) => kept,
+        Err(error) => return Ok(Err(error)),
+    };
     match net::open(family.into(), kind) {
         Ok(opened) => {
             let opened = Arc::new(opened);
             wasi.handles.hold(&opened);
-            wasi.table.push(socket(opened, family.into())).map(Ok)
+            wasi.table.push(socket(opened, family.into(), kept)).map(Ok)
         }
         Err(error) => Ok(Err(error.into())),
     }

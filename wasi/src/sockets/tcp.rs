@@ -15,6 +15,7 @@ use crate::interface::interface;
 use crate::io::poll::{self, Pollable};
 use crate::io::streams::{InputStream, OutputStream};
 use crate::sockets::connection::{Connection, Linger};
+use crate::sockets::kept::Kept;
 use crate::sockets::network::{
     ErrorCode, IpAddressFamily, IpSocketAddress, Network, Outcome, destination, unicast,
 };
@@ -135,16 +136,17 @@ pub struct TcpSocket {
     backlog: i32,
     connection: OnceLock<Arc<Connection>>,
     linger: Arc<Linger>,
+    kept: Arc<Kept>,
 }
 
 impl TcpSocket {
-    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family, linger: Arc<Linger>) -> Self {
-        Self::of(socket, family, State::Unbound, linger)
+    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family, linger: Arc<Linger>, kept: Arc<Kept>) -> Self {
+        Self::of(socket, family, State::Unbound, linger, kept)
     }
 
-    fn of(socket: Arc<OwnedFd>, family: Family, state: State, linger: Arc<Linger>) -> Self {
+    fn of(socket: Arc<OwnedFd>, family: Family, state: State, linger: Arc<Linger>, kept: Arc<Kept>) -> Self {
         let shared = Arc::new(TcpState { socket, state: AtomicU8::new(state as u8) });
-        Self { shared, family, backlog: BACKLOG, connection: OnceLock::new(), linger }
+        Self { shared, family, backlog: BACKLOG, connection: OnceLock::new(), linger, kept }
     }
 
     fn state(&self) -> State {
@@ -156,7 +158,9 @@ impl TcpSocket {
     }
 
     fn connection(&self) -> &Arc<Connection> {
-        self.connection.get_or_init(|| Connection::new(self.shared.socket.clone(), self.linger.clone()))
+        self.connection.get_or_init(|| {
+            Connection::new(self.shared.socket.clone(), self.linger.clone(), self.kept.clone())
+        })
     }
 
     /// `Ok` in one of these states, else why not.
@@ -202,6 +206,15 @@ pub mod tcp_socket {
             return Ok(Err(ErrorCode::InvalidArgument));
         }
         Ok(socket.is_not_closed().and_then(|()| Ok(option(socket.shared.as_fd(), socket.family, value)?)))
+    }
+
+    /// Sets the size of one of the system's buffers.
+    fn buffer(wasi: &mut Wasi, this: &Borrow<TcpSocket>, of: Interest, value: u64) -> Outcome<()> {
+        let kept = wasi.table.get(this)?.kept.clone();
+        match if value == 0 { Ok(0) } else { kept.buffer(of, value) } {
+            Ok(bytes) => set(wasi, this, bytes, |socket, _, bytes| net::set_buffer(socket, of, bytes)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// `start-bind`.
@@ -341,6 +354,10 @@ pub mod tcp_socket {
         if !wasi.handles.room() {
             return Ok(Err(ErrorCode::NewSocketLimit));
         }
+        let kept = match Kept::new(wasi) {
+            Ok(kept) => kept,
+            Err(error) => return Ok(Err(error)),
+        };
         let (accepted, peer) = match net::accept_from(socket.shared.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return Ok(Err(error.into())),
@@ -351,7 +368,7 @@ pub mod tcp_socket {
         }
         let accepted = Arc::new(accepted);
         wasi.handles.hold(&accepted);
-        let accepted = TcpSocket::of(accepted, family, State::Connected, linger);
+        let accepted = TcpSocket::of(accepted, family, State::Connected, linger, kept);
         let connection = accepted.connection().clone();
         let accepted = wasi.table.push(accepted)?;
         let input = wasi.table.push(InputStream::connection(connection.clone()))?;
@@ -469,7 +486,7 @@ pub mod tcp_socket {
 
     /// `set-receive-buffer-size`.
     pub fn set_receive_buffer_size(wasi: &mut Wasi, this: Borrow<TcpSocket>, value: u64) -> Outcome<()> {
-        set(wasi, &this, value, |socket, _, value| net::set_receive_buffer(socket, value))
+        buffer(wasi, &this, Interest::Read, value)
     }
 
     /// `send-buffer-size`.
@@ -479,7 +496,7 @@ pub mod tcp_socket {
 
     /// `set-send-buffer-size`.
     pub fn set_send_buffer_size(wasi: &mut Wasi, this: Borrow<TcpSocket>, value: u64) -> Outcome<()> {
-        set(wasi, &this, value, |socket, _, value| net::set_send_buffer(socket, value))
+        buffer(wasi, &this, Interest::Write, value)
     }
 
     /// `subscribe`: ready when the operation is that is under way at the time of the wait.

@@ -16,7 +16,7 @@ interface! {
 /// `create-tcp-socket`: denied unless something of the network has been granted.
 pub fn create_tcp_socket(wasi: &mut Wasi, address_family: IpAddressFamily) -> Outcome<Own<TcpSocket>> {
     let linger = wasi.linger.clone();
-    create(wasi, address_family, Kind::Tcp, "a TCP socket", |socket, family| {
-        TcpSocket::new(socket, family, linger)
+    create(wasi, address_family, Kind::Tcp, "a TCP socket", |socket, family, kept| {
+        TcpSocket::new(socket, family, linger, kept)
     })
 }

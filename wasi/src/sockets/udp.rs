@@ -13,6 +13,7 @@ use crate::ctx::Capability;
 use crate::interface::interface;
 use crate::io::poll::{self, Pollable};
 use crate::io::streams::Handle;
+use crate::sockets::kept::Kept;
 use crate::sockets::network::{
     ErrorCode, IpAddressFamily, IpSocketAddress, Network, Outcome, destination, unicast,
 };
@@ -93,11 +94,12 @@ pub struct UdpSocket {
     remote: Option<SocketAddr>,
     /// How many times streams have been made: only the last pair works.
     association: Arc<AtomicU64>,
+    kept: Arc<Kept>,
 }
 
 impl UdpSocket {
-    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family) -> Self {
-        Self { socket, family, state: State::Unbound, remote: None, association: Arc::default() }
+    pub(crate) fn new(socket: Arc<OwnedFd>, family: Family, kept: Arc<Kept>) -> Self {
+        Self { socket, family, state: State::Unbound, remote: None, association: Arc::default(), kept }
     }
 }
 
@@ -110,6 +112,8 @@ struct End {
     /// The socket's count, and what it was when these were made.
     association: Arc<AtomicU64>,
     made: u64,
+    /// For the socket, which is there as long as this is.
+    _kept: Arc<Kept>,
 }
 
 impl End {
@@ -158,6 +162,15 @@ pub mod udp_socket {
             return Ok(Err(ErrorCode::InvalidArgument));
         }
         option(wasi, this, |socket, family| set(socket, family, value))
+    }
+
+    /// Sets the size of one of the system's buffers.
+    fn buffer(wasi: &mut Wasi, this: &Borrow<UdpSocket>, of: Interest, value: u64) -> Outcome<()> {
+        let kept = wasi.table.get(this)?.kept.clone();
+        match if value == 0 { Ok(0) } else { kept.buffer(of, value) } {
+            Ok(bytes) => set(wasi, this, bytes, |socket, _, bytes| net::set_buffer(socket, of, bytes)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// `start-bind`.
@@ -238,6 +251,7 @@ pub mod udp_socket {
             remote,
             association: socket.association.clone(),
             made,
+            _kept: socket.kept.clone(),
         };
         let (incoming, outgoing) = (end(), end());
         let incoming = wasi.table.push(IncomingDatagramStream(incoming))?;
@@ -281,7 +295,7 @@ pub mod udp_socket {
 
     /// `set-receive-buffer-size`.
     pub fn set_receive_buffer_size(wasi: &mut Wasi, this: Borrow<UdpSocket>, value: u64) -> Outcome<()> {
-        set(wasi, &this, value, |socket, _, value| net::set_receive_buffer(socket, value))
+        buffer(wasi, &this, Interest::Read, value)
     }
 
     /// `send-buffer-size`.
@@ -291,7 +305,7 @@ pub mod udp_socket {
 
     /// `set-send-buffer-size`.
     pub fn set_send_buffer_size(wasi: &mut Wasi, this: Borrow<UdpSocket>, value: u64) -> Outcome<()> {
-        set(wasi, &this, value, |socket, _, value| net::set_send_buffer(socket, value))
+        buffer(wasi, &this, Interest::Write, value)
     }
 
     /// `subscribe`: nothing that the socket itself does takes time.
@@ -317,6 +331,7 @@ pub mod incoming_datagram_stream {
         }
         let mut received = Vec::new();
         let mut buffer = vec![0; if max_results == 0 { 0 } else { MAX_DATAGRAM }];
+        let mut bytes = 0;
         // What nobody may hear is taken and forgotten, but not for ever.
         for _ in 0..BATCH * 4 {
             if received.len() as u64 >= max_results.min(BATCH) {
@@ -327,6 +342,7 @@ pub mod incoming_datagram_stream {
                     let expected = end.remote.is_none_or(|remote| remote == from);
                     if expected && wasi.network.allows(SocketUse::UdpReceive, &from) {
                         let data = buffer[..len].to_vec();
+                        bytes += len + size_of::<IncomingDatagram>();
                         received.push(IncomingDatagram { data, remote_address: from.into() });
                     }
                 }
@@ -335,6 +351,7 @@ pub mod incoming_datagram_stream {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
+        wasi.give(bytes)?;
         Ok(Ok(received))
     }
 

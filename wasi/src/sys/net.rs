@@ -10,6 +10,7 @@ use rustix::net::{
 };
 
 use crate::sys::Errno;
+use crate::sys::wait::Interest;
 
 /// The two families of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,19 +258,17 @@ pub(crate) fn receive_buffer(socket: impl AsFd) -> Result<u64, Errno> {
     Ok(sockopt::socket_recv_buffer_size(socket)? as u64 / 2)
 }
 
-/// Sets [`receive_buffer`], as near as the system allows.
-pub(crate) fn set_receive_buffer(socket: impl AsFd, bytes: u64) -> Result<(), Errno> {
-    sockopt::set_socket_recv_buffer_size(socket, size(bytes))
-}
-
 /// Size in bytes of the buffer for what goes out, as [`receive_buffer`].
 pub(crate) fn send_buffer(socket: impl AsFd) -> Result<u64, Errno> {
     Ok(sockopt::socket_send_buffer_size(socket)? as u64 / 2)
 }
 
-/// Sets [`send_buffer`], as near as the system allows.
-pub(crate) fn set_send_buffer(socket: impl AsFd, bytes: u64) -> Result<(), Errno> {
-    sockopt::set_socket_send_buffer_size(socket, size(bytes))
+/// Sets [`receive_buffer`] or [`send_buffer`], as near as the system allows.
+pub(crate) fn set_buffer(socket: impl AsFd, of: Interest, bytes: u64) -> Result<(), Errno> {
+    match of {
+        Interest::Read => sockopt::set_socket_recv_buffer_size(socket, size(bytes)),
+        Interest::Write => sockopt::set_socket_send_buffer_size(socket, size(bytes)),
+    }
 }
 
 /// A size that half an `int` holds.

@@ -49,9 +49,13 @@ fn wait(wasi: &mut Wasi, pollable: Own<Pollable>) {
     wasi.resource_drop(pollable).unwrap();
 }
 
-type Connected = (Own<TcpSocket>, Own<InputStream>, Own<OutputStream>);
+pub(crate) type Connected = (Own<TcpSocket>, Own<InputStream>, Own<OutputStream>);
 
-fn connect(wasi: &mut Wasi, network: &Own<Network>, to: SocketAddr) -> Result<Connected, ErrorCode> {
+pub(crate) fn connect(
+    wasi: &mut Wasi,
+    network: &Own<Network>,
+    to: SocketAddr,
+) -> Result<Connected, ErrorCode> {
     let socket = tcp(wasi);
     // As wasi-libc does, before there is anything to wait for.
     let pollable = tcp_socket::subscribe(wasi, socket.borrow()).unwrap();

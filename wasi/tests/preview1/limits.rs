@@ -187,3 +187,24 @@ proptest! {
         }
     }
 }
+
+// Class G: `docs/host-memory.md`.
+#[test]
+fn descriptors_and_listings_are_charged() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.inside("f"), "x").unwrap();
+    let mut builder = Wasi::builder();
+    builder.preopen(sandbox.inside(""), "/", false).unwrap().max_host_memory(100_000);
+    let mut guest = Guest::of(builder.build());
+    let list =
+        |guest: &mut Guest, fd: u32| guest.call("fd_readdir", &[fd.into(), DATA.into(), 100, 0, OUT.into()]);
+    let directories: Vec<u32> = (0..3).map(|_| guest.open(".", DIRECTORY, READDIR).unwrap()).collect();
+    let listed = directories.iter().map(|directory| list(&mut guest, *directory));
+    assert_eq!(listed.collect::<Vec<_>>(), [Errno::Success, Errno::Success, Errno::NoMem]);
+    assert_eq!(guest.close(directories[0]), Errno::Success);
+    assert_eq!(list(&mut guest, directories[2]), Errno::Success);
+    let opened = (0..1000).take_while(|_| guest.open("f", 0, FD_READ).is_ok()).count();
+    assert!((10..500).contains(&opened), "{opened} descriptors in what was left of 100,000 bytes");
+    assert_eq!(guest.open("f", 0, FD_READ), Err(Errno::NoMem));
+    assert!(guest.store.data().host_memory().used() <= 100_000);
+}

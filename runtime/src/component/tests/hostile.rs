@@ -338,3 +338,87 @@ fn a_panic_in_a_host_function_comes_through() {
     let trap = trap_of(func.call(&mut store, &[]));
     assert!(trap.contains("cannot enter component instance"), "{trap}");
 }
+
+/// So many bytes, of which the first are taken.
+struct Counted(core::sync::atomic::AtomicUsize, usize);
+
+impl super::super::abi::HostMemory for Counted {
+    fn take(&self, bytes: usize) -> bool {
+        let order = core::sync::atomic::Ordering::Relaxed;
+        let taken = |taken: usize| taken.checked_add(bytes).filter(|taken| *taken <= self.1);
+        self.0.try_update(order, order, taken).is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, core::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_is_kept_for_a_guest_is_counted() {
+    let engine = engine(Config::default());
+    let wat = r#"(component
+        (import "look" (func $look (param "l" (list u8)) (result u32)))
+        (core module $libc (memory (export "memory") 16))
+        (core instance $libc (instantiate $libc))
+        (core func $look (canon lower (func $look) (memory (core memory $libc "memory"))))
+        (type $r (resource (rep i32)))
+        (core func $new (canon resource.new $r))
+        (core module $m
+            (import "" "look" (func $look (param i32 i32) (result i32)))
+            (import "" "new" (func $new (param i32) (result i32)))
+            (func (export "give") (param i32) (result i32) (call $look (i32.const 0) (local.get 0)))
+            (func (export "make") (param i32)
+                (loop $l
+                    (drop (call $new (i32.const 1)))
+                    (br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))))
+        (core instance $i (instantiate $m (with "" (instance
+            (export "look" (func $look)) (export "new" (func $new))))))
+        (func (export "give") (param "n" u32) (result u32) (canon lift (core func $i "give")))
+        (func (export "make") (param "n" u32) (canon lift (core func $i "make"))))"#;
+    let component = component(&engine, wat);
+    let memory = std::sync::Arc::new(Counted(0.into(), 1_000_000));
+    let taken = || memory.0.load(core::sync::atomic::Ordering::Relaxed);
+    let mut linker = Linker::<std::sync::Arc<Counted>>::new(&engine);
+    linker
+        .root()
+        .func_wrap("look", |caller, (list,): (Vec<u8>,)| {
+            let taken = caller.data().0.load(core::sync::atomic::Ordering::Relaxed);
+            Ok(u32::from(taken + (64 << 10) >= list.len()))
+        })
+        .unwrap();
+    let instantiated = || {
+        let mut store = Store::new(&engine, memory.clone());
+        store.set_host_memory(memory.clone());
+        let instance = linker.instantiate(&mut store, &component).unwrap();
+        (store, instance)
+    };
+    let (mut store, instance) = instantiated();
+    let context = taken();
+    assert!(context > 0, "contexts of instances");
+    let give = instance.typed::<(u32,), u32>(&mut store, "give").unwrap();
+    for bytes in [1, 1 << 16, 700_000, 900_000] {
+        assert_eq!(
+            give.call(&mut store, (bytes,)).unwrap(),
+            1,
+            "{bytes} bytes are counted while they are there"
+        );
+        assert_eq!(taken(), context);
+    }
+    let refused = trap_of(give.call(&mut store, (1 << 20,)));
+    assert!(refused.contains("no memory for a value"), "{refused}");
+    drop(store);
+    assert_eq!(taken(), 0);
+    let (mut store, instance) = instantiated();
+    let make = instance.typed::<(u32,), ()>(&mut store, "make").unwrap();
+    make.call(&mut store, (10_000,)).unwrap();
+    assert!(taken() >= 10_000 * 48, "handles are counted: {}", taken());
+    assert!(trap_of(make.call(&mut store, (1_000_000,))).contains("no memory"));
+    drop(store);
+    assert_eq!(taken(), 0);
+    // A store for which there is nothing has no instances.
+    let nothing = std::sync::Arc::new(Counted(0.into(), 0));
+    let mut store = Store::new(&engine, nothing.clone());
+    store.set_host_memory(nothing);
+    assert!(linker.instantiate(&mut store, &component).is_err());
+}

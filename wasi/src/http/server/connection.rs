@@ -4,7 +4,7 @@
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use std::future::{Future, poll_fn};
-use std::io::{Error, IoSlice};
+use std::io::{Error, ErrorKind, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
+use crate::http::owed::Owed;
 use crate::http::patient::Patient;
 use crate::http::server::Limits;
 
@@ -40,6 +41,8 @@ pub(super) struct Line {
     /// How much of the preface of HTTP/2 has come while nothing else has.
     preface: AtomicUsize,
     is_http2: AtomicBool,
+    /// What is kept because of it.
+    pub(super) owed: Arc<Owed>,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -55,7 +58,7 @@ impl Drop for Busy {
 }
 
 impl Line {
-    pub(super) fn new(stream: TcpStream, limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(stream: TcpStream, owed: Arc<Owed>, limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             stream: Mutex::new(Patient::new(stream, limits.between_bytes)),
             opened: Instant::now(),
@@ -66,6 +69,7 @@ impl Line {
             head: AtomicU64::new(0),
             preface: AtomicUsize::new(0),
             is_http2: AtomicBool::new(false),
+            owed,
         })
     }
 
@@ -275,14 +279,19 @@ impl AsyncRead for Stream {
     ) -> Poll<Result<(), Error>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut *self.0.stream()).poll_read(cx, buf);
-        self.0.came(&buf.filled()[before..]);
-        result
+        let came = &buf.filled()[before..];
+        self.0.came(came);
+        match self.0.owed.came(came.len()) {
+            true => result,
+            false => Poll::Ready(Err(ErrorKind::OutOfMemory.into())),
+        }
     }
 }
 
 impl Stream {
     fn written(&self, result: Poll<Result<usize, Error>>) -> Poll<Result<usize, Error>> {
-        if matches!(result, Poll::Ready(Ok(_))) {
+        if let Poll::Ready(Ok(sent)) = result {
+            self.0.owed.sent(sent);
             self.0.written.store(self.0.now(), Ordering::Relaxed);
         }
         result
@@ -296,7 +305,11 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Pin::new(&mut *self.0.stream()).poll_flush(cx)
+        let flushed = Pin::new(&mut *self.0.stream()).poll_flush(cx);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.0.owed.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -14,8 +14,9 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::oneshot;
 use tokio::time::{timeout, timeout_at};
 
-use crate::http::body::{BodyReader, Bounds, Message, OutBody};
+use crate::http::body::{BodyReader, Bounds, Message, OutBody, read_ahead};
 use crate::http::fields;
+use crate::http::owed::Owed;
 use crate::http::server::answer::{AnswerBody, AskedBy, Open};
 use crate::http::server::computing::Computing;
 use crate::http::server::connection::Line;
@@ -82,7 +83,8 @@ impl Client {
         };
         let mut unanswered = Unanswered { service: &self.service, asked: &asked, is_answered: false };
         let mut cut = None;
-        let (response, place) = self.service.ask(&self.connected, request, asked.began, &mut cut).await;
+        let (response, place) =
+            self.service.ask(&self.connected, &self.line.owed, request, asked.began, &mut cut).await;
         unanswered.is_answered = true;
         drop(unanswered);
         let status = response.status().as_u16();
@@ -107,6 +109,7 @@ impl Service {
     async fn ask(
         &self,
         connected: &Connected,
+        owed: &Arc<Owed>,
         request: Request<Incoming>,
         began: Instant,
         cut: &mut Option<String>,
@@ -118,6 +121,15 @@ impl Service {
         if body.size_hint().lower() > self.limits.body {
             return (too_large(), None);
         }
+        let deadline = began + self.limits.request;
+        let Some(_asking) = owed.asks(&head.uri, &head.headers) else { return (out_of_memory(), None) };
+        let Some(unread) = owed.body(read_ahead(&body, head.version)) else { return (out_of_memory(), None) };
+        if !owed.room(deadline).await {
+            return (
+                own(StatusCode::SERVICE_UNAVAILABLE, "the answers before have to be taken first\n"),
+                None,
+            );
+        }
         let Some(slot) = connected.slot() else {
             let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
             full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -128,10 +140,9 @@ impl Service {
             names_trailers: head.version == Version::HTTP_11 && wants_trailers(&head.headers),
         };
         let Limits { between_bytes, body_rate: rate, body: bytes, .. } = self.limits;
-        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, rate, bytes });
+        let body = BodyReader::new(body, Bounds { of: Message::Request, between_bytes, rate, bytes }, unread);
         let place = Place::new(slot, body.clone(), self.limits.keep_abandoned);
         let (answer, mut answered) = oneshot::channel();
-        let deadline = began + self.limits.request;
         let call = (self.handler)(Asked { head, body: body.clone(), answer, deadline });
         let mut guest =
             Guest::new(call, deadline, place.clone(), self.computing.clone(), self.complain.clone());
@@ -175,7 +186,10 @@ impl Service {
                     let _ = timeout(TRAILER_NAMES, ended).await;
                 }
                 let response = self.finished(&asker, response);
-                return (response, Some(place));
+                return match owed.answers(&response) {
+                    true => (response, Some(place)),
+                    false => (out_of_memory(), None),
+                };
             }
             _ if Instant::now() >= deadline => {
                 own(StatusCode::GATEWAY_TIMEOUT, "the program took too long\n")
@@ -237,6 +251,13 @@ impl Service {
 fn wants_trailers(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(TE).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// The server keeps as much as it may.
+fn out_of_memory() -> Response<OutBody> {
+    let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "out of memory\n");
+    full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    full
 }
 
 fn too_large() -> Response<OutBody> {
