@@ -389,8 +389,6 @@ fn opened(p: &mut Program) {
         let args = args![DIR, *lookup, at, len, *oflags, *rights, ALL, *fdflags, result];
         p.call(what, "path_open", args, None);
     }
-    let (at, len) = p.bytes(b"\xff\xfe");
-    p.call("no UTF-8", "path_open", args![DIR, FOLLOW, at, len, 0, READ, ALL, 0, result], None);
     let (at, len) = p.bytes(b"f");
     p.call("beneath a file", "path_open", args![0, FOLLOW, at, len, 0, READ, ALL, 0, result], None);
     p.call("beneath nothing", "path_open", args![99, FOLLOW, at, len, 0, READ, ALL, 0, result], None);
@@ -542,6 +540,7 @@ fn ends(p: &mut Program) {
     let out = i64::from(OUT);
     let far = -8;
     let (at, len) = p.bytes(b"f");
+    let (no_text, no_text_len) = p.bytes(b"\xff\xfe");
     let alone: &[(&str, &'static str, &[Arg])] = &[
         ("standard input", "sock_accept", args![0, 0, out]),
         ("standard input", "sock_recv", args![0, out, 0, 0, out, out + 8]),
@@ -559,6 +558,7 @@ fn ends(p: &mut Program) {
         ("a result out of memory", "fd_prestat_get", args![DIR, far]),
         ("a buffer out of memory", "args_get", args![far, far]),
         ("subscriptions out of memory", "poll_oneoff", args![far, out, 1, out]),
+        ("no UTF-8", "path_open", args![DIR, FOLLOW, no_text, no_text_len, 0, READ, ALL, 0, out]),
         ("1025 iovecs", "fd_read", args![0, out, 1025, 0x7000]),
     ];
     for (what, function, args) in alone {

@@ -55,7 +55,7 @@ fn a_grant_of_procfs_is_warned_of_and_hands_out_no_process() {
 #[test]
 fn the_key_that_seals_artifacts_is_no_guests() {
     let sandbox = Sandbox::new("withheld-key");
-    let module = sandbox.file("empty.wat", "(module)");
+    let module = sandbox.file("empty.wat", "(module (func (export \"_start\")))");
     let sealed =
         end(&sandbox, mini_wasm(&sandbox).arg("aot").arg(&module).arg("-o").arg(sandbox.path("a.cwasm")));
     assert_eq!(sealed.status, 0, "{sealed:?}");
