@@ -21,7 +21,7 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
     // What comes after relies on it.
     let engine = engine::reader(&flags.language);
     Component::new(&engine, &*component).map_err(refused(&name, &engine, &component))?;
-    let (mut wit, world) = match (&flags.wit, &flags.world) {
+    let (wit, world) = match (&flags.wit, &flags.world) {
         (Some(path), wanted) => {
             let wit = Wit::read(path, Unstable::Counts)?;
             let world = wit.world(wanted.as_deref())?;
@@ -31,10 +31,8 @@ pub(crate) fn check(flags: &Check) -> Result<u8, Failure> {
         // Clap asks for one of both.
         (None, None) => return Err(Failure::Usage("--world or --wit is wanted".into())),
     };
-    if flags.wasi {
-        wit.import_wasi(world)?;
-    }
     let world_name = wit.worlds().find(|(id, _)| *id == world).map_or_else(String::new, |(_, name)| name);
+    let (wit, world) = if flags.wasi { wit.with_wasi(world)? } else { (wit, world) };
     warn_of_wasi_03(&name, &component);
     let fits = deep::on_a_large_stack(|| wit_component::targets(&wit.resolve, world, &component, true))?;
     let Err(error) = fits else {

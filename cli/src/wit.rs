@@ -136,17 +136,22 @@ impl Wit {
         })
     }
 
-    /// Lets a world import all that WASI 0.2 has for commands and for HTTP as well.
-    pub(crate) fn import_wasi(&mut self, world: WorldId) -> Result<(), Failure> {
+    /// A world that also imports all that WASI 0.2 has for commands and for HTTP. It stands in a package of its own: if a world
+    /// of WASI's had these imports, packages of WASI would depend on each other in a circle, which wit-parser follows without end.
+    pub(crate) fn with_wasi(mut self, world: WorldId) -> Result<(Wit, WorldId), Failure> {
+        let cannot = |error| Failure::Other(format!("cannot add WASI to the world: {error:#}"));
+        let package = self.resolve.push_str("check.wit", "package mini-wasm:check;\nworld with-wasi {}\n");
+        let package = package.map_err(|error| Failure::Other(format!("{error}")))?;
+        let wider = self.resolve.packages[package].worlds["with-wasi"];
+        self.resolve.merge_worlds(world, wider, &mut CloneMaps::default()).map_err(cannot)?;
         for name in ["wasi:cli/imports", "wasi:http/imports"] {
-            let cannot = |error| Failure::Other(format!("cannot add {name} to the world: {error:#}"));
             let (wasi, imports) = wasi_world(name)?;
             let moved = self.resolve.merge(wasi.resolve).map_err(cannot)?;
             let imports =
                 moved.map_world(imports, Default::default()).map_err(|error| cannot(error.into()))?;
-            self.resolve.merge_worlds(imports, world, &mut CloneMaps::default()).map_err(cannot)?;
+            self.resolve.merge_worlds(imports, wider, &mut CloneMaps::default()).map_err(cannot)?;
         }
-        Ok(())
+        Ok((Wit { package, ..self }, wider))
     }
 
     /// All worlds with their whole names.

@@ -14,6 +14,7 @@
 //! host: a value stack for each store, native stack and slots for each call that may wait (`Config`).
 
 use crate::store::StoreInner;
+use alloc::{format, string::String};
 
 /// Ceilings of one store. Reaching one is an error for the embedder or a failed `grow` for the guest, never more memory.
 #[derive(Clone, Debug)]
@@ -70,6 +71,14 @@ impl StoreInner {
     fn bytes_beside_heap(&self) -> u64 {
         let tables = self.table_elements.saturating_mul(ELEMENT_BYTES);
         self.memory_bytes.saturating_add(tables).saturating_add(self.switching.charged_bytes())
+    }
+
+    /// What is said of something that does not fit below [`StoreLimits::total_bytes`].
+    pub(crate) fn past_total(&self, what: core::fmt::Arguments<'_>, total: u64) -> String {
+        format!(
+            "{what} goes past the store's limit of {total} bytes for all it holds ({} are left)",
+            self.bytes_left()
+        )
     }
 
     /// Bytes that are left below [`StoreLimits::total_bytes`].

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::handle::{Memory, StoreId};
 use crate::host::Caller;
+use crate::limits::StoreLimits;
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{Limits, MemoryType};
@@ -261,14 +262,16 @@ impl StoreInner {
         let room = self.memory_room(bytes);
         let total = self.memory_bytes.checked_add(bytes).filter(|_| bytes <= room);
         let Some(total) = total else {
-            return Err(Error::exhausted(format!(
-                "a memory of {bytes} bytes goes past the store's limits: of {} bytes for memories ({} are in use), of {} \
-                 bytes for all it holds ({} are left)",
-                self.limits().memory_bytes,
-                self.memory_bytes,
-                self.limits().total_bytes,
-                self.bytes_left()
-            )));
+            let StoreLimits { memory_bytes, total_bytes, .. } = *self.limits();
+            return Err(Error::exhausted(if bytes > memory_bytes.saturating_sub(self.memory_bytes) {
+                format!(
+                    "a memory of {bytes} bytes goes past the store's limit of {memory_bytes} bytes for memories ({} are \
+                     in use)",
+                    self.memory_bytes
+                )
+            } else {
+                self.past_total(format_args!("a memory of {bytes} bytes"), total_bytes)
+            }));
         };
         let len = usize::try_from(bytes)
             .map_err(|_| Error::exhausted("memory is larger than this machine's addresses"))?;

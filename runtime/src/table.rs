@@ -3,7 +3,7 @@
 use crate::deadline::PIECE_ELEMS;
 use crate::error::{Error, Result};
 use crate::handle::Table;
-use crate::limits::ELEMENT_BYTES;
+use crate::limits::{ELEMENT_BYTES, StoreLimits};
 use crate::store::{AsStore, AsStoreMut, StoreInner};
 use crate::trap::Trap;
 use crate::types::{TableType, ValType};
@@ -48,14 +48,15 @@ impl StoreInner {
     pub(crate) fn add_table(&mut self, ty: TableType, init: RawVal) -> Result<u32> {
         let min = ty.limits.min;
         let Some(total) = self.table_room(min) else {
-            return Err(Error::exhausted(format!(
-                "a table of {min} elements goes past the store's limits of {} elements ({} are in use) and of {} bytes \
-                 for all it holds ({} are left)",
-                self.limits().table_elements,
-                self.table_elements,
-                self.limits().total_bytes,
-                self.bytes_left()
-            )));
+            let StoreLimits { table_elements, total_bytes, .. } = *self.limits();
+            return Err(Error::exhausted(if min > table_elements.saturating_sub(self.table_elements) {
+                format!(
+                    "a table of {min} elements goes past the store's limit of {table_elements} elements ({} are in use)",
+                    self.table_elements
+                )
+            } else {
+                self.past_total(format_args!("a table of {min} elements"), total_bytes)
+            }));
         };
         let refused = || Error::exhausted(format!("no room for a table of {min} elements"));
         let len = usize::try_from(min).map_err(|_| refused())?;

@@ -164,6 +164,11 @@ pub struct MemoryType {
     pub page_size_log2: u8,
 }
 
+/// Address space that a guarded 32-bit memory owns from its base on: what a 32-bit index reaches, and [`GUARD_BYTES`] more.
+pub const GUARDED_BYTES: u64 = (4 << 30) + GUARD_BYTES;
+/// What a constant offset plus the access size may add to a 32-bit index without an explicit check, in the guarded layout.
+pub const GUARD_BYTES: u64 = 64 << 20;
+
 impl MemoryType {
     /// Bytes of one page.
     pub const fn page_size(&self) -> u64 {

@@ -23,14 +23,10 @@
 use crate::gc::Shape;
 use crate::module::ScalarCall;
 use crate::trap::Trap;
+pub use crate::types::{GUARD_BYTES, GUARDED_BYTES};
 use crate::val::RawVal;
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, AtomicUsize};
-
-/// Address space that a guarded 32-bit memory owns from its base on: what a 32-bit index reaches, and [`GUARD_BYTES`] more.
-pub const GUARDED_BYTES: u64 = (4 << 30) + GUARD_BYTES;
-/// What a constant offset plus the access size may add to a 32-bit index without an explicit check, in the guarded layout.
-pub const GUARD_BYTES: u64 = 64 << 20;
 
 /// How a call ended: 0, or why guest frames must be left. Travels through every [`ArrayCall`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

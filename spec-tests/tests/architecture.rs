@@ -39,9 +39,24 @@ const KEPT_PATHS: &[(&str, &[&str])] =
 
 /// The second ladder, inside `runtime`: a module may name modules of its own step and of lower ones.
 const LADDER: &[&[&str]] = &[
-    &["ops", "num", "simd", "types", "val", "trap", "error", "config", "features", "handle", "sync"],
+    &[
+        "ops",
+        "num",
+        "ordered",
+        "simd",
+        "types",
+        "difference",
+        "val",
+        "trap",
+        "error",
+        "config",
+        "features",
+        "handle",
+        "sync",
+        "sys",
+    ],
     &["module"],
-    &["vm", "stack", "sys", "backend", "registry"],
+    &["vm", "stack", "backend", "registry"],
     &[
         "engine",
         "gc",
@@ -52,6 +67,8 @@ const LADDER: &[&[&str]] = &[
         "tag",
         "exception",
         "store",
+        "limits",
+        "deadline",
         "memory",
         "table",
         "global",

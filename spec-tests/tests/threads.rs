@@ -280,9 +280,12 @@ fn a_shared_memory_keeps_to_its_type_and_to_the_stores_limit() {
         assert_eq!(SharedMemory::new(&engine, wrong).unwrap_err().kind(), ErrorKind::Usage);
     }
     assert_eq!(SharedMemory::new(&engine, ty(3, Some(2), true)).unwrap_err().kind(), ErrorKind::Invalid);
-    // More address space than there is: an error, no end of the process.
+    // A maximum past all address space: it grows as far as there is some, and then says so.
     let huge = MemoryType { memory64: true, ..ty(0, Some(1 << 48), true) };
-    assert_eq!(SharedMemory::new(&engine, huge).unwrap_err().kind(), ErrorKind::Exhausted);
+    let huge = SharedMemory::new(&engine, huge).unwrap();
+    assert_eq!(huge.grow(1).unwrap(), 0);
+    assert_eq!(huge.grow(1 << 47).unwrap_err().kind(), ErrorKind::Exhausted);
+    assert_eq!(huge.size(), 1);
 
     let mut store = Store::new(&engine, ());
     store.set_limits(StoreLimits { memory_bytes: 3 * PAGE as u64, ..StoreLimits::default() });

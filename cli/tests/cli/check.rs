@@ -1,7 +1,8 @@
 //! `check`, and `inspect --wit`, which shows what it checks.
 
 use crate::sandbox::Sandbox;
-use crate::{Ended, end, guests, mini_wasm};
+use crate::{Ended, end, guests, mini_wasm, run};
+use std::ffi::OsString;
 use std::path::Path;
 
 /// A component that exports `twice` and imports `ns:calc/log@0.1.3`.
@@ -74,6 +75,15 @@ fn what_a_languages_library_imports_of_wasi_may_be_allowed() {
     assert!(strict.stderr.contains("it imports `wasi:cli/environment@0.2.6`"), "{strict:?}");
     let allowed = end(&sandbox, command.arg("--wasi"));
     assert_eq!((allowed.status, &*allowed.stderr), (0, ""), "{allowed:?}");
+    // A world that is WASI's own already.
+    let ended = run(
+        &sandbox,
+        ["check", "--world", "wasi:cli/command", "--wasi"]
+            .map(OsString::from)
+            .into_iter()
+            .chain([program.into()]),
+    );
+    assert_eq!((ended.status, &*ended.stderr), (0, ""), "{ended:?}");
     // Of another interface it allows nothing, and what the world exports is still wanted.
     let component = sandbox.file("calc.wat", COMPONENT);
     let wit = sandbox.file(

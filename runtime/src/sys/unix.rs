@@ -1,7 +1,7 @@
 //! Unix: pthread for the stack's bounds, mmap and mprotect for reservations.
 
 use crate::sync::Mutex;
-use crate::vm::GUARDED_BYTES;
+use crate::types::GUARDED_BYTES;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::ptr::NonNull;

@@ -435,8 +435,7 @@ impl BodyWriter {
 
     /// Whether nothing can be written any more: it has ended, or nobody takes it.
     pub(crate) fn is_closed(&self) -> bool {
-        let writing = lock(&self.inner);
-        writing.gone || writing.end.is_some()
+        lock(&self.inner).is_closed()
     }
 
     /// Waits until something may be written.

@@ -377,7 +377,7 @@ fn what_is_kept_for_a_guest_is_counted() {
         (func (export "give") (param "n" u32) (result u32) (canon lift (core func $i "give")))
         (func (export "make") (param "n" u32) (canon lift (core func $i "make"))))"#;
     let component = component(&engine, wat);
-    let memory = std::sync::Arc::new(Counted(0.into(), 1_000_000));
+    let memory = std::sync::Arc::new(Counted(0.into(), 950_000));
     let taken = || memory.0.load(core::sync::atomic::Ordering::Relaxed);
     let mut linker = Linker::<std::sync::Arc<Counted>>::new(&engine);
     linker

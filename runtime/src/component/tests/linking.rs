@@ -214,7 +214,7 @@ fn modules_and_components_are_given_and_checked() {
     assert_eq!(func.call(&mut store, &[]).unwrap(), Some(Val::U32(7)));
 
     for (m, c, message) in [
-        (r#"(module (func (export "f") (result i64) (i64.const 7)))"#, passing, "exports `f`"),
+        (r#"(module (func (export "f") (result i64) (i64.const 7)))"#, passing, "module's export `f`"),
         (
             r#"(module (import "x" "y" (func)) (func (export "f") (result i32) (i32.const 7)))"#,
             passing,
