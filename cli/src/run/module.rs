@@ -60,10 +60,10 @@ pub(super) fn run(
     for (as_name, file, module) in &preloads {
         settle_missing(&mut linker, module, file, &defined, flags)?;
         let instance = linker.instantiate(&mut store, module).map_err(Failure::engine(file))?;
-        if is_entry(module, INITIALIZE) {
-            if let Err(error) = called(&mut store, instance, INITIALIZE, &[]) {
-                return end(error, file);
-            }
+        if is_entry(module, INITIALIZE)
+            && let Err(error) = called(&mut store, instance, INITIALIZE, &[])
+        {
+            return end(error, file);
         }
         linker
             .instance(&mut store, as_name, instance)

@@ -86,7 +86,7 @@ fn config(features: Features, translator: [bool; 3], binary: &[u8]) -> Config {
     let mut config = Config {
         features,
         fuel: true,
-        canonicalize_nans: binary.len() % 4 == 0,
+        canonicalize_nans: binary.len().is_multiple_of(4),
         value_stack_bytes: 16 << 20,
         native_stack_bytes: 16 << 20,
         ..Config::default()

@@ -116,6 +116,9 @@ fn empty_writes(
     ]
 }
 
+/// What closes a stream.
+type Close = Box<dyn FnOnce(&mut Fixture, &Own<OutputStream>)>;
+
 #[test]
 fn an_output_stream_of_any_kind_is_closed_to_empty_writes_once_it_is_closed() {
     for kind in SINKS {
@@ -123,7 +126,7 @@ fn an_output_stream_of_any_kind_is_closed_to_empty_writes_once_it_is_closed() {
         let source = fixture.source(Kind::File);
         // Closed by what each kind knows: an end that the guest asks for, a reader that has gone, memory that is full, an
         // offset that no file has.
-        let (stream, close): (_, Box<dyn FnOnce(&mut Fixture, &Own<OutputStream>)>) = match kind {
+        let (stream, close): (_, Close) = match kind {
             Kind::Memory => {
                 let small = Wasi::builder().stdout(Output::Memory(MemoryOutput::new(3))).build();
                 let files = std::mem::replace(&mut fixture.guest.wasi, small);

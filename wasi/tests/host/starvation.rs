@@ -189,7 +189,7 @@ fn requests_whose_bodies_do_not_come_leave_their_places_to_others() {
     let mut held = held(&server, 2);
     // Full at first, and soon one of them has waited for too long.
     until_status("200", || ask(connect(address), GET_AND_CLOSE));
-    let answers: Vec<_> = held.iter_mut().map(|stream| first_line(stream)).collect();
+    let answers: Vec<_> = held.iter_mut().map(first_line).collect();
     assert!(answers.iter().any(|answer| answer.starts_with("HTTP/1.1 408 ")), "{answers:?}");
 }
 
