@@ -3,15 +3,15 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`flags`], [`words`] | the list of commands and flags; what is meant by words that name no command |
-//! | [`input`] | a file named on the command line, and what it is by its content |
-//! | [`run`], [`serve`], [`aot`], [`wast`], [`validate`], [`inspect`], [`compose`], [`componentize`], [`check`], [`repl`], [`completions`] | one command each |
-//! | [`wit`] | WIT, read and printed |
-//! | [`engine`], [`guest`], [`deadline`], [`missing`] | from flags to a program that can run |
-//! | [`call`], [`wave`], [`wit_type`] | a component's functions as a user calls them: names, values, types |
-//! | [`output`], [`quote`], [`deep`] | what is written where; places in text; room for what nests |
-//! | [`failure`] | what went wrong, how it is printed, the exit status it gives |
-//! | [`wat_type`], [`wat_value`] | types and values as the text format writes them |
+//! | `flags`, `words` | the list of commands and flags; what is meant by words that name no command |
+//! | `input` | a file named on the command line, and what it is by its content |
+//! | `run`, `serve`, `aot`, `wast`, `validate`, `inspect`, `compose`, `componentize`, `check`, `repl`, `completions` | one command each |
+//! | `wit` | WIT, read and printed |
+//! | `engine`, `guest`, `deadline`, `missing` | from flags to a program that can run |
+//! | `call`, `wave`, `wit_type` | a component's functions as a user calls them: names, values, types |
+//! | `output`, `quote`, `deep` | what is written where; places in text; room for what nests |
+//! | `failure` | what went wrong, how it is printed, the exit status it gives |
+//! | `wat_type`, `wat_value` | types and values as the text format writes them |
 #![forbid(unsafe_code)]
 
 mod aot;

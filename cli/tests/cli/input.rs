@@ -1,8 +1,10 @@
 //! What commands make of files that they were not made for: other formats, endless ones, text of before, deep text, and names
 //! that would steer a terminal.
 
+#[cfg(feature = "tools")]
+use crate::guests;
 use crate::sandbox::Sandbox;
-use crate::{end, guests, mini_wasm};
+use crate::{end, mini_wasm};
 use std::process::{Command, Stdio};
 
 #[test]
