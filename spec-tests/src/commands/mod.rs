@@ -1,7 +1,7 @@
 //! The fuzzer of the command line: damaged modules, components, artifacts and texts are given to every command, in its own process.
 //!
 //! A command must end: with a status, within [`TIME`], with no more than [`MAX_KIB`] of memory, and without a panic. Input N goes to
-//! command N modulo their number ([`list`]), and follows from the seed and N alone. Processes do a few hundred inputs each and are
+//! command N modulo their number (`list`), and follows from the seed and N alone. Processes do a few hundred inputs each and are
 //! watched: one that dies, or takes too long, has found something, and another one goes on behind that input.
 
 mod inputs;
@@ -151,7 +151,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Reads what [`Part::words`] wrote.
+    /// Reads what `Part::words` wrote.
     pub fn parse(text: &str, shared: &str) -> Option<Part> {
         let numbers: Vec<u64> = text.split('/').map(str::parse).collect::<Result<_, _>>().ok()?;
         let [from, to, seed, job] = numbers[..] else { return None };
