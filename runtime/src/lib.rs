@@ -80,10 +80,7 @@ mod instantiate;
 mod interp;
 #[expect(unsafe_code, reason = "linear memory is bytes behind a pointer")]
 mod memory;
-#[allow(
-    unsafe_code,
-    reason = "instructions by name: the compiler may swap its own operands; none where there are none"
-)]
+#[expect(unsafe_code, reason = "instructions by name: the compiler may swap the operands of its own")]
 mod ordered;
 #[expect(unsafe_code, reason = "asks an object for its type")]
 pub mod reference;
