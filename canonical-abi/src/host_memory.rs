@@ -71,6 +71,13 @@ impl<M: HostMemory + ?Sized> Charge<M> {
             memory.give(bytes);
         }
     }
+
+    /// A part of this charge, `bytes` or as much as there is, that is held by itself from now on.
+    pub fn split(&mut self, bytes: usize) -> Charge<M> {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Charge { memory: self.memory.clone(), bytes }
+    }
 }
 
 /// Of memory that nobody counts.

@@ -336,6 +336,8 @@ struct Writing {
     queue: VecDeque<Vec<u8>>,
     /// In the queue.
     bytes: usize,
+    /// Pieces that were taken from it and are kept still.
+    taken: usize,
     /// For the queue: what its pieces have room for, and [`OVERHEAD`] for each.
     charge: Charge,
     /// That were ever in the queue.
@@ -348,7 +350,7 @@ struct Writing {
     end: Option<Result<Option<HeaderMap>, ()>>,
     /// Of whoever takes it.
     waker: Option<Waker>,
-    /// When a piece of it was last taken.
+    /// When a piece of it was last taken, or let go of.
     moved: Option<Instant>,
     /// The client that it is an answer to, and since when.
     to: Option<(Arc<Owed>, Instant)>,
@@ -380,22 +382,41 @@ impl Writing {
         Ok(())
     }
 
-    /// The next piece.
-    fn take(&mut self) -> Option<Bytes> {
-        let piece = self.queue.pop_front()?;
-        self.bytes -= piece.len();
-        self.charge.shrink(piece.capacity() + OVERHEAD);
-        if let Some((owed, _)) = &self.to {
-            owed.handed(piece.len());
-        }
+    /// The next piece. It stays charged until whoever takes it is done with it.
+    fn take(&mut self, writer: &Arc<BodyWriter>) -> Option<Bytes> {
+        let bytes = self.queue.pop_front()?;
+        self.bytes -= bytes.len();
+        self.taken += 1;
         self.moved = Some(Instant::now());
-        Some(piece.into())
+        let charge = self.charge.split(bytes.capacity() + OVERHEAD);
+        Some(Bytes::from_owner(Piece { bytes, writer: writer.clone(), _charge: charge }))
     }
 
     /// Forgets what nobody will take.
     fn clear(&mut self) {
         (self.queue, self.bytes) = (VecDeque::new(), 0);
         self.charge.shrink(usize::MAX);
+    }
+}
+
+/// A piece of a body that hyper has, until the system has it.
+struct Piece {
+    bytes: Vec<u8>,
+    writer: Arc<BodyWriter>,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let mut writing = lock(&self.writer.inner);
+        writing.taken -= 1;
+        writing.moved = Some(Instant::now());
     }
 }
 
@@ -531,7 +552,7 @@ impl BodyWriter {
     /// How long a client has taken nothing of what waits for it.
     pub(crate) fn waits(&self) -> Option<Duration> {
         let writing = lock(&self.inner);
-        let (_, since) = writing.to.as_ref().filter(|_| !writing.queue.is_empty())?;
+        let (_, since) = writing.to.as_ref().filter(|_| writing.taken > 0 || !writing.queue.is_empty())?;
         Some(writing.moved.unwrap_or(*since).max(*since).elapsed())
     }
 
@@ -642,7 +663,7 @@ impl Body for OutBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let this = self.get_mut();
         let mut writing = lock(&this.writer.inner);
-        if let Some(bytes) = writing.take() {
+        if let Some(bytes) = writing.take(&this.writer) {
             this.writer.signal.ring();
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }

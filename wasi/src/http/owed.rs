@@ -36,8 +36,8 @@ pub(crate) struct Owed {
     _own: Charge,
     /// What was read since it was last idle.
     came: Mutex<Charge>,
-    /// What hyper has of answers.
-    handed: Mutex<Charge>,
+    /// The heads of answers that hyper has.
+    heads: Mutex<Charge>,
     /// How many requests are under way, and the answers that are not taken whole, as far as they are there still.
     answers: Mutex<(usize, Vec<Weak<BodyWriter>>)>,
 }
@@ -69,7 +69,7 @@ impl Owed {
         let memory = clients.part("a client of the server", usize::MAX);
         let outgoing = memory.part("answers to a client of the server", usize::MAX);
         let own = memory.charged(CONNECTION).ok()?;
-        let (came, handed) = (Mutex::new(memory.charge()), Mutex::new(outgoing.charge()));
+        let (came, heads) = (Mutex::new(memory.charge()), Mutex::new(outgoing.charge()));
         Some(Arc::new(Self {
             clients: clients.clone(),
             memory,
@@ -77,7 +77,7 @@ impl Owed {
             most,
             _own: own,
             came,
-            handed,
+            heads,
             answers: Mutex::default(),
         }))
     }
@@ -91,12 +91,12 @@ impl Owed {
 
     /// The system has taken bytes.
     pub(crate) fn sent(&self, bytes: usize) {
-        lock(&self.handed).shrink(bytes);
+        lock(&self.heads).shrink(bytes);
     }
 
     /// The system has taken all there was.
     pub(crate) fn flushed(&self) {
-        lock(&self.handed).shrink(usize::MAX);
+        lock(&self.heads).shrink(usize::MAX);
         if lock(&self.answers).0 == 0 {
             lock(&self.came).shrink(usize::MAX);
         }
@@ -138,7 +138,7 @@ impl Owed {
             return false;
         }
         let writer = response.body().writer();
-        let head = lock(&self.handed).grow(size(response.headers()));
+        let head = lock(&self.heads).grow(size(response.headers()));
         if !head || !writer.send_to(self, &self.outgoing) {
             return false;
         }
@@ -148,12 +148,6 @@ impl Owed {
         }
         answers.push(Arc::downgrade(&writer));
         true
-    }
-
-    /// Hyper was given a piece of an answer.
-    pub(crate) fn handed(&self, bytes: usize) {
-        // It has left the queue, where there was memory for it.
-        let _ = lock(&self.handed).grow(bytes);
     }
 
     /// Gives answers up of which nothing was taken for as long as `patience`; returns if the client took nothing of any.
