@@ -5,17 +5,22 @@ mod plain_guest;
 mod random;
 
 use mini_wasm_canonical_abi::handle::BorrowScope;
-use mini_wasm_canonical_abi::plan::{Plan, Side, Sides, TooLarge};
+use mini_wasm_canonical_abi::plan::{PIECE_BYTES, Plan, Side, Sides, TooLarge};
 use mini_wasm_canonical_abi::string::SourceEncoding;
 use mini_wasm_canonical_abi::*;
 use plain_guest::{Hostile, PlainGuest};
 use proptest::prelude::*;
 use random::{typed_values_of, types_with_handles};
 
+/// A memory for most that goes over.
+const SMALL: usize = 1 << 16;
+
 /// Two guests.
 struct Pair {
     from: PlainGuest,
     to: PlainGuest,
+    /// How often it may be asked whether there is time for more.
+    patience: usize,
 }
 
 impl Sides for Pair {
@@ -34,6 +39,11 @@ impl Sides for Pair {
     }
 
     fn charge(&mut self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        self.patience = self.patience.checked_sub(1).ok_or(Error::Guest("no more time".into()))?;
         Ok(())
     }
 
@@ -65,6 +75,8 @@ struct Crossing {
     grow: usize,
     /// Bytes of the source and slots that are other than they should be.
     wrong: Vec<(usize, u8)>,
+    /// The size of both memories.
+    memory: usize,
 }
 
 impl Crossing {
@@ -74,7 +86,8 @@ impl Crossing {
 
     /// The guests before the call, the source's slots, where results go.
     fn before(&self) -> (Pair, [u64; SLOTS], Option<usize>) {
-        let mut pair = Pair { from: PlainGuest::new(1 << 16), to: PlainGuest::new(1 << 16) };
+        let [from, to] = [(); 2].map(|()| PlainGuest::new(self.memory));
+        let mut pair = Pair { from, to, patience: usize::MAX };
         let mut slots = [0; SLOTS];
         let mut cx = LiftLowerContext::new(&mut pair.from, self.from);
         let mut sink = CoreValueSink::new(&mut slots);
@@ -107,10 +120,11 @@ impl Crossing {
         (run().map(|()| result), pair)
     }
 
-    fn plan(&self) -> (Result<[u64; SLOTS]>, Pair) {
+    fn plan(&self, patience: usize) -> (Result<[u64; SLOTS]>, Pair) {
         let side = |opts: Options| Side { string_encoding: opts.string_encoding, ptr_type: opts.ptr_type };
         let plan = Plan::new(&self.types, self.max_flat(), side(self.from), side(self.to), true).unwrap();
         let (mut pair, slots, out_param) = self.before();
+        pair.patience = patience;
         let mut result = [0xdead; SLOTS];
         let run = plan.run(&mut pair, &slots, &mut result, out_param);
         (run.map(|()| result), pair)
@@ -118,7 +132,7 @@ impl Crossing {
 
     /// Compares both. `same_traps`: also the words of the trap, and what there was before it.
     fn check(&self, same_traps: bool) {
-        let ((want, oracle), (have, plan)) = (self.oracle(), self.plan());
+        let ((want, oracle), (have, plan)) = (self.oracle(), self.plan(usize::MAX));
         match (&want, &have) {
             (Ok(want), Ok(have)) => {
                 assert_eq!(want, have);
@@ -175,7 +189,7 @@ fn crossings() -> impl Strategy<Value = Crossing> {
         |((params, (types, vals)), from, to, grow)| {
             // No borrows in results.
             let params = params || types.iter().any(ValType::contains_borrow);
-            Crossing { types, vals, from, to, params, hostile: None, grow, wrong: Vec::new() }
+            Crossing { types, vals, from, to, params, hostile: None, grow, wrong: Vec::new(), memory: SMALL }
         },
     )
 }
@@ -239,7 +253,49 @@ proptest! {
         let same_traps = wrong.is_empty();
         let vals = vec![Val::String(Text::with_encoding(text, encoding))];
         let types = vec![ValType::String];
-        Crossing { types, vals, from, to, params: true, hostile, grow: 0, wrong }.check(same_traps);
+        Crossing { types, vals, from, to, params: true, hostile, grow: 0, wrong, memory: SMALL }.check(same_traps);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "megabytes")]
+fn long_strings_cross_in_pieces_between_all_encodings_and_stop_when_time_is_over() {
+    use SourceEncoding as S;
+    use StringEncoding::*;
+    let plain = "a".repeat(PIECE_BYTES - 1);
+    // A character of each length across the first cut; one that is the first not to be Latin-1 behind two cuts.
+    let mut texts = vec![
+        plain.repeat(2) + "aaa",
+        "é".repeat(PIECE_BYTES + 7),
+        "☃".repeat(PIECE_BYTES),
+        "🍰".repeat(PIECE_BYTES / 2),
+    ];
+    for c in ['é', '☃', '🍰'] {
+        texts.push(format!("{plain}{c}{plain}aa"));
+        texts.push(format!("é{plain}{c}{plain}{c}"));
+    }
+    let sources =
+        [(Utf8, S::Utf8), (Utf16, S::Utf16), (Latin1OrUtf16, S::Utf8), (Latin1OrUtf16, S::TaggedUtf16)];
+    for text in texts {
+        for (from, encoding) in sources {
+            for to in [Utf8, Utf16, Latin1OrUtf16] {
+                let options = |string_encoding| Options { string_encoding, ..Options::default() };
+                let crossing = Crossing {
+                    types: vec![ValType::String],
+                    vals: vec![Val::String(Text::with_encoding(text.clone(), encoding))],
+                    from: options(from),
+                    to: options(to),
+                    params: true,
+                    hostile: None,
+                    grow: 0,
+                    wrong: Vec::new(),
+                    memory: 16 << 20,
+                };
+                crossing.check(true);
+                let (interrupted, _) = crossing.plan(0);
+                assert!(matches!(interrupted, Err(Error::Guest(_))), "{from:?} {encoding:?} {to:?}");
+            }
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! the optimistic size, then the worst case, then the final one. Text is judged while it is written; each write goes into a
 //! slice of exactly the region that `realloc` returned last and that was checked.
 
+use core::cell::Cell;
+
 use super::run::{Run, part, part_mut};
 use super::{PIECE_BYTES, Sides};
 use crate::context::StringEncoding;
@@ -135,25 +137,24 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         let (ptr, units) = match (self.plan.to.string_encoding, encoding) {
             (StringEncoding::Utf8, Utf8) => self.store_copy(source, Transcode::Utf8)?,
             (StringEncoding::Utf8, Utf16 | TaggedUtf16) => {
-                self.store_to_utf8(source, 3, utf16_to_ascii, |ascii| 2 * ascii, utf16_to_utf8)?
+                self.store_to_utf8(source, Transcode::Utf16, 3, utf16_to_ascii, utf16_to_utf8)?
             }
-            (StringEncoding::Utf8, Latin1) => self.store_to_utf8(
-                source,
-                2,
-                latin1_to_ascii,
-                |ascii| ascii,
-                |src, dst| Ok(latin1_to_utf8(src, dst)),
-            )?,
+            (StringEncoding::Utf8, Latin1) => {
+                self.store_to_utf8(source, Transcode::Latin1, 2, latin1_to_ascii, |src, dst| {
+                    Ok(latin1_to_utf8(src, dst))
+                })?
+            }
             (StringEncoding::Utf16, Utf8) => self.store_utf8_to_utf16(source)?,
             (StringEncoding::Utf16, Utf16 | TaggedUtf16) => self.store_copy(source, Transcode::Utf16)?,
             (StringEncoding::Utf16, Latin1) => self.store_copy(source, Transcode::Widen)?,
             (StringEncoding::Latin1OrUtf16, Latin1) => self.store_copy(source, Transcode::Latin1)?,
             (StringEncoding::Latin1OrUtf16, Utf8) => {
-                return self.store_to_latin1_or_utf16(source, utf8_to_latin1, utf8_to_utf16);
+                return self.store_to_latin1_or_utf16(source, Transcode::Utf8, utf8_to_latin1, utf8_to_utf16);
             }
             (StringEncoding::Latin1OrUtf16, Utf16) => {
                 return self.store_to_latin1_or_utf16(
                     source,
+                    Transcode::Utf16,
                     |src, dst| {
                         let units = utf16_to_latin1(src, dst);
                         (2 * units, units)
@@ -199,27 +200,53 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         }
     }
 
-    /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `bytes` says how many bytes of the source so many characters
-    /// are, `worst` how many of the destination a code unit can be.
+    /// Moves the source to the `len` bytes at `ptr`, from where both sides are at (`done`) on, until it ends or a piece of it is not
+    /// taken whole; where both sides are then. Pieces are cut as `text` is; `step` gives the bytes read and written of one.
+    fn by_pieces(
+        &mut self,
+        source: Source,
+        text: Transcode,
+        (ptr, len): (usize, usize),
+        mut done: (usize, usize),
+        step: impl Fn(&[u8], &mut [u8]) -> Result<(usize, usize), Trap>,
+    ) -> Result<(usize, usize)> {
+        loop {
+            let (src, dst) = self.slices(source, done.0, ptr, len)?;
+            let piece = text.cut(src, PIECE_BYTES);
+            let (read, written) = step(&src[..piece], dst.get_mut(done.1..).ok_or_else(outside)?)?;
+            done = (done.0 + read, done.1 + written);
+            if read < piece || done.0 == source.len {
+                return Ok(done);
+            }
+            self.sides.pause()?;
+        }
+    }
+
+    /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `ascii` gives the code units that it took, `rest` the bytes that it
+    /// wrote; `worst` is how many of these a code unit can be.
     fn store_to_utf8(
         &mut self,
         source: Source,
+        text: Transcode,
         worst: usize,
         ascii: impl Fn(&[u8], &mut [u8]) -> usize,
-        bytes: impl Fn(usize) -> usize,
         rest: impl Fn(&[u8], &mut [u8]) -> Result<usize, Trap>,
     ) -> Result<(usize, usize)> {
+        let (unit, _) = text.units();
         let mut ptr = self.reallocate(0, 0, 1, source.units, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, source.units)?;
-        let done = ascii(src, dst);
-        if done == source.units {
-            return Ok((ptr, done));
+        let done = self.by_pieces(source, text, (ptr, source.units), (0, 0), |src, dst| {
+            let units = ascii(src, dst);
+            Ok((units * unit, units))
+        })?;
+        if done.0 == source.len {
+            return Ok((ptr, done.1));
         }
         let worst_case_size = worst * source.units;
+        // `realloc` keeps what was written.
         ptr = self.reallocate(ptr, source.units, 1, worst_case_size, Content::String)?;
-        let (src, dst) = self.slices(source, bytes(done), ptr, worst_case_size)?;
-        // `realloc` kept what was written.
-        let len = done + rest(src, &mut dst[done..])?;
+        let (_, len) = self.by_pieces(source, text, (ptr, worst_case_size), done, |src, dst| {
+            Ok((src.len(), rest(src, dst)?))
+        })?;
         if worst_case_size > len {
             ptr = self.reallocate(ptr, worst_case_size, 1, len, Content::String)?;
         }
@@ -229,8 +256,10 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     fn store_utf8_to_utf16(&mut self, source: Source) -> Result<(usize, usize)> {
         let worst_case_size = 2 * source.units;
         let mut ptr = self.reallocate(0, 0, 2, worst_case_size, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, worst_case_size)?;
-        let len = utf8_to_utf16(src, dst)?;
+        let (_, len) =
+            self.by_pieces(source, Transcode::Utf8, (ptr, worst_case_size), (0, 0), |src, dst| {
+                Ok((src.len(), utf8_to_utf16(src, dst)?))
+            })?;
         if len < worst_case_size {
             ptr = self.reallocate(ptr, worst_case_size, 2, len, Content::String)?;
         }
@@ -241,18 +270,22 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     fn store_to_latin1_or_utf16(
         &mut self,
         source: Source,
+        text: Transcode,
         latin1: impl Fn(&[u8], &mut [u8]) -> (usize, usize),
         utf16: impl Fn(&[u8], &mut [u8]) -> Result<usize, Trap>,
     ) -> Result<(usize, u64)> {
         let mut ptr = self.reallocate(0, 0, 2, source.units, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, source.units)?;
-        let (read, written) = latin1(src, dst);
+        let (read, written) =
+            self.by_pieces(source, text, (ptr, source.units), (0, 0), |src, dst| Ok(latin1(src, dst)))?;
         if read < source.len {
             let worst_case_size = 2 * source.units;
             ptr = self.reallocate(ptr, source.units, 2, worst_case_size, Content::String)?;
-            let (src, dst) = self.slices(source, read, ptr, worst_case_size)?;
+            let (_, dst) = self.slices(source, read, ptr, worst_case_size)?;
             widen_in_place(dst, written);
-            let len = 2 * written + utf16(src, &mut dst[2 * written..])?;
+            let (_, len) =
+                self.by_pieces(source, text, (ptr, worst_case_size), (read, 2 * written), |src, dst| {
+                    Ok((src.len(), utf16(src, dst)?))
+                })?;
             if worst_case_size > len {
                 ptr = self.reallocate(ptr, worst_case_size, 2, len, Content::String)?;
             }
@@ -267,10 +300,16 @@ impl<S: Sides + ?Sized> Run<'_, S> {
     /// From tagged UTF-16, which another component found necessary: as if it were still so.
     fn probably_utf16(&mut self, source: Source) -> Result<(usize, u64)> {
         let ptr = self.reallocate(0, 0, 2, source.len, Content::String)?;
-        let (src, dst) = self.slices(source, 0, ptr, source.len)?;
-        if !utf16_to_utf16(src, dst)? {
+        let is_latin1 = Cell::new(true);
+        self.by_pieces(source, Transcode::Utf16, (ptr, source.len), (0, 0), |src, dst| {
+            let dst = dst.get_mut(..src.len()).ok_or(Trap::OutOfBounds(Content::String))?;
+            is_latin1.set(utf16_to_utf16(src, dst)? && is_latin1.get());
+            Ok((src.len(), src.len()))
+        })?;
+        if !is_latin1.get() {
             return Ok((ptr, source.units as u64 | utf16_tag(self.plan.to.ptr_type)));
         }
+        let (_, dst) = self.slices(source, 0, ptr, source.len)?;
         narrow_in_place(dst, source.units);
         let ptr = self.reallocate(ptr, source.len, 1, source.units, Content::String)?;
         Ok((ptr, source.units as u64))
