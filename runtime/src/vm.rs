@@ -360,7 +360,7 @@ macro_rules! for_each_builtin {
         resume_throw_ref(ctx, results: u32, handlers: slots, count: u32, values: slots) -> u64 "`resume_throw_ref`: an exception, then the continuation. As `resume`.";
         suspend(ctx, tag: u32, params: u32, results: u32, values: slots) -> status "`suspend`: values to the handler, and back.";
         adapter_string(ctx, adapter: u64, transcode: u32, from: u64, to: u64, units: u64) -> status "Moves a string that fits (`Transcode` by number) from one address to another, and judges it.";
-        adapter_list(ctx, from: u64, to: u64, bytes: u64) -> status "Moves bytes from one address to another in a different memory.";
+        adapter_list(ctx, adapter: u64, from: u64, to: u64, bytes: u64) -> status "Moves bytes from one address to another in a different memory.";
         adapter_pause(ctx, adapter: u64) -> status "Between two pieces of a long list: looks at the deadline.";
         adapter_refuse(ctx, adapter: u64, results: u32, content: u32, ptr: u64, alignment: u64, bytes: u64) -> status "What `realloc` returned is unaligned or out of bounds: the trap. For content as in [`AdapterContent`].";
         adapter_trap(ctx, adapter: u64, trap: u32, first: u64, second: u64) -> status "A rule is broken in the middle of a call: an [`AdapterTrap`], and numbers that it tells.";

@@ -447,12 +447,31 @@ pub(crate) unsafe extern "C" fn pause(_ctx: *mut VmContext, adapter: u64) -> Sta
 }
 
 /// [`crate::vm::VmBuiltins::adapter_list`]
-pub(crate) unsafe extern "C" fn list(_ctx: *mut VmContext, from: u64, to: u64, bytes: u64) -> Status {
-    // SAFETY: as in `string`.
-    unsafe {
-        ptr::copy_nonoverlapping(from as usize as *const u8, to as usize as *mut u8, bytes as usize);
+pub(crate) unsafe extern "C" fn list(
+    _ctx: *mut VmContext,
+    adapter: u64,
+    from: u64,
+    to: u64,
+    bytes: u64,
+) -> Status {
+    let (from, to, bytes) = (from as usize as *const u8, to as usize as *mut u8, bytes as usize);
+    let mut done = 0;
+    loop {
+        let piece = (bytes - done).min(PIECE_BYTES);
+        // SAFETY: as in `string`.
+        unsafe {
+            ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
+        }
+        done += piece;
+        if done == bytes {
+            return Status::OK;
+        }
+        // SAFETY: native code calls with its own context.
+        let (_, store, _) = unsafe { parts(adapter) };
+        if let Err(stopped) = store.pause().map_err(Stopped::from) {
+            return status(store, |_| Err(stopped));
+        }
     }
-    Status::OK
 }
 
 /// [`crate::vm::VmBuiltins::adapter_refuse`]

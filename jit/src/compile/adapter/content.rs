@@ -51,11 +51,11 @@ impl Translation<'_> {
             let bytes = self.times(units, to_unit);
             let (to, address) = self.allocate(way, bytes, to_alignment, AdapterContent::String);
             let source = self.source(way, ptr);
+            let vm = self.vm;
             if transcode == Transcode::Latin1 {
-                self.builtin("adapter_list", &[source, address, bytes]);
+                self.builtin("adapter_list", &[vm, source, address, bytes]);
             } else {
                 let number = self.b.ins().iconst(types::I32, i64::from(transcode as u32));
-                let vm = self.vm;
                 self.builtin("adapter_string", &[vm, number, source, address, units]);
             }
             let to = self.b.ins().uextend(types::I64, to);
@@ -116,13 +116,12 @@ impl Translation<'_> {
             return;
         }
         let (to, address) = self.allocate(way, bytes, alignment, AdapterContent::List);
-        let source = self.source(way, ptr);
+        let (source, vm) = (self.source(way, ptr), self.vm);
         match check {
-            Check::None => self.builtin("adapter_list", &[source, address, bytes]),
+            Check::None => self.builtin("adapter_list", &[vm, source, address, bytes]),
             Check::Scalar(_) => {
                 let [results, step] =
                     [u32::from(way.results), step].map(|n| self.b.ins().iconst(types::I32, i64::from(n)));
-                let vm = self.vm;
                 self.builtin("adapter_checked", &[vm, results, step, source, address, bytes]);
             }
         }

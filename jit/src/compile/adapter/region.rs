@@ -151,7 +151,8 @@ impl Translation<'_> {
             let source = self.b.ins().iadd_imm_u(source, i64::from(from));
             let destination = self.b.ins().iadd_imm_u(destination, i64::from(to));
             let len = self.b.ins().iconst(types::I64, i64::from(len));
-            return self.builtin("adapter_list", &[source, destination, len]);
+            let vm = self.vm;
+            return self.builtin("adapter_list", &[vm, source, destination, len]);
         }
         let mut done = 0;
         while done < len {
