@@ -35,7 +35,7 @@ pub(crate) fn aot(flags: &Aot) -> Result<u8, Failure> {
         features: flags.language.features(),
         fuel: flags.fuel,
         epoch: flags.epoch,
-        ..crate::engine::guarded(flags.guard_pages)
+        ..crate::engine::guarded(flags.guards)
     };
     // Validates; compiling is `compile_artifact`'s, for whichever target.
     let engine = Engine::new(config.clone());

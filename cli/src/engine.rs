@@ -1,7 +1,7 @@
 //! From flags to engines and programs: the one place that knows which engine is made how.
 
 use crate::failure::Failure;
-use crate::flags::{Code, Compiling, EngineChoice, GuardPages, Language, Limits};
+use crate::flags::{Code, Compiling, EngineChoice, GuardPages, Guards, Language, Limits};
 use crate::input::{ArtifactFile, Content, Input};
 use crate::output;
 use crate::proposals::refused;
@@ -65,9 +65,9 @@ pub(crate) fn trust(keys: &[String]) -> Result<Trust, Failure> {
 }
 
 /// The usual settings, but for guard pages.
-pub(crate) fn guarded(choice: GuardPages) -> Config {
+pub(crate) fn guarded(Guards { guard_pages }: Guards) -> Config {
     let usual = Config::default();
-    match choice {
+    match guard_pages {
         GuardPages::Auto => usual,
         GuardPages::Always => Config { guard_pages: true, guards_may_lack: false, ..usual },
         GuardPages::Never => Config { guard_pages: false, ..usual },
@@ -76,7 +76,7 @@ pub(crate) fn guarded(choice: GuardPages) -> Config {
 
 /// What running a guest by these flags needs.
 pub(crate) fn config(code: &Code, limits: &Limits) -> Config {
-    let usual = guarded(code.guard_pages);
+    let usual = guarded(code.guards);
     let stack = limits.budgets.max_stack.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Config {
         features: code.language.features(),

@@ -74,7 +74,7 @@ pub(crate) enum EngineChoice {
     Auto,
 }
 
-/// Whether native code relies on guard pages behind memories, for every command that runs or compiles.
+/// Whether native code relies on guard pages behind memories.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum GuardPages {
     /// Where address space is plenty: not under a small `ulimit -v`
@@ -84,6 +84,14 @@ pub(crate) enum GuardPages {
     Always,
     /// Not at all: each access is checked by the code itself
     Never,
+}
+
+/// What stands behind memories, for every command that runs or compiles.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Guards {
+    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) guard_pages: GuardPages,
 }
 
 /// What may be said about a module's language, for every command that reads one.
@@ -299,9 +307,8 @@ pub(crate) struct Code {
     #[command(flatten)]
     pub(crate) compiling: Compiling,
 
-    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) guard_pages: GuardPages,
+    #[command(flatten)]
+    pub(crate) guards: Guards,
 
     /// Accept artifacts signed by this key (`mini-wasm aot --sign` prints it). Repeatable
     #[arg(long = "trust", value_name = "PUBKEY")]
@@ -473,9 +480,8 @@ pub(crate) struct Aot {
     #[arg(long)]
     pub(crate) epoch: bool,
 
-    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) guard_pages: GuardPages,
+    #[command(flatten)]
+    pub(crate) guards: Guards,
 
     /// Report progress even if standard error is no terminal
     #[arg(short, long)]
@@ -498,9 +504,8 @@ pub(crate) struct Wast {
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub(crate) engine: EngineChoice,
 
-    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub(crate) guard_pages: GuardPages,
+    #[command(flatten)]
+    pub(crate) guards: Guards,
 
     /// Name each skipped directive as well
     #[arg(short, long)]

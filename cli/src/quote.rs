@@ -17,11 +17,17 @@ pub(crate) fn wrong_at(name: &str, text: &str, offset: usize, what: &str) -> Str
     let column = text[begin..offset].chars().count();
     // Not to be walked for the sake of its end.
     let whole = text[begin..].lines().next().unwrap_or_default();
-    let first = if column < COLUMNS { 0 } else { column - COLUMNS / 2 };
-    let shown: String = whole.chars().skip(first).take(COLUMNS).map(printable).collect();
-    let (lead, tail) = (if first > 0 { "..." } else { "" }, if is_longer(whole, first) { "..." } else { "" });
-    let mark = " ".repeat(lead.len() + column - first);
-    format!("{name}:{line}:{}: {}\n  {lead}{shown}{tail}\n  {mark}^", column + 1, brief(what))
+    format!("{name}:{line}:{}: {}\n{}", column + 1, brief(what), marked(whole, column, column + 1))
+}
+
+/// The part of a line around some of its columns, and marks under these.
+pub(crate) fn marked(line: &str, from: usize, to: usize) -> String {
+    let first = if from < COLUMNS { 0 } else { from - COLUMNS / 2 };
+    let shown: String = line.chars().skip(first).take(COLUMNS).map(printable).collect();
+    let (lead, tail) = (if first > 0 { "..." } else { "" }, if is_longer(line, first) { "..." } else { "" });
+    let space = " ".repeat(lead.len() + from - first);
+    let marks = "^".repeat(to.min(first + COLUMNS).saturating_sub(from).max(1));
+    format!("  {lead}{shown}{tail}\n  {space}{marks}")
 }
 
 fn is_longer(line: &str, first: usize) -> bool {

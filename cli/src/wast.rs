@@ -9,10 +9,8 @@ use std::fmt::Write;
 
 /// One line for each file and a total on standard output, each failure on standard error; 1 if there is one.
 pub(crate) fn wast(flags: &Wast) -> Result<u8, Failure> {
-    let config = Session::bounded(Config {
-        features: flags.language.features(),
-        ..engine::guarded(flags.guard_pages)
-    });
+    let config =
+        Session::bounded(Config { features: flags.language.features(), ..engine::guarded(flags.guards) });
     let session = Session::new(engine::engine(flags.engine, &Compiling::default(), config));
     let mut total = Counts::default();
     let mut success = true;

@@ -4,6 +4,7 @@
 //! A handle is no value of WAVE. Where one is held (`repl`), it has a name, such as `counter-1`, which stands where an enum's
 //! label would.
 
+use crate::quote;
 use mini_wasm_canonical_abi::{Resource, Val, ValType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -168,11 +169,10 @@ pub(crate) fn arguments(text: &str, types: &[ValType], handles: &Handles) -> Res
             let span = error.span();
             let column = |at: usize| call.get(..at).map_or(0, |before| before.chars().count()).max(1) - 1;
             let (from, to) = (column(span.start), column(span.end));
+            let what = quote::brief(&what);
             Err(match text.contains('\n') {
                 true => what,
-                false => {
-                    format!("{what}\n  {text}\n  {}{}", " ".repeat(from), "^".repeat((to - from).max(1)))
-                }
+                false => format!("{what}\n{}", quote::marked(text, from, to)),
             })
         }
     }

@@ -158,3 +158,31 @@ fn aot_writes_the_whole_artifact_or_nothing() {
     let again = end(&sandbox, mini_wasm(&sandbox).args(["aot", "-o"]).arg(sandbox.path("twice")).arg(&out));
     assert_eq!(again.status, 1, "{again:?}");
 }
+
+#[test]
+fn what_cannot_be_compiled_in_time_is_interpreted() {
+    let sandbox = Sandbox::new("artifact-time");
+    let program = guests().join("bin/bench-fib.wasm");
+    let output = sandbox.path("fib.cwasm");
+    let aot = |flags: &[&str]| {
+        let mut command = mini_wasm(&sandbox);
+        command.args(["aot", "--verbose"]).args(flags).arg(&program).arg("-o").arg(&output);
+        end(&sandbox, &mut command)
+    };
+    for (flags, all_in_time) in [(&[][..], true), (&["--compile-timeout", "1ns"], false)] {
+        let made = aot(flags);
+        assert_eq!(made.status, 0, "{made:?}");
+        assert_eq!(!made.stderr.contains("left to the interpreter"), all_in_time, "{made:?}");
+        for command in [vec!["run", "--invoke", "run"], vec!["run", "--engine=jit", "--invoke", "run"]] {
+            let mut run = mini_wasm(&sandbox);
+            run.args(&command).arg(&output).arg("20");
+            let ended = end(&sandbox, &mut run);
+            assert_eq!((ended.status, &*ended.stdout), (0, "6765\n"), "{flags:?}: {ended:?}");
+        }
+    }
+    // Compiled at the start of `run`, likewise.
+    let mut run = mini_wasm(&sandbox);
+    run.args(["run", "--engine=jit", "--compile-timeout", "1ns", "--invoke", "run"]).arg(&program).arg("20");
+    let ended = end(&sandbox, &mut run);
+    assert_eq!((ended.status, &*ended.stdout), (0, "6765\n"), "{ended:?}");
+}

@@ -111,6 +111,12 @@ fn wrong_arguments_are_wrong_usage_and_are_pointed_at() {
         assert_eq!(ended.status, 2, "{call}: {ended:?}");
         assert!(ended.stderr.contains(hint), "{call}: {ended:?}");
     }
+    // Of a long text, the part where the fault is.
+    let call = format!("add({}, !{})", "1".repeat(40_000), "2".repeat(40_000));
+    let ended = invoke(&sandbox, Mode::Interp, &program, &call);
+    assert_eq!(ended.status, 2);
+    assert!(ended.stderr.lines().all(|line| line.chars().count() <= 200), "{ended:?}");
+    assert!(ended.stderr.lines().count() <= 4, "{ended:?}");
     let handle = guests().join("bin/wat-counter.wasm");
     let ended = invoke(&sandbox, Mode::Interp, &handle, "counter.inc(counter-1, 3)");
     assert_eq!(ended.status, 2);

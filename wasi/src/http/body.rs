@@ -625,6 +625,11 @@ impl OutBody {
         matches!(lock(&self.writer.inner).end, Some(Ok(_)))
     }
 
+    /// Whether it has ended, and not well.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(lock(&self.writer.inner).end, Some(Err(())))
+    }
+
     /// Whether all of it has been taken, which is `taken` bytes.
     pub(crate) fn is_whole(&self, taken: u64) -> bool {
         lock(&self.writer.inner).length == Some(taken) || self.is_end_stream()

@@ -230,6 +230,11 @@ impl Service {
             }
             return response;
         }
+        // Nothing has been sent yet, so the client can be told.
+        if response.body().is_broken() {
+            (self.complain)("the guest did not finish the body of its answer");
+            return own(StatusCode::INTERNAL_SERVER_ERROR, "the program did not finish its answer\n");
+        }
         if response.body().is_end_stream()
             && let Some(length) = response.headers_mut().remove(CONTENT_LENGTH)
             && length != "0"
