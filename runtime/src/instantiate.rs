@@ -50,6 +50,8 @@ impl Instance {
                 store.limits().instances
             )));
         }
+        // Each takes a while at most; a component may make thousands.
+        store.pause()?;
         store.charge_instance(module.info())?;
         let index = store.instances.len() as u32;
         let data = InstanceData::new(index, module.clone())?;

@@ -811,19 +811,19 @@ impl StoreInner {
 
     fn take_backtrace(&mut self) -> Backtrace {
         let frames = core::mem::take(&mut self.backtrace);
-        let frames = frames.iter().filter_map(|raw| self.frame(raw)).collect();
-        Backtrace { frames, omitted: core::mem::take(&mut self.omitted_frames) }
-    }
-
-    fn frame(&self, raw: &RawFrame) -> Option<Frame> {
-        // SAFETY: V1; a frame's instance belongs to this store.
-        let module = &unsafe { InstanceData::of(raw.instance)?.as_ref() }.module;
-        let info: &ModuleInfo = module.info();
-        let offset = match raw.place {
-            Place::Offset(offset) => offset,
-            Place::Translated(address) => module.interp_code().offset_of(address),
-        };
-        Some(Frame { module: info.module_name(), name: info.func_name(raw.func), func: raw.func, offset })
+        // Of functions that were translated to find the place of a frame.
+        let mut known = Default::default();
+        let frames = frames.iter().filter_map(|raw| {
+            // SAFETY: V1; a frame's instance belongs to this store.
+            let module = &unsafe { InstanceData::of(raw.instance)?.as_ref() }.module;
+            let info: &ModuleInfo = module.info();
+            let offset = match raw.place {
+                Place::Offset(offset) => offset,
+                Place::Translated(address) => module.interp_code().offset_of(address, &mut known),
+            };
+            Some(Frame { module: info.module_name(), name: info.func_name(raw.func), func: raw.func, offset })
+        });
+        Backtrace { frames: frames.collect(), omitted: core::mem::take(&mut self.omitted_frames) }
     }
 
     /// Where the outermost frame of guest code begins on the native stack; `None` when no guest runs.

@@ -243,6 +243,19 @@ fn the_deadline_stops_an_endless_loop() {
 }
 
 #[test]
+fn no_instance_is_made_after_the_deadline() {
+    let engine = Engine::new(Config { epoch: true, ..Config::default() });
+    let mut store = Store::new(&engine, ());
+    let module = module(&engine, "(module (memory 1) (data (i32.const 0) \"a\"))");
+    let linker = Linker::<()>::new();
+    store.set_epoch_deadline(1);
+    linker.instantiate(&mut store, &module).unwrap();
+    engine.increment_epoch();
+    let error = linker.instantiate(&mut store, &module).unwrap_err();
+    assert_eq!(error.trap(), Some(Trap::Interrupted), "{error}");
+}
+
+#[test]
 fn an_error_at_linking_names_the_import_and_its_neighbours() {
     let engine = Engine::default();
     let module = module(

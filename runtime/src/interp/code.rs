@@ -252,17 +252,30 @@ impl CodeTable {
         inside.then(|| look(block.own, *start, &block.handlers))
     }
 
-    /// The operator behind an address in the code of a function, as an offset in the file. Translates once more to learn it.
-    pub(crate) fn offset_of(&self, address: usize) -> Option<u32> {
+    /// The operator behind an address in the code of a function, as an offset in the file. To learn it each function is translated
+    /// once more, unless it is among the `known`.
+    pub(crate) fn offset_of(&self, address: usize, known: &mut KnownOrigins) -> Option<u32> {
         let own = self.func_at(address)?;
         let start = self.entries[own].code.load(Ordering::Acquire).addr();
         let cell = u32::try_from(address.checked_sub(start)? / size_of::<u64>()).ok()?;
-        let mut origins = Vec::new();
-        translate(self, own, Some(&mut origins)).ok()?;
+        let index = match known.0.iter().position(|(first, _)| *first == start) {
+            Some(index) => index,
+            None => {
+                let mut origins = Vec::new();
+                translate(self, own, Some(&mut origins)).ok()?;
+                known.0.push((start, origins));
+                known.0.len() - 1
+            }
+        };
+        let origins = &known.0[index].1;
         let after = origins.partition_point(|&(first, _)| first <= cell);
         Some(origins[after.checked_sub(1)?].1)
     }
 }
+
+/// Of some functions, by where their code begins: the cells that operators begin at, and these operators' offsets in the file.
+#[derive(Debug, Default)]
+pub(crate) struct KnownOrigins(Vec<(usize, Vec<Origin>)>);
 
 impl core::fmt::Debug for CodeTable {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -3,7 +3,7 @@
 use super::alone::{Budget, USUAL, alone};
 use super::binary::*;
 use super::{instantiate, refused};
-use mini_wasm_runtime::{Config, Engine, ErrorKind, Trap, Val};
+use mini_wasm_runtime::{Config, Engine, ErrorKind, Module, Trap, Val};
 use mini_wasm_spec_tests::Mode;
 use std::time::Duration;
 
@@ -208,12 +208,73 @@ fn branches_that_move_a_thousand_operands_for_a_few_bytes_are_refused_with_words
             for wasm in [&table, &conditional(600_000)] {
                 refused(&engine, wasm);
             }
-            // Valid in time, but a thousand million bytes of code.
-            let error = run(&engine, &conditional(60_000), &[Val::I32(0)]).unwrap_err();
+            // Valid in time, but hundreds of millions of bytes of code.
+            let error = run(&engine, &conditional(15_000), &[Val::I32(0)]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             assert!(error.message().contains("out of proportion"), "{error}");
             assert_eq!(i32_of(&run(&engine, &conditional(50), &[Val::I32(0)]).unwrap()), 0);
         }
+    });
+}
+
+#[test]
+fn operators_that_move_as_many_operands_as_they_say_are_refused_with_words() {
+    alone(Budget { cpu: Duration::from_secs(60), mib: 128 }, || {
+        // In dead code each finds as many operands as it wants.
+        let dead = |ty: &[u8], code: &[u8]| {
+            module(&[
+                section(TYPE, &vector(2, &cat(&[&func_type(&[], &[]), ty]))),
+                section(FUNCTION, &[1, 0]),
+                section(CODE, &vector(1, &body(&[], &cat(&[&[UNREACHABLE], code])))),
+            ])
+        };
+        let structure = cat(&[&[0x5f], &leb(10_000), &[I32, 0].repeat(10_000)]);
+        let fixed = cat(&[&[0xfb, 0x08, 1], &leb(10_000), &[DROP]]);
+        // Results that nobody takes: a call is two bytes, and leaves a thousand operands.
+        let results = module(&[
+            section(TYPE, &vector(2, &cat(&[&func_type(&[], &[]), &func_type(&[], &[I32].repeat(1000))]))),
+            section(FUNCTION, &[2, 0, 1]),
+            section(
+                CODE,
+                &vector(
+                    2,
+                    &cat(&[
+                        &body(&[], &cat(&[&[CALL, 1].repeat(20_000), &[UNREACHABLE]])),
+                        &body(&[], &[UNREACHABLE]),
+                    ]),
+                ),
+            ),
+        ]);
+        let of_structures = dead(&structure, &[0xfb, 0x00, 1, DROP].repeat(240_000));
+        let of_arrays = dead(&[0x5e, I32, 0], &fixed.repeat(150_000));
+        for engine in engines() {
+            for wasm in [&of_structures, &of_arrays, &results] {
+                refused(&engine, wasm);
+            }
+            Module::new(&engine, dead(&structure, &[0xfb, 0x00, 1, DROP].repeat(1000))).unwrap();
+            Module::new(&engine, dead(&[0x5e, I32, 0], &fixed.repeat(1000))).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_backtrace_of_very_long_functions_is_made_in_time() {
+    alone(Budget { cpu: Duration::from_secs(20), mib: 512 }, || {
+        let wide = [I32].repeat(1000);
+        let types = [func_type(&[], &[]), func_type(&[], &wide), func_type(&wide, &[])];
+        // Endless recursion, before much that takes long to translate.
+        let code = cat(&[&[CALL, 0], &[CALL, 1, CALL, 2].repeat(15_000)]);
+        let bodies = [body(&[], &code), body(&[], &[UNREACHABLE]), body(&[], &[])];
+        let wasm = module(&[
+            section(TYPE, &vector(3, &types.concat())),
+            section(FUNCTION, &[3, 0, 1, 2]),
+            section(EXPORT, &vector(1, &cat(&[&sized(b"run"), &[0, 0]]))),
+            section(CODE, &vector(3, &bodies.concat())),
+        ]);
+        let error = run(&Engine::new(Config::default()), &wasm, &[]).unwrap_err();
+        assert_eq!(error.trap(), Some(Trap::StackOverflow), "{error}");
+        let frames = &error.backtrace().frames;
+        assert!(frames.len() > 32 && frames.iter().all(|frame| frame.offset.is_some()), "{error}");
     });
 }
 

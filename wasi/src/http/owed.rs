@@ -16,7 +16,7 @@ use crate::http::body::{BodyWriter, OutBody};
 
 /// A connection: its task, its buffers, what the protocol keeps of it.
 const CONNECTION: usize = 16 << 10;
-/// A request under way, beside its fields.
+/// A request under way, beside its fields. The protocol keeps the room of as many as there were at once.
 const REQUEST: usize = 4 << 10;
 /// How much hyper reads ahead of what it has made a request of.
 const READ_AHEAD: usize = 64 << 10;
@@ -32,8 +32,8 @@ pub(crate) struct Owed {
     /// The part of it that answers take, and how much that may be before no more requests are begun.
     outgoing: Arc<Allowance>,
     most: usize,
-    /// For the connection itself.
-    _own: Charge,
+    /// For the connection itself, and the requests that it ever had at once.
+    own: Mutex<Charge>,
     /// What was read since it was last idle.
     came: Mutex<Charge>,
     /// The heads of answers that hyper has.
@@ -64,9 +64,10 @@ pub(crate) fn size(headers: &HeaderMap) -> usize {
 }
 
 impl Owed {
-    /// A connection that keeps about `most` bytes of answers; `None` if there is no memory left for it in that of all `clients`.
-    pub(crate) fn new(clients: &Arc<Allowance>, most: usize) -> Option<Arc<Self>> {
-        let memory = clients.part("a client of the server", usize::MAX);
+    /// A connection that keeps about `most` bytes of answers; `None` if there is no memory left for it in that of its `address`, which
+    /// is a part of what all `clients` have.
+    pub(crate) fn new(clients: &Arc<Allowance>, address: &Arc<Allowance>, most: usize) -> Option<Arc<Self>> {
+        let memory = address.part("a client of the server", usize::MAX);
         let outgoing = memory.part("answers to a client of the server", usize::MAX);
         let own = memory.charged(CONNECTION).ok()?;
         let (came, heads) = (Mutex::new(memory.charge()), Mutex::new(outgoing.charge()));
@@ -75,7 +76,7 @@ impl Owed {
             memory,
             outgoing,
             most,
-            _own: own,
+            own: Mutex::new(own),
             came,
             heads,
             answers: Mutex::default(),
@@ -121,8 +122,14 @@ impl Owed {
     /// A request begins; `None` if there is no memory for it.
     pub(crate) fn asks(&self, uri: &Uri, headers: &HeaderMap) -> Option<Asking<'_>> {
         let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-        let charge = self.memory.charged(REQUEST + path + size(headers)).ok()?;
-        lock(&self.answers).0 += 1;
+        let charge = self.memory.charged(path + size(headers)).ok()?;
+        let mut answers = lock(&self.answers);
+        let mut own = lock(&self.own);
+        let room = CONNECTION + REQUEST * (answers.0 + 1);
+        if own.bytes() < room && !own.resize(room) {
+            return None;
+        }
+        answers.0 += 1;
         Some(Asking { owed: self, _charge: charge })
     }
 

@@ -298,7 +298,7 @@ impl Server {
         let wanted = (limits.connections as u64).saturating_mul(4) / 3;
         let granted = process::descriptors(wanted.saturating_add(64)).saturating_sub(64) / 4 * 3;
         limits.connections = limits.connections.min(usize::try_from(granted).unwrap_or(usize::MAX)).max(1);
-        let peers = Peers::new(&limits);
+        let peers = Peers::new(&limits, &self.clients);
         let (end, ending) = watch::channel(());
         let mut http = auto::Builder::new(TokioExecutor::new());
         // A client that ends its side still gets its answer; and hyper does not look, with a buffer of its own for it, whether each
@@ -342,7 +342,7 @@ impl Server {
                 continue;
             };
             // Where there is no memory for another it is closed at once.
-            let Some(owed) = Owed::new(&self.clients, limits.connection_memory) else {
+            let Some(owed) = Owed::new(&self.clients, connected.memory(), limits.connection_memory) else {
                 let _ = stream.try_write(REFUSED);
                 continue;
             };

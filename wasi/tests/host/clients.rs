@@ -14,6 +14,9 @@ use mini_wasm_wasi::{Allowance, Wasi};
 /// How long a test waits for what has to come about.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// All that there is is for one address.
+const EVERYTHING: Option<usize> = Some(usize::MAX);
+
 /// Answers each request with so many KiB. What it keeps is counted in `all`.
 fn serve(limits: Limits, all: &Arc<Allowance>, kibibytes: usize) -> SocketAddr {
     let mut builder = Wasi::builder();
@@ -58,10 +61,15 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A connection of HTTP/2 whose windows are closed, with so many requests.
 fn closed_window(address: SocketAddr, requests: u32) -> TcpStream {
+    burst(address, 0, requests)
+}
+
+/// A connection of HTTP/2 whose streams have this window, with so many requests at once.
+fn burst(address: SocketAddr, window: u32, requests: u32) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    // SETTINGS_INITIAL_WINDOW_SIZE = 0.
-    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    // SETTINGS_INITIAL_WINDOW_SIZE.
+    bytes.extend(frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat()));
     let mut head = Vec::new();
     for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "here")] {
         head.push(0);
@@ -105,6 +113,7 @@ fn clients_that_open_no_window_hold_little_and_not_for_ever() {
     let limits = Limits {
         connection_memory: MIB / 4,
         connections_memory: 8 * MIB,
+        connections_per_address: EVERYTHING,
         between_bytes: Duration::from_secs(2),
         ..Limits::default()
     };
@@ -141,7 +150,11 @@ fn an_answer_arrives_whole_however_little_is_kept_of_it() {
 fn a_connection_for_which_there_is_no_memory_is_closed_and_the_next_one_is_served() {
     let all = Allowance::new("all", 64 << 20);
     // A connection takes 16 KiB, a request a little.
-    let address = serve(Limits { connections_memory: 45_000, ..Limits::default() }, &all, 1);
+    let address = serve(
+        Limits { connections_memory: 45_000, connections_per_address: EVERYTHING, ..Limits::default() },
+        &all,
+        1,
+    );
     let held: Vec<_> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
     becomes("they are accepted", || all.used() >= 2 * 16_384);
     let mut refused = TcpStream::connect(address).unwrap();
@@ -160,7 +173,12 @@ fn a_connection_for_which_there_is_no_memory_is_closed_and_the_next_one_is_serve
 #[test]
 fn heads_that_do_not_end_are_charged() {
     let all = Allowance::new("all", 64 << 20);
-    let limits = Limits { connections_memory: 1 << 20, head: PATIENCE, ..Limits::default() };
+    let limits = Limits {
+        connections_memory: 1 << 20,
+        connections_per_address: EVERYTHING,
+        head: PATIENCE,
+        ..Limits::default()
+    };
     let address = serve(limits, &all, 1);
     let head = format!("GET / HTTP/1.1\r\nhost: here\r\nx: {}", "x".repeat(60_000));
     let streams: Vec<_> = (0..40)
@@ -181,7 +199,11 @@ fn heads_that_do_not_end_are_charged() {
 #[test]
 fn bodies_that_nobody_reads_are_charged() {
     let all = Allowance::new("all", 64 << 20);
-    let address = serve(Limits { connections_memory: 8 << 20, ..Limits::default() }, &all, 64);
+    let address = serve(
+        Limits { connections_memory: 8 << 20, connections_per_address: EVERYTHING, ..Limits::default() },
+        &all,
+        64,
+    );
     let post = |length: usize| {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "POST / HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n").unwrap();
@@ -197,10 +219,37 @@ fn bodies_that_nobody_reads_are_charged() {
     }
     becomes("they are gone", || all.used() < 65_536);
     // 64 KiB for each of them are not there.
-    let address = serve(Limits { connections_memory: 60_000, ..Limits::default() }, &all, 1);
+    let address = serve(
+        Limits { connections_memory: 60_000, connections_per_address: EVERYTHING, ..Limits::default() },
+        &all,
+        1,
+    );
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 1000000\r\n\r\n").unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 503");
+}
+
+#[test]
+fn room_for_as_many_requests_as_came_at_once_stays_charged() {
+    let all = Allowance::new("all", 64 << 20);
+    let limits = Limits { connections_memory: 1 << 20, ..Limits::default() };
+    let address = serve(limits, &all, 1);
+    let mut stream = burst(address, 65_535, 64);
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let (mut came, mut bytes) = (0, [0; 4096]);
+    while let Ok(read @ 1..) = stream.read(&mut bytes) {
+        came += read;
+    }
+    assert!(came > 64 << 10, "they are answered: {came}");
+    // The protocol does not give it back either.
+    assert!(all.used() >= (16 << 10) + 8 * (4 << 10), "{}", all.used());
+    // An address has half of what there is, as of connections.
+    let more: Vec<_> = (0..60).map(|_| burst(address, 65_535, 1)).collect();
+    becomes("some are served", || all.used() > (256 << 10));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(all.used() <= (512 << 10) + (64 << 10), "{}", all.used());
+    drop((more, stream));
+    becomes("nothing is kept", || all.used() <= 64 << 10);
 }

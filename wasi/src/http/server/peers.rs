@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::allowance::Allowance;
 use crate::http::server::Limits;
 use crate::http::server::place::{End, Place};
 use crate::sys::clock;
@@ -53,6 +54,12 @@ impl Stock {
         taken
     }
 
+    /// As large a part of `whole` as one address may have of these.
+    fn share(&self, whole: usize) -> usize {
+        let share = whole as u128 * self.each as u128 / self.most.max(1) as u128;
+        usize::try_from(share).map_or(whole, |share| share.min(whole))
+    }
+
     fn give_back(&self, held: &AtomicUsize) {
         held.fetch_sub(1, Ordering::Relaxed);
         self.taken.fetch_sub(1, Ordering::Relaxed);
@@ -65,6 +72,8 @@ pub(super) struct Peers {
     known: Mutex<HashMap<IpAddr, Arc<Peer>>>,
     connections: Stock,
     requests: Stock,
+    /// What is kept for all of them.
+    memory: Arc<Allowance>,
     /// Told when a connection has ended.
     freed: Notify,
     /// Requests whose guests wait.
@@ -79,6 +88,8 @@ pub(super) struct Peer {
     address: IpAddr,
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// What is kept for it: of the memory for all clients as large a part as it may have of the connections.
+    memory: Arc<Allowance>,
     /// Processor time that its guests have used where they compute, in nanoseconds; see `computing`.
     pub(super) computed: AtomicU64,
     /// How many of its guests are there.
@@ -93,12 +104,14 @@ fn group(address: IpAddr) -> IpAddr {
 }
 
 impl Peers {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    /// What is kept for clients is a part of `memory`.
+    pub(super) fn new(limits: &Limits, memory: &Arc<Allowance>) -> Arc<Self> {
         let Limits { kept_for_new: kept, .. } = *limits;
         Arc::new(Self {
             known: Mutex::default(),
             connections: Stock::new(limits.connections, limits.connections_per_address, kept),
             requests: Stock::new(limits.requests, limits.requests_per_address, kept),
+            memory: memory.clone(),
             freed: Notify::new(),
             waiting: Mutex::default(),
             grace: limits.body_grace,
@@ -129,6 +142,9 @@ impl Peers {
                 address,
                 connections: AtomicUsize::new(0),
                 requests: AtomicUsize::new(0),
+                memory: self
+                    .memory
+                    .part("clients of one address", self.connections.share(self.memory.limit())),
                 computed: AtomicU64::new(0),
                 computing: AtomicUsize::new(0),
             })
@@ -195,6 +211,11 @@ pub(super) struct Connected {
 }
 
 impl Connected {
+    /// What is kept for this address.
+    pub(super) fn memory(&self) -> &Arc<Allowance> {
+        &self.peer.memory
+    }
+
     /// Takes a place for a request; if there is none, that of one that waits for its client in vain.
     pub(super) fn slot(&self) -> Option<Slot> {
         let take = || self.peers.requests.take(&self.peer.requests);
@@ -232,7 +253,7 @@ mod tests {
     use super::*;
 
     fn peers(limits: &Limits) -> impl Fn(&str) -> Option<Connected> {
-        let peers = Peers::new(limits);
+        let peers = Peers::new(limits, &Allowance::new("clients", 1 << 20));
         move |address| peers.connect(address.parse().unwrap())
     }
 
@@ -264,7 +285,8 @@ mod tests {
 
     #[test]
     fn whoever_holds_nothing_is_forgotten() {
-        let peers = Peers::new(&Limits { requests: 2, ..Limits::default() });
+        let memory = Allowance::new("clients", 1 << 20);
+        let peers = Peers::new(&Limits { requests: 2, ..Limits::default() }, &memory);
         let connected = peers.connect("10.0.0.1".parse().unwrap()).unwrap();
         let (one, two) = (connected.slot().unwrap(), connected.slot().unwrap());
         assert!(connected.slot().is_none());
