@@ -11,6 +11,7 @@ mod peers;
 mod place;
 mod service;
 mod target;
+mod turns;
 
 use core::fmt;
 use std::io;
@@ -39,6 +40,7 @@ use crate::http::server::computing::Computing;
 use crate::http::server::connection::{Line, Stream, keep};
 use crate::http::server::peers::Peers;
 use crate::http::server::service::{Client, Service};
+use crate::http::server::turns::{OnTheWay, Turns};
 use crate::http::types::{Answer, IncomingRequest, Method, ResponseOutparam};
 use crate::sys::process;
 use crate::{Stop, Wasi};
@@ -314,6 +316,7 @@ impl Server {
             .keep_alive_interval(Some(Duration::from_secs(20)));
         let service = Arc::new(Service {
             limits,
+            turns: Turns::new(2 * Handle::current().metrics().num_workers()),
             computing: Computing::new(limits.computing, limits.niceness, Handle::current()),
             handler: self.handler,
             log: self.log,
@@ -349,7 +352,10 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let line = Line::new(stream, owed.clone(), &limits);
             let client = Arc::new(Client { service: service.clone(), connected, line: line.clone(), peer });
-            let answer = service_fn(move |request| client.clone().answer(request));
+            let answer = service_fn(move |request| {
+                let on_the_way = OnTheWay::new(client.connected.peer());
+                client.clone().answer(request, on_the_way)
+            });
             let connection = http.serve_connection(TokioIo::new(Stream(line.clone())), answer).into_owned();
             let mut ending = ending.clone();
             tokio::spawn(async move {

@@ -118,6 +118,36 @@ fn the_last_requests_are_kept_for_who_has_none() {
 }
 
 #[test]
+fn a_burst_of_one_address_does_not_come_before_the_next_ones_request() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = begun.clone();
+    // Short enough to be done on the network's threads.
+    let handler: Arc<Handler> = Arc::new(move |asked| {
+        let counted = counted.clone();
+        Box::pin(async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_micros(500));
+            at_work(hello, asked)
+        })
+    });
+    let address = serve_by(Limits::default(), handler);
+    // Many connections, each with many requests; of its answers nobody reads any.
+    let burst: Vec<_> =
+        (0..200).map(|_| begin(connect_from("127.0.0.2", address), &GET.repeat(50))).collect();
+    let began = Instant::now();
+    while begun.load(Ordering::SeqCst) < 200 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the burst is not served");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let already = begun.load(Ordering::SeqCst);
+    let answer = ask(connect_from("127.0.0.3", address), GET_AND_CLOSE);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let before = begun.load(Ordering::SeqCst) - already;
+    assert!(before < 2_000, "{before} requests came before it, and {already} had come already");
+    drop(burst);
+}
+
+#[test]
 fn an_address_has_its_share_of_connections() {
     let address = serve(Limits { connections_per_address: Some(2), ..Limits::default() }, measure);
     let held = [connect(address), connect(address)];

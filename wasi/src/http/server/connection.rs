@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use crate::http::owed::Owed;
@@ -41,6 +42,8 @@ pub(super) struct Line {
     /// How much of the preface of HTTP/2 has come while nothing else has.
     preface: AtomicUsize,
     is_http2: AtomicBool,
+    /// A request was answered in the turn that the connection's task has now.
+    has_answered: AtomicBool,
     /// What is kept because of it.
     pub(super) owed: Arc<Owed>,
 }
@@ -69,6 +72,7 @@ impl Line {
             head: AtomicU64::new(0),
             preface: AtomicUsize::new(0),
             is_http2: AtomicBool::new(false),
+            has_answered: AtomicBool::new(false),
             owed,
         })
     }
@@ -90,6 +94,14 @@ impl Line {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head.store(NEVER, Ordering::Relaxed);
         Busy(self.clone())
+    }
+
+    /// A request after another one of the same turn lets other tasks have theirs first. Over HTTP/2 each is a task of its own.
+    pub(super) async fn take_turns(&self) {
+        if !self.is_http2() && self.has_answered.swap(true, Ordering::Relaxed) {
+            yield_now().await;
+            self.has_answered.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_http2(&self) -> bool {
@@ -170,6 +182,7 @@ pub(super) async fn keep(
     let mut watch = Watch { line: &line, limits, closes: None, ended: None };
     poll_fn(|cx| {
         loop {
+            line.has_answered.store(false, Ordering::Relaxed);
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }

@@ -88,6 +88,8 @@ pub(super) struct Peer {
     address: IpAddr,
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// Requests that have come and not got to their guests; see `turns`.
+    pub(super) on_the_way: AtomicUsize,
     /// What is kept for it: of the memory for all clients as large a part as it may have of the connections.
     memory: Arc<Allowance>,
     /// Processor time that its guests have used where they compute, in nanoseconds; see `computing`.
@@ -100,6 +102,12 @@ fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,
+    }
+}
+
+impl Peer {
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
     }
 }
 
@@ -145,6 +153,7 @@ impl Peers {
                 memory: self
                     .memory
                     .part("clients of one address", self.connections.share(self.memory.limit())),
+                on_the_way: AtomicUsize::new(0),
                 computed: AtomicU64::new(0),
                 computing: AtomicUsize::new(0),
             })
@@ -211,6 +220,10 @@ pub(super) struct Connected {
 }
 
 impl Connected {
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
     /// What is kept for this address.
     pub(super) fn memory(&self) -> &Arc<Allowance> {
         &self.peer.memory

@@ -23,6 +23,7 @@ use crate::http::server::connection::Line;
 use crate::http::server::guest::Guest;
 use crate::http::server::peers::Connected;
 use crate::http::server::place::{End, Place};
+use crate::http::server::turns::{OnTheWay, Turns};
 use crate::http::server::{Asked, Complain, Handler, Limits, Log, target};
 use crate::http::types::ErrorCode;
 
@@ -33,6 +34,7 @@ const TRAILER_NAMES: Duration = Duration::from_millis(100);
 /// What serves the requests of all connections.
 pub(super) struct Service {
     pub(super) limits: Limits,
+    pub(super) turns: Arc<Turns>,
     pub(super) computing: Arc<Computing>,
     pub(super) handler: Arc<Handler>,
     pub(super) log: Arc<Log>,
@@ -73,8 +75,10 @@ impl Client {
     pub(super) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
+        on_the_way: OnTheWay,
     ) -> Result<Response<AnswerBody>, hyper::Error> {
         let busy = self.line.begin();
+        self.line.take_turns().await;
         let asked = AskedBy {
             peer: self.peer,
             method: request.method().clone(),
@@ -83,8 +87,10 @@ impl Client {
         };
         let mut unanswered = Unanswered { service: &self.service, asked: &asked, is_answered: false };
         let mut cut = None;
-        let (response, place) =
-            self.service.ask(&self.connected, &self.line.owed, request, asked.began, &mut cut).await;
+        let (response, place) = self
+            .service
+            .ask(&self.connected, &self.line.owed, request, on_the_way, asked.began, &mut cut)
+            .await;
         unanswered.is_answered = true;
         drop(unanswered);
         let status = response.status().as_u16();
@@ -111,6 +117,7 @@ impl Service {
         connected: &Connected,
         owed: &Arc<Owed>,
         request: Request<Incoming>,
+        on_the_way: OnTheWay,
         began: Instant,
         cut: &mut Option<String>,
     ) -> (Response<OutBody>, Option<Arc<Place>>) {
@@ -130,10 +137,11 @@ impl Service {
                 None,
             );
         }
+        let Ok(turn) = timeout_at(deadline.into(), self.turns.turn(&on_the_way)).await else {
+            return (too_many(), None);
+        };
         let Some(slot) = connected.slot() else {
-            let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n");
-            full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return (full, None);
+            return (too_many(), None);
         };
         let asker = Asker {
             method: head.method.clone(),
@@ -146,11 +154,13 @@ impl Service {
         let call = (self.handler)(Asked { head, body: body.clone(), answer, deadline });
         let mut guest =
             Guest::new(call, deadline, place.clone(), self.computing.clone(), self.complain.clone());
+        let mut turn = Some((turn, on_the_way));
         // The guest first: most have ended when they have answered, and all that they have said goes out in one piece.
         let answered = timeout_at(
             deadline.into(),
             poll_fn(|cx| {
                 let over = guest.poll(cx).is_ready();
+                turn = None;
                 match Pin::new(&mut answered).poll(cx) {
                     Poll::Pending if over => Poll::Ready(None),
                     answered => answered.map(Result::ok),
@@ -258,9 +268,18 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case("trailers"))
 }
 
+fn too_many() -> Response<OutBody> {
+    unavailable("too many requests at once\n")
+}
+
 /// The server keeps as much as it may.
 fn out_of_memory() -> Response<OutBody> {
-    let mut full = own(StatusCode::SERVICE_UNAVAILABLE, "out of memory\n");
+    unavailable("out of memory\n")
+}
+
+/// For now.
+fn unavailable(text: &str) -> Response<OutBody> {
+    let mut full = own(StatusCode::SERVICE_UNAVAILABLE, text);
     full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     full
 }
