@@ -4,6 +4,7 @@
 //! the client takes them, and what hyper has been given and the system has not taken. A connection that has much of this begins no
 //! more requests until the client takes something; answers of which it takes nothing for too long are given up.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub(crate) struct Owed {
     /// The part of it that answers take, and how much that may be before no more requests are begun.
     outgoing: Arc<Allowance>,
     most: usize,
+    refused: AtomicBool,
     /// For the connection itself, and the requests that it ever had at once.
     own: Mutex<Charge>,
     /// What was read since it was last idle.
@@ -76,6 +78,7 @@ impl Owed {
             memory,
             outgoing,
             most,
+            refused: AtomicBool::new(false),
             own: Mutex::new(own),
             came,
             heads,
@@ -119,14 +122,23 @@ impl Owed {
         true
     }
 
+    /// Whether there was no memory for a request of it: it should end, since what the protocol keeps of it is there all the same.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// A request begins; `None` if there is no memory for it.
     pub(crate) fn asks(&self, uri: &Uri, headers: &HeaderMap) -> Option<Asking<'_>> {
         let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-        let charge = self.memory.charged(path + size(headers)).ok()?;
+        let Ok(charge) = self.memory.charged(path + size(headers)) else {
+            self.refused.store(true, Ordering::Relaxed);
+            return None;
+        };
         let mut answers = lock(&self.answers);
         let mut own = lock(&self.own);
         let room = CONNECTION + REQUEST * (answers.0 + 1);
         if own.bytes() < room && !own.resize(room) {
+            self.refused.store(true, Ordering::Relaxed);
             return None;
         }
         answers.0 += 1;

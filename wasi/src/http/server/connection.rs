@@ -19,6 +19,8 @@ use tokio::time::sleep_until;
 use crate::http::owed::Owed;
 use crate::http::patient::Patient;
 use crate::http::server::Limits;
+use crate::http::server::peers::Peer;
+use crate::http::server::turns::Turns;
 
 /// How a connection of HTTP/2 begins (RFC 9113, 3.4). Until something else comes it is not known which version it is.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -175,18 +177,28 @@ pub(super) async fn keep(
     connection: impl GracefulConnection,
     line: Arc<Line>,
     limits: &Limits,
+    (turns, peer): (&Arc<Turns>, &Peer),
     ending: impl Future<Output = ()>,
 ) {
     let (mut connection, mut ending) = (pin!(connection), pin!(ending));
+    let mut waiting = None;
     let mut timer = pin!(sleep_until((line.opened + limits.head).into()));
     let mut watch = Watch { line: &line, limits, closes: None, ended: None };
     poll_fn(|cx| {
         loop {
-            line.has_answered.store(false, Ordering::Relaxed);
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if waiting.is_none() && Turns::is_crowded(peer) {
+                waiting = Some(Box::pin(turns.turn_of(peer)));
             }
-            let mut next = Next::Keep;
+            let turn = waiting.as_mut().map(|waiting| waiting.as_mut().poll(cx));
+            if !matches!(turn, Some(Poll::Pending)) {
+                waiting = None;
+                line.has_answered.store(false, Ordering::Relaxed);
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+            drop(turn);
+            let mut next = if line.owed.is_refused() { Next::Close } else { Next::Keep };
             if watch.closes.is_none() && ending.as_mut().poll(cx).is_ready() {
                 next = Next::Close;
             }

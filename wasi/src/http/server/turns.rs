@@ -1,8 +1,9 @@
 //! Whose request gets to its guest next, where one address has many on the way: the network's threads would take them in the order
 //! in which they came, and who comes after a burst would wait for all of it.
 //!
-//! The requests of an address that has few on the way go to their guests at once. Those of one that has many wait here, and get
-//! turns one address after the other, a few at a time. A turn is over when the guest first waits, computes for long, or has ended.
+//! The requests of an address that has few on the way go to their guests at once. Those of one that has many wait here, and so do its
+//! connections before more is read of them; they get turns one address after the other, a few at a time. The turn of a request is
+//! over when its guest first waits, computes for long, or has ended.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -79,8 +80,17 @@ impl Turns {
 
     /// A turn for this request.
     pub(super) async fn turn(self: &Arc<Self>, request: &OnTheWay) -> Turn {
-        let peer = &request.0;
-        if peer.on_the_way.load(Ordering::Relaxed) <= FEW {
+        self.turn_of(&request.0).await
+    }
+
+    /// Whether an address has to wait for turns.
+    pub(super) fn is_crowded(peer: &Peer) -> bool {
+        peer.on_the_way.load(Ordering::Relaxed) > FEW
+    }
+
+    /// A turn for this address.
+    pub(super) async fn turn_of(self: &Arc<Self>, peer: &Peer) -> Turn {
+        if !Self::is_crowded(peer) {
             return Turn(None);
         }
         let given = {
