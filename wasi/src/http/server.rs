@@ -351,7 +351,7 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let line = Line::new(stream, owed.clone(), &limits);
-            let (turns, peer_of_line) = (service.turns.clone(), connected.peer().clone());
+            let address = connected.peer().clone();
             let client = Arc::new(Client { service: service.clone(), connected, line: line.clone(), peer });
             let answer = service_fn(move |request| {
                 let on_the_way = OnTheWay::new(client.connected.peer());
@@ -364,7 +364,7 @@ impl Server {
                 let ending = async { drop(ending.changed().await) };
                 // What goes wrong on a connection is its client's to notice.
                 tokio::select! {
-                    () = keep(connection, line, &limits, (&turns, &peer_of_line), ending) => {}
+                    () = keep(connection, line, &limits, &address, ending) => {}
                     () = owed.watch(limits.between_bytes) => {}
                 }
             });

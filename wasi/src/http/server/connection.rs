@@ -20,7 +20,7 @@ use crate::http::owed::Owed;
 use crate::http::patient::Patient;
 use crate::http::server::Limits;
 use crate::http::server::peers::Peer;
-use crate::http::server::turns::Turns;
+use crate::http::server::turns;
 
 /// How a connection of HTTP/2 begins (RFC 9113, 3.4). Until something else comes it is not known which version it is.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -177,7 +177,7 @@ pub(super) async fn keep(
     connection: impl GracefulConnection,
     line: Arc<Line>,
     limits: &Limits,
-    (turns, peer): (&Arc<Turns>, &Peer),
+    peer: &Arc<Peer>,
     ending: impl Future<Output = ()>,
 ) {
     let (mut connection, mut ending) = (pin!(connection), pin!(ending));
@@ -186,18 +186,20 @@ pub(super) async fn keep(
     let mut watch = Watch { line: &line, limits, closes: None, ended: None };
     poll_fn(|cx| {
         loop {
-            if waiting.is_none() && Turns::is_crowded(peer) {
-                waiting = Some(Box::pin(turns.turn_of(peer)));
+            // A request of HTTP/1.1 goes on in this very task.
+            let may_wait = line.is_http2() || !line.is_busy();
+            if waiting.is_none() && may_wait && turns::is_crowded(peer) {
+                waiting = Some(Box::pin(turns::calm(peer.clone())));
             }
-            let turn = waiting.as_mut().map(|waiting| waiting.as_mut().poll(cx));
-            if !matches!(turn, Some(Poll::Pending)) {
+            let calm = waiting.as_mut().map(|waiting| waiting.as_mut().poll(cx));
+            if !matches!(calm, Some(Poll::Pending)) {
                 waiting = None;
                 line.has_answered.store(false, Ordering::Relaxed);
                 if connection.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());
                 }
             }
-            drop(turn);
+            drop(calm);
             let mut next = if line.owed.is_refused() { Next::Close } else { Next::Keep };
             if watch.closes.is_none() && ending.as_mut().poll(cx).is_ready() {
                 next = Next::Close;

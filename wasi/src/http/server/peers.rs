@@ -90,6 +90,9 @@ pub(super) struct Peer {
     requests: AtomicUsize,
     /// Requests that have come and not got to their guests; see `turns`.
     pub(super) on_the_way: AtomicUsize,
+    /// Its connections that are not read meanwhile, and what tells one of them that it may be.
+    pub(super) held_back: AtomicUsize,
+    pub(super) calm: Notify,
     /// What is kept for it: of the memory for all clients as large a part as it may have of the connections.
     memory: Arc<Allowance>,
     /// Processor time that its guests have used where they compute, in nanoseconds; see `computing`.
@@ -154,6 +157,8 @@ impl Peers {
                     .memory
                     .part("clients of one address", self.connections.share(self.memory.limit())),
                 on_the_way: AtomicUsize::new(0),
+                held_back: AtomicUsize::new(0),
+                calm: Notify::new(),
                 computed: AtomicU64::new(0),
                 computing: AtomicUsize::new(0),
             })

@@ -117,7 +117,7 @@ impl Service {
         connected: &Connected,
         owed: &Arc<Owed>,
         request: Request<Incoming>,
-        on_the_way: OnTheWay,
+        mut on_the_way: OnTheWay,
         began: Instant,
         cut: &mut Option<String>,
     ) -> (Response<OutBody>, Option<Arc<Place>>) {
@@ -131,12 +131,17 @@ impl Service {
         let deadline = began + self.limits.request;
         let Some(_asking) = owed.asks(&head.uri, &head.headers) else { return (out_of_memory(), None) };
         let Some(unread) = owed.body(read_ahead(&body, head.version)) else { return (out_of_memory(), None) };
+        if owed.is_full() {
+            // Not what the others of its address wait for.
+            on_the_way.rests();
+        }
         if !owed.room(deadline).await {
             return (
                 own(StatusCode::SERVICE_UNAVAILABLE, "the answers before have to be taken first\n"),
                 None,
             );
         }
+        on_the_way.goes_on();
         let Ok(turn) = timeout_at(deadline.into(), self.turns.turn(&on_the_way)).await else {
             return (too_many(), None);
         };

@@ -1,9 +1,9 @@
 //! Whose request gets to its guest next, where one address has many on the way: the network's threads would take them in the order
 //! in which they came, and who comes after a burst would wait for all of it.
 //!
-//! The requests of an address that has few on the way go to their guests at once. Those of one that has many wait here, and so do its
-//! connections before more is read of them; they get turns one address after the other, a few at a time. The turn of a request is
-//! over when its guest first waits, computes for long, or has ended.
+//! The requests of an address that has few on the way go to their guests at once. Those of one that has many wait here, and get turns
+//! one address after the other, a few at a time; a turn is over when the guest first waits, computes for long, or has ended. Meanwhile
+//! nothing more is read of its connections: what is read becomes tasks, and who comes next would stand behind all of them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -54,18 +54,70 @@ pub(super) struct Turn(Option<Arc<Turns>>);
 
 /// A request on the way to its guest.
 #[derive(Debug)]
-pub(super) struct OnTheWay(Arc<Peer>);
+pub(super) struct OnTheWay {
+    peer: Arc<Peer>,
+    is_counted: bool,
+}
 
 impl OnTheWay {
     pub(super) fn new(peer: &Arc<Peer>) -> Self {
-        peer.on_the_way.fetch_add(1, Ordering::Relaxed);
-        Self(peer.clone())
+        let mut new = Self { peer: peer.clone(), is_counted: false };
+        new.goes_on();
+        new
+    }
+
+    /// It waits for something else: its client.
+    pub(super) fn rests(&mut self) {
+        if core::mem::take(&mut self.is_counted) {
+            self.peer.on_the_way.fetch_sub(1, Ordering::SeqCst);
+            call(&self.peer);
+        }
+    }
+
+    /// It is on the way again, if it rested.
+    pub(super) fn goes_on(&mut self) {
+        if !core::mem::replace(&mut self.is_counted, true) {
+            self.peer.on_the_way.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
-        self.0.on_the_way.fetch_sub(1, Ordering::Relaxed);
+        self.rests();
+    }
+}
+
+/// Whether an address has so many on the way that they wait for each other.
+pub(super) fn is_crowded(peer: &Peer) -> bool {
+    peer.on_the_way.load(Ordering::SeqCst) > FEW
+}
+
+/// Lets one connection of an address go on that has waited for this, if the address is no longer crowded.
+fn call(peer: &Peer) {
+    if peer.held_back.load(Ordering::SeqCst) > 0 && !is_crowded(peer) {
+        peer.calm.notify_one();
+    }
+}
+
+/// Waits until an address is no longer crowded. Whoever has waited calls the next one when it has read, by dropping what it gets.
+pub(super) async fn calm(peer: Arc<Peer>) -> Calm {
+    peer.held_back.fetch_add(1, Ordering::SeqCst);
+    let calm = Calm(peer);
+    while is_crowded(&calm.0) {
+        calm.0.calm.notified().await;
+    }
+    calm
+}
+
+/// The leave to read of a connection.
+#[derive(Debug)]
+pub(super) struct Calm(Arc<Peer>);
+
+impl Drop for Calm {
+    fn drop(&mut self) {
+        self.0.held_back.fetch_sub(1, Ordering::SeqCst);
+        call(&self.0);
     }
 }
 
@@ -80,17 +132,8 @@ impl Turns {
 
     /// A turn for this request.
     pub(super) async fn turn(self: &Arc<Self>, request: &OnTheWay) -> Turn {
-        self.turn_of(&request.0).await
-    }
-
-    /// Whether an address has to wait for turns.
-    pub(super) fn is_crowded(peer: &Peer) -> bool {
-        peer.on_the_way.load(Ordering::Relaxed) > FEW
-    }
-
-    /// A turn for this address.
-    pub(super) async fn turn_of(self: &Arc<Self>, peer: &Peer) -> Turn {
-        if !Self::is_crowded(peer) {
+        let peer = &request.peer;
+        if !is_crowded(peer) {
             return Turn(None);
         }
         let given = {
