@@ -128,7 +128,6 @@ macro_rules! counted {
     )* };
 }
 
-#[expect(clippy::clone_on_copy, reason = "not every immediate is")]
 impl<'a, V> VisitOperator<'a> for Counting<'_, V>
 where
     V: VisitOperator<'a, Output = core::result::Result<(), BinaryReaderError>> + ModuleArity,
