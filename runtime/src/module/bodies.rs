@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use alloc::format;
+use alloc::vec::Vec;
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, FrameKind, FrameStack, FuncToValidate, FuncValidatorAllocations,
     FunctionBody, ModuleArity, Operator, Payload, ValidatorResources, VisitOperator, VisitSimdOperator,
@@ -28,7 +29,7 @@ pub(crate) struct Bodies {
 /// What validation has taken, and may take.
 #[derive(Default)]
 struct Work {
-    /// Some function type is: every operator is counted, and not only those that say themselves how much they move.
+    /// Some function type is: every operator is counted, and not only those that pop fields.
     wide: bool,
     steps: u64,
     bytes: u64,
@@ -88,6 +89,8 @@ impl Work {
     fn allows(&mut self, op: &Operator<'_>, module: &impl ModuleArity) -> bool {
         let entries = match op {
             Operator::BrTable { targets } => u64::from(targets.len()) + 1,
+            // It takes no more steps than there are operands on the stack.
+            Operator::ArrayNewFixed { .. } => 0,
             _ => 1,
         };
         let (popped, pushed) = op.operator_arity(module).unwrap_or_default();
@@ -97,9 +100,9 @@ impl Work {
     }
 }
 
-/// Operators that pop as many operands as they or a type of objects say.
-const fn says_itself(operator: &str) -> bool {
-    matches!(operator.as_bytes(), b"StructNew" | b"StructNewDesc" | b"ArrayNewFixed")
+/// Operators that pop as many operands as a type of objects has fields.
+const fn pops_fields(operator: &str) -> bool {
+    matches!(operator.as_bytes(), b"StructNew" | b"StructNewDesc")
 }
 
 /// The validator's visitor, with the work counted.
@@ -117,7 +120,7 @@ impl<V: FrameStack> FrameStack for Counting<'_, V> {
 macro_rules! counted {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => { $(
         fn $visit(&mut self $(, $($arg: $ty),*)?) -> Self::Output {
-            if self.work.wide || const { says_itself(stringify!($op)) } {
+            if self.work.wide || const { pops_fields(stringify!($op)) } {
                 let op = Operator::$op $({ $($arg: $arg.clone()),* })?;
                 if !self.work.allows(&op, &self.validator) {
                     return Ok(());
