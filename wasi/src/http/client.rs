@@ -60,8 +60,6 @@ pub(crate) fn runtime() -> Result<&'static Runtime, Stop> {
             .max_blocking_threads(4096)
             .thread_name("http")
             .enable_all()
-            // New connections and bytes are looked for after so many tasks: some of them work for milliseconds.
-            .event_interval(8)
             .build()
             .map_err(|error| error.to_string())
     });
