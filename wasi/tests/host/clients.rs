@@ -95,9 +95,14 @@ fn becomes(what: &str, is: impl Fn() -> bool) {
 }
 
 fn get(address: SocketAddr) -> Vec<u8> {
+    ask(address, "close")
+}
+
+/// All that comes until the connection is closed.
+fn ask(address: SocketAddr, connection: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nhost: here\r\nconnection: {connection}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     answer
@@ -229,6 +234,30 @@ fn bodies_that_nobody_reads_are_charged() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 503");
+}
+
+#[test]
+fn a_connection_that_is_refused_memory_ends_even_if_its_client_takes_nothing() {
+    let all = Allowance::new("all", 64 << 20);
+    // Enough for a connection, and for no request of it; it would be kept otherwise.
+    let limits = Limits {
+        connections_memory: 17_000,
+        connections_per_address: EVERYTHING,
+        idle: 60 * PATIENCE,
+        drain: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let address = serve(limits, &all, 1);
+    // Over HTTP/2 the refusal itself waits for a window.
+    let mut stream = closed_window(address, 4);
+    // Less than hyper waits before it looks whether the client is there.
+    stream.set_read_timeout(Some(PATIENCE / 4)).unwrap();
+    let end = stream.read_to_end(&mut Vec::new());
+    let is_reset = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
+    assert!(end.map_or_else(is_reset, |_| true), "it is not closed");
+    becomes("its memory is back", || all.used() <= 16_384);
+    let answer = String::from_utf8(ask(address, "keep-alive")).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
 }
 
 #[test]

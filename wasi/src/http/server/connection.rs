@@ -200,8 +200,9 @@ pub(super) async fn keep(
                 }
             }
             drop(calm);
-            let mut next = if line.owed.is_refused() { Next::Close } else { Next::Keep };
-            if watch.closes.is_none() && ending.as_mut().poll(cx).is_ready() {
+            let mut next = Next::Keep;
+            // Once only: from then on the timer says when it has had long enough.
+            if watch.closes.is_none() && (line.owed.is_refused() || ending.as_mut().poll(cx).is_ready()) {
                 next = Next::Close;
             }
             let due: tokio::time::Instant = watch.due().into();
