@@ -454,21 +454,41 @@ pub(crate) unsafe extern "C" fn list(
     to: u64,
     bytes: u64,
 ) -> Status {
+    // SAFETY: as in `string`, and native code calls with its own context.
+    unsafe { by_pieces(adapter, from, to, bytes, |_| Ok(())) }
+}
+
+/// Moves bytes from one memory to another in pieces, between which the deadline is looked at.
+/// `judge` sees where each piece is now, and how long it is.
+///
+/// # Safety
+/// As for [`parts`], and for the addresses as in [`string`].
+unsafe fn by_pieces(
+    adapter: u64,
+    from: u64,
+    to: u64,
+    bytes: u64,
+    mut judge: impl FnMut(*mut [u8]) -> core::result::Result<(), Stopped>,
+) -> Status {
     let (from, to, bytes) = (from as usize as *const u8, to as usize as *mut u8, bytes as usize);
     let mut done = 0;
     loop {
+        // A piece is a multiple of every element's size.
         let piece = (bytes - done).min(PIECE_BYTES);
-        // SAFETY: as in `string`.
-        unsafe {
+        // SAFETY: the caller vouches for the addresses.
+        let place = unsafe {
             ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
-        }
+            ptr::slice_from_raw_parts_mut(to.add(done), piece)
+        };
         done += piece;
-        if done == bytes {
+        let judged = judge(place);
+        if judged.is_ok() && done == bytes {
             return Status::OK;
         }
-        // SAFETY: native code calls with its own context.
+        // SAFETY: the caller vouches for the adapter.
         let (_, store, _) = unsafe { parts(adapter) };
-        if let Err(stopped) = store.pause().map_err(Stopped::from) {
+        let ended = judged.and_then(|()| store.pause().map_err(Stopped::from));
+        if let Err(stopped) = ended {
             return status(store, |_| Err(stopped));
         }
     }
@@ -539,28 +559,20 @@ pub(crate) unsafe extern "C" fn checked(
     to: u64,
     bytes: u64,
 ) -> Status {
-    let (from, to, bytes) = (from as usize as *const u8, to as usize as *mut u8, bytes as usize);
-    let mut done = 0;
-    loop {
-        // A piece is a multiple of every size.
-        let piece = (bytes - done).min(PIECE_BYTES);
-        // SAFETY: as in `string`.
+    let judge = |place: *mut [u8]| {
+        // SAFETY: native code calls with its own context; the piece is as in `string`.
         let (func, store, elements) = unsafe {
-            ptr::copy_nonoverlapping(from.add(done), to.add(done), piece);
             let (func, store, _) = parts(adapter);
-            (func, store, core::slice::from_raw_parts_mut(to.add(done), piece))
+            (func, store, &mut *place)
         };
-        done += piece;
-        let ended = match func.crossing().elements(results != 0, step).convert_all(elements) {
-            Ok(()) if done == bytes => return Status::OK,
-            Ok(()) => store.pause().map_err(Stopped::from),
+        match func.crossing().elements(results != 0, step).convert_all(elements) {
+            Ok(()) => Ok(()),
             Err(AbiError::Trap(trap)) => Err(func.crossing().refuse(store, trap)),
             Err(_) => unreachable!("crash: elements of a list are values, or the guest is to blame"),
-        };
-        if let Err(stopped) = ended {
-            return status(store, |_| Err(stopped));
         }
-    }
+    };
+    // SAFETY: as in `list`.
+    unsafe { by_pieces(adapter, from, to, bytes, judge) }
 }
 
 /// [`crate::vm::VmBuiltins::adapter_text`]
