@@ -85,7 +85,6 @@ impl Bodies {
 
 impl Work {
     /// Counts an operator before it is validated. False if that would be too much.
-    #[cold]
     fn allows(&mut self, op: &Operator<'_>, module: &impl ModuleArity) -> bool {
         let entries = match op {
             Operator::BrTable { targets } => u64::from(targets.len()) + 1,

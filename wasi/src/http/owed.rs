@@ -17,7 +17,8 @@ use crate::http::body::{BodyWriter, OutBody};
 
 /// A connection: its task, its buffers, what the protocol keeps of it.
 const CONNECTION: usize = 16 << 10;
-/// A request under way, beside its fields. The protocol keeps the room of as many as there were at once.
+/// A request under way, beside its fields. The protocol keeps the room of as many as there were at
+/// once.
 const REQUEST: usize = 4 << 10;
 /// How much hyper reads ahead of what it has made a request of.
 const READ_AHEAD: usize = 64 << 10;
@@ -33,6 +34,7 @@ pub(crate) struct Owed {
     /// The part of it that answers take, and how much that may be before no more requests are begun.
     outgoing: Arc<Allowance>,
     most: usize,
+    /// There was no memory for a request.
     refused: AtomicBool,
     /// For the connection itself, and the requests that it ever had at once.
     own: Mutex<Charge>,
@@ -66,8 +68,8 @@ pub(crate) fn size(headers: &HeaderMap) -> usize {
 }
 
 impl Owed {
-    /// A connection that keeps about `most` bytes of answers; `None` if there is no memory left for it in that of its `address`, which
-    /// is a part of what all `clients` have.
+    /// A connection that keeps about `most` bytes of answers; `None` if there is no memory left for
+    /// it in that of its `address`, which is a part of what all `clients` have.
     pub(crate) fn new(clients: &Arc<Allowance>, address: &Arc<Allowance>, most: usize) -> Option<Arc<Self>> {
         let memory = address.part("a client of the server", usize::MAX);
         let outgoing = memory.part("answers to a client of the server", usize::MAX);
@@ -122,7 +124,8 @@ impl Owed {
         true
     }
 
-    /// Whether there was no memory for a request of it: it should end, since what the protocol keeps of it is there all the same.
+    /// Whether there was no memory for a request of it: it should end, since what the protocol
+    /// keeps of it is there all the same.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
@@ -130,15 +133,20 @@ impl Owed {
     /// A request begins; `None` if there is no memory for it.
     pub(crate) fn asks(&self, uri: &Uri, headers: &HeaderMap) -> Option<Asking<'_>> {
         let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-        let Ok(charge) = self.memory.charged(path + size(headers)) else {
+        let asking = self.begin(path + size(headers));
+        if asking.is_none() {
             self.refused.store(true, Ordering::Relaxed);
-            return None;
-        };
+        }
+        asking
+    }
+
+    /// A request whose head has so many bytes.
+    fn begin(&self, head: usize) -> Option<Asking<'_>> {
+        let charge = self.memory.charged(head).ok()?;
         let mut answers = lock(&self.answers);
         let mut own = lock(&self.own);
         let room = CONNECTION + REQUEST * (answers.0 + 1);
         if own.bytes() < room && !own.resize(room) {
-            self.refused.store(true, Ordering::Relaxed);
             return None;
         }
         answers.0 += 1;
