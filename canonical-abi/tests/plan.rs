@@ -263,7 +263,8 @@ fn long_strings_cross_in_pieces_between_all_encodings_and_stop_when_time_is_over
     use SourceEncoding as S;
     use StringEncoding::*;
     let plain = "a".repeat(PIECE_BYTES - 1);
-    // A character of each length across the first cut; one that is the first not to be Latin-1 behind two cuts.
+    // A character of each length across the first cut; one that is the first not to be Latin-1
+    // behind two cuts.
     let mut texts = vec![
         plain.repeat(2) + "aaa",
         "é".repeat(PIECE_BYTES + 7),

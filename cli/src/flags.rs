@@ -89,7 +89,8 @@ pub(crate) enum GuardPages {
 /// What stands behind memories, for every command that runs or compiles.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Guards {
-    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for each 32-bit memory
+    /// Let guard pages take the place of bounds checks in native code: 4 GiB of address space for
+    /// each 32-bit memory
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) guard_pages: GuardPages,
 }

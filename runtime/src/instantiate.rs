@@ -50,7 +50,7 @@ impl Instance {
                 store.limits().instances
             )));
         }
-        // Each takes a while at most; a component may make thousands.
+        // An instance takes a bounded time to make, but a component may make thousands.
         store.pause()?;
         store.charge_instance(module.info())?;
         let index = store.instances.len() as u32;

@@ -200,8 +200,9 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         }
     }
 
-    /// Moves the source to the `len` bytes at `ptr`, from where both sides are at (`done`) on, until it ends or a piece of it is not
-    /// taken whole; where both sides are then. Pieces are cut as `text` is; `step` gives the bytes read and written of one.
+    /// Moves the source to the `len` bytes at `ptr`, from where both sides are (`done`) on, until
+    /// it ends or a piece of it is not taken whole; where both sides are then. Pieces are cut as
+    /// `text` is; `step` gives the bytes read and written of one.
     fn by_pieces(
         &mut self,
         source: Source,
@@ -222,8 +223,9 @@ impl<S: Sides + ?Sized> Run<'_, S> {
         }
     }
 
-    /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `ascii` gives the code units that it took, `rest` the bytes that it
-    /// wrote; `worst` is how many of these a code unit can be.
+    /// From UTF-16 or Latin-1: as if all were ASCII, until it is not. `ascii` gives the code units
+    /// that it took, `rest` the bytes that it wrote; `worst` is how many of these a code unit can
+    /// be.
     fn store_to_utf8(
         &mut self,
         source: Source,

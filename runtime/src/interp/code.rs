@@ -252,8 +252,8 @@ impl CodeTable {
         inside.then(|| look(block.own, *start, &block.handlers))
     }
 
-    /// The operator behind an address in the code of a function, as an offset in the file. To learn it each function is translated
-    /// once more, unless it is among the `known`.
+    /// The operator behind an address in the code of a function, as an offset in the file. To learn
+    /// it each function is translated once more, unless it is among the `known`.
     pub(crate) fn offset_of(&self, address: usize, known: &mut KnownOrigins) -> Option<u32> {
         let own = self.func_at(address)?;
         let start = self.entries[own].code.load(Ordering::Acquire).addr();
@@ -273,7 +273,8 @@ impl CodeTable {
     }
 }
 
-/// Of some functions, by where their code begins: the cells that operators begin at, and these operators' offsets in the file.
+/// Of some functions, by where their code begins: the cells that operators begin at, and these
+/// operators' offsets in the file.
 #[derive(Debug, Default)]
 pub(crate) struct KnownOrigins(Vec<(usize, Vec<Origin>)>);
 

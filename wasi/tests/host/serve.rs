@@ -485,7 +485,8 @@ fn an_answer_is_as_long_as_it_says_or_the_client_sees_that_it_is_not() {
     let get = |address, len: usize| {
         exchange(address, format!("GET /{len} HTTP/1.1\r\nhost: a\r\n\r\nGET /5 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
     };
-    // What came is over before the head went out: the client is told, and the next request answered.
+    // The answer is broken before its head went out: the client is told so, and the next request is
+    // answered.
     let told = |wrong: &str| {
         wrong.starts_with("HTTP/1.1 500 ")
             && wrong.contains("\r\n\r\nthe program did not finish its answer\nHTTP/1.1 200 ")

@@ -98,7 +98,8 @@ impl Line {
         Busy(self.clone())
     }
 
-    /// A request after another one of the same turn lets other tasks have theirs first. Over HTTP/2 each is a task of its own.
+    /// A request after another one of the same turn lets other tasks have theirs first. Over HTTP/2
+    /// each is a task of its own.
     pub(super) async fn take_turns(&self) {
         if !self.is_http2() && self.has_answered.swap(true, Ordering::Relaxed) {
             yield_now().await;

@@ -93,7 +93,8 @@ pub(super) struct Peer {
     /// Its connections that are not read meanwhile, and what tells one of them that it may be.
     pub(super) held_back: AtomicUsize,
     pub(super) calm: Notify,
-    /// What is kept for it: of the memory for all clients as large a part as it may have of the connections.
+    /// What is kept for it: of the memory for all clients as large a part as it may have of the
+    /// connections.
     memory: Arc<Allowance>,
     /// Processor time that its guests have used where they compute, in nanoseconds; see `computing`.
     pub(super) computed: AtomicU64,

@@ -273,6 +273,7 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
     lines.flat_map(|line| line.split(',')).any(|name| name.trim().eq_ignore_ascii_case("trailers"))
 }
 
+/// All places for requests are taken, or no turn came in time.
 fn too_many() -> Response<OutBody> {
     unavailable("too many requests at once\n")
 }
@@ -282,7 +283,7 @@ fn out_of_memory() -> Response<OutBody> {
     unavailable("out of memory\n")
 }
 
-/// For now.
+/// 503, with the advice to ask again after a second.
 fn unavailable(text: &str) -> Response<OutBody> {
     let mut full = own(StatusCode::SERVICE_UNAVAILABLE, text);
     full.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

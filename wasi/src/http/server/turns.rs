@@ -1,9 +1,11 @@
-//! Whose request gets to its guest next, where one address has many on the way: the network's threads would take them in the order
-//! in which they came, and who comes after a burst would wait for all of it.
+//! Whose request gets to its guest next, where one address has many on the way: the network's
+//! threads would take them in the order in which they came, and who comes after a burst would wait
+//! for all.
 //!
-//! The requests of an address that has few on the way go to their guests at once. Those of one that has many wait here, and get turns
-//! one address after the other, a few at a time; a turn is over when the guest first waits, computes for long, or has ended. Meanwhile
-//! nothing more is read of its connections: what is read becomes tasks, and who comes next would stand behind all of them.
+//! The requests of an address that has few on the way go to their guests at once. Those of one that
+//! has many wait here, and get turns one address after the other, a few at a time; a turn is over
+//! when the guest first waits, computes for long, or has ended. Meanwhile nothing more is read of
+//! its connections: what is read becomes tasks, and who comes next would stand behind all of them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::http::server::peers::Peer;
 
-/// How many requests of an address may be on the way to their guests before they wait for each other.
+/// How many requests of an address may be on the way to their guests before they wait for each
+/// other.
 const FEW: usize = 32;
 
 /// The turns of those that wait for each other.
@@ -93,14 +96,16 @@ pub(super) fn is_crowded(peer: &Peer) -> bool {
     peer.on_the_way.load(Ordering::SeqCst) > FEW
 }
 
-/// Lets one connection of an address go on that has waited for this, if the address is no longer crowded.
+/// Lets one connection of an address go on that has waited for this, if the address is no longer
+/// crowded.
 fn call(peer: &Peer) {
     if peer.held_back.load(Ordering::SeqCst) > 0 && !is_crowded(peer) {
         peer.calm.notify_one();
     }
 }
 
-/// Waits until an address is no longer crowded. Whoever has waited calls the next one when it has read, by dropping what it gets.
+/// Waits until an address is no longer crowded. Whoever has waited calls the next one when it has
+/// read, by dropping what it gets.
 pub(super) async fn calm(peer: Arc<Peer>) -> Calm {
     peer.held_back.fetch_add(1, Ordering::SeqCst);
     let calm = Calm(peer);
