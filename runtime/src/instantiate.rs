@@ -119,9 +119,12 @@ fn allocate(store: &mut StoreInner, index: u32, module: &Module, imports: &[Exte
     let info = module.info().clone();
     let layout = info.layout;
     let context = store.instances[index as usize].context();
-    let (mut memories, mut tables, mut globals) = (Vec::new(), Vec::new(), Vec::new());
-    let mut tags = Vec::new();
-    let mut imported_funcs = Vec::new();
+    // With room for all at once: instances are made per request.
+    let mut memories = Vec::with_capacity(info.memories.len());
+    let mut tables = Vec::with_capacity(info.tables.len());
+    let mut globals = Vec::with_capacity(info.globals.len());
+    let mut tags = Vec::with_capacity(info.tags.len());
+    let mut imported_funcs = Vec::with_capacity(info.imported_funcs as usize);
     for given in imports {
         match *given {
             Extern::Memory(memory) => memories.push(memory.index),

@@ -57,6 +57,8 @@ pub(crate) struct Facts {
     pub(crate) core_funcs: usize,
     /// Definitions of functions.
     pub(crate) funcs: usize,
+    /// Slots for resource types, as far as definitions may bind them.
+    pub(crate) slots: usize,
 }
 
 impl ComponentInfo {

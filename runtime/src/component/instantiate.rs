@@ -212,8 +212,8 @@ impl Frame {
             instances: Vec::new(),
             funcs: Vec::with_capacity(facts.funcs),
             contexts: Vec::new(),
-            resources: Vec::new(),
-            bindings: Bindings::default(),
+            resources: Vec::with_capacity(facts.slots),
+            bindings: Bindings::with_capacity(facts.slots),
             exports: Items::new(),
         })
     }
@@ -248,8 +248,10 @@ impl Frame {
                 self.core_instantiate(store, *module, args, places.as_deref())?;
             }
             Def::CoreExports(exports) => {
-                let items = exports.iter().map(|(_, sort, index)| self.core_item(*sort, *index));
-                let items = items.collect::<Result<Vec<_>>>()?;
+                let mut items = Vec::with_capacity(exports.len());
+                for (_, sort, index) in exports {
+                    items.push(self.core_item(*sort, *index)?);
+                }
                 self.core_instances.push(CoreInstance::Exports(self.next - 1, items));
             }
             Def::CoreAlias { instance, name, sort, place } => {

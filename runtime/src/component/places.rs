@@ -58,6 +58,7 @@ impl<'m> Settling<'m> {
         info.facts = Facts {
             core_funcs: count(Def::adds_core_func),
             funcs: count(Def::adds_func),
+            slots: info.resource_names.len().min(info.plan.len()),
             always_leaves: info.always_leaves(),
             uses_context: info.uses_context(),
             may_throw: info.may_throw(self.modules),

@@ -158,6 +158,11 @@ pub(crate) struct Bindings {
 }
 
 impl Bindings {
+    /// Nothing bound yet, with room for so many slots.
+    pub(crate) fn with_capacity(slots: usize) -> Bindings {
+        Bindings { slots: Vec::with_capacity(slots), resolved: BTreeMap::new() }
+    }
+
     /// Binds a slot. A slot is bound again only to the same type.
     pub(crate) fn bind(&mut self, slot: Slot, rt: ResourceType) {
         let slot = slot as usize;
