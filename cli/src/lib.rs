@@ -62,6 +62,8 @@ use std::ffi::OsString;
 /// It reads and writes the standard streams of the process, and may leave memory to the end of the process that a program of its
 /// own has no use for any more.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
+    // A file that a command writes may reach the limit, too.
+    mini_wasm_runtime::survive_file_size_limit();
     let words = words::completed(words.into_iter().collect());
     let line = match CommandLine::try_parse_from(words) {
         Ok(line) => line,

@@ -128,6 +128,6 @@ pub use module::Module;
 pub use simd::V128;
 pub use store::{AsStore, AsStoreMut, Store, StoreInner, StoreLimits};
 #[cfg(feature = "std")]
-pub use sys::return_free_memory;
+pub use sys::{return_free_memory, survive_file_size_limit};
 pub use trap::Trap;
 pub use val::{ExternRef, Val};

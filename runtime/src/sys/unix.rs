@@ -46,6 +46,22 @@ pub fn return_free_memory() {
     }
 }
 
+/// Has the system answer a write past the limit on the size of files (`ulimit -f`) with `EFBIG`,
+/// where nobody has said otherwise: its signal would end the process, and it is a guest that
+/// writes. Does nothing the second time.
+pub fn survive_file_size_limit() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    // SAFETY: the action is looked at and replaced as a whole, and ignoring runs no code.
+    ONCE.call_once(|| unsafe {
+        let mut action = core::mem::zeroed::<libc::sigaction>();
+        let known = libc::sigaction(libc::SIGXFSZ, core::ptr::null(), &raw mut action) == 0;
+        if known && action.sa_sigaction == libc::SIG_DFL {
+            action.sa_sigaction = libc::SIG_IGN;
+            libc::sigaction(libc::SIGXFSZ, &raw const action, core::ptr::null_mut());
+        }
+    });
+}
+
 /// Memories with guards for which there must be address space, so that it counts as plenty.
 const GUARDED_MEMORIES: usize = 16;
 

@@ -192,11 +192,20 @@ pub(crate) fn advise(fd: impl AsFd, offset: u64, length: u64, advice: Advice) ->
     fadvise(fd, offset, std::num::NonZeroU64::new(length), advice)
 }
 
+/// The end of a range that a file may have.
+pub(crate) fn end_of(offset: u64, length: u64) -> Result<u64, Errno> {
+    offset.checked_add(length).filter(|end| *end <= MAX_OFFSET).ok_or(Errno::FBIG)
+}
+
+/// How many bytes the file's file system has room for; `None` where it does not say.
+pub(crate) fn room(fd: impl AsFd) -> Option<u64> {
+    let about = rustix::fs::fstatvfs(fd).ok().filter(|about| about.f_blocks > 0)?;
+    about.f_bavail.checked_mul(about.f_frsize)
+}
+
 /// Makes sure that bytes are there to be written without running out of space; extends the file if need be.
 pub(crate) fn allocate(fd: impl AsFd, offset: u64, length: u64) -> Result<(), Errno> {
-    if offset.checked_add(length).is_none_or(|end| end > MAX_OFFSET) {
-        return Err(Errno::FBIG);
-    }
+    end_of(offset, length)?;
     again(|| fallocate(fd.as_fd(), FallocateFlags::empty(), offset, length))
 }
 
