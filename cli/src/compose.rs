@@ -120,11 +120,11 @@ fn join(components: Vec<(String, Vec<u8>)>) -> Result<Vec<u8>, Failure> {
     if !reached.iter().skip(1).any(|reached| *reached) {
         let imports: Vec<&str> =
             graph.types()[graph[parts[0].package].ty()].imports.keys().map(String::as_str).collect();
-        return Err(Failure::Other(format!(
-            "no plug exports what {} imports: {}",
-            parts[0].name,
-            if imports.is_empty() { "nothing".into() } else { imports.join(", ") }
-        )));
+        let name = &parts[0].name;
+        return Err(Failure::Other(match imports.is_empty() {
+            true => format!("{name} imports nothing that could be plugged"),
+            false => format!("no plug exports what {name} imports: {}", imports.join(", ")),
+        }));
     }
     for (part, _) in parts.iter().zip(&reached).filter(|(_, reached)| !**reached) {
         output::warn(format_args!("{} is left out: no import takes what it exports", part.name));

@@ -83,8 +83,16 @@ impl Wit {
 
     /// The WIT that a component carries, or a package that is encoded as one.
     pub(crate) fn of_component(name: &str, bytes: &[u8]) -> Result<Wit, Failure> {
-        let wrong = |error| Failure::Other(format!("{name} carries no WIT that can be shown: {error:#}"));
-        let decoded = deep::on_a_large_stack(|| wit_component::decode(bytes))?.map_err(wrong)?;
+        let wrong = |error: &dyn core::fmt::Display| {
+            Failure::Other(format!("{name} carries no WIT that can be shown: {error}"))
+        };
+        // The decoder reads as from a stream: it makes room for as many bytes as a section says
+        // that it has, whether they come or not.
+        for payload in wasmparser::Parser::new(0).parse_all(bytes) {
+            payload.map_err(|error| wrong(&error))?;
+        }
+        let decoded = deep::on_a_large_stack(|| wit_component::decode(bytes))?;
+        let decoded = decoded.map_err(|error| wrong(&format_args!("{error:#}")))?;
         let package = decoded.package();
         match decoded {
             DecodedWasm::WitPackage(resolve, _) | DecodedWasm::Component(resolve, _) => {

@@ -33,7 +33,7 @@ fn after_comments(text: &str) -> &str {
 pub(super) fn compose(name: &str, text: &str, flags: &Compose) -> Result<Vec<u8>, Failure> {
     let script = Script { name, text };
     nesting::check(name, text)?;
-    script.has_few_types()?;
+    script.has_few_definitions()?;
     let document = deep::on_a_large_stack(|| Document::parse(text))?.map_err(|error| script.wrong(&error))?;
     let mut found = Vec::new();
     for (name, version) in script.packages(document.directive.package.name) {
@@ -57,8 +57,9 @@ pub(super) fn compose(name: &str, text: &str, flags: &Compose) -> Result<Vec<u8>
     })?
 }
 
-/// Types that a script may define.
-const MAX_TYPES: usize = 2000;
+/// Types, interfaces and worlds that a script may define, and definitions that it may use or
+/// include.
+const MAX_DEFINITIONS: usize = 1500;
 
 struct Script<'s> {
     name: &'s str,
@@ -66,9 +67,9 @@ struct Script<'s> {
 }
 
 impl<'s> Script<'s> {
-    /// Types that are made of types, one after the other, take the square of their number.
-    fn has_few_types(&self) -> Result<(), Failure> {
-        let is_type = |token: Token| {
+    /// Definitions that stand on each other, one after the other, take the square of their number.
+    fn has_few_definitions(&self) -> Result<(), Failure> {
+        let is_definition = |token: Token| {
             matches!(
                 token,
                 Token::TypeKeyword
@@ -77,14 +78,21 @@ impl<'s> Script<'s> {
                     | Token::FlagsKeyword
                     | Token::EnumKeyword
                     | Token::ResourceKeyword
+                    | Token::InterfaceKeyword
+                    | Token::WorldKeyword
+                    | Token::UseKeyword
+                    | Token::IncludeKeyword
             )
         };
         let Ok(tokens) = Lexer::new(self.text) else { return Ok(()) };
-        let mut types = tokens.filter(|(token, _)| token.as_ref().is_ok_and(|token| is_type(*token)));
-        match types.nth(MAX_TYPES) {
+        let mut definitions =
+            tokens.filter(|(token, _)| token.as_ref().is_ok_and(|token| is_definition(*token)));
+        match definitions.nth(MAX_DEFINITIONS) {
             None => Ok(()),
             Some((_, span)) => {
-                let what = format!("a script defines {MAX_TYPES} types at most");
+                let what = format!(
+                    "a script has {MAX_DEFINITIONS} types, interfaces, worlds and uses of them at most"
+                );
                 Err(Failure::Other(quote::wrong_at(self.name, self.text, span.offset(), &what)))
             }
         }
@@ -135,7 +143,8 @@ fn package(flags: &Compose, name: &str) -> Result<Vec<u8>, Failure> {
 
 /// Where a package lies: `ns/name`, with its version as one more part, and an ending.
 fn in_folder(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let path = name.split([':', '@']).fold(folder.to_owned(), |path, part| path.join(part));
+    let mut path = folder.to_owned();
+    path.extend(name.split([':', '@']));
     let with_ending = |ending: &str| {
         let mut path = path.clone().into_os_string();
         path.push(ending);
@@ -143,9 +152,10 @@ fn in_folder(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
     };
     let candidates = [with_ending(".wasm"), with_ending(".wat"), with_ending(".wit"), path.clone()];
     candidates.iter().find(|path| path.exists()).cloned().ok_or_else(|| {
+        let (name, file) = (quote::brief(name), candidates[0].display().to_string());
         Failure::Other(format!(
             "the package `{name}` is not there: neither {} nor a folder of WIT; `--dep {name}=FILE` names it",
-            candidates[0].display()
+            quote::brief(&file)
         ))
     })
 }

@@ -228,3 +228,17 @@ fn a_feature_that_is_off_is_switched_on_for_a_composition() {
     run.args(["run", "-Wcomponent-fixed-length-lists", "--invoke", "f([1, 2, 40])"]);
     assert_eq!(end(&sandbox, run.arg(sandbox.path("out.wasm"))).stdout, "41\n");
 }
+
+#[test]
+fn a_name_without_end_is_not_said_whole() {
+    let sandbox = Sandbox::new("compose-long-name");
+    let script = format!("package ns:whole;\nlet one = new ns{} {{}};\n", ":missing".repeat(50_000));
+    let script = sandbox.file("whole.wac", script);
+    let ended = compose(&sandbox, &[&script, &"-o", &"out.wasm"]);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("is not there") && ended.stderr.len() < 2_000,
+        "{} bytes",
+        ended.stderr.len()
+    );
+}
