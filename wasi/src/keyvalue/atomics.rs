@@ -2,6 +2,7 @@
 
 use mini_wasm_canonical_abi::{Borrow, Own, variant};
 
+use crate::allowance::Charge;
 use crate::interface::interface;
 use crate::keyvalue::store::{Bucket, Error, Outcome, bucket};
 use crate::{Stop, Wasi};
@@ -22,6 +23,15 @@ pub struct Cas {
     bucket: Bucket,
     key: String,
     revision: Option<u64>,
+    /// For the key.
+    _charge: Charge,
+}
+
+impl Cas {
+    fn new(wasi: &mut Wasi, bucket: Bucket, key: String, revision: Option<u64>) -> Result<Own<Self>, Stop> {
+        let charge = wasi.memory.charged(key.len())?;
+        wasi.table.push(Self { bucket, key, revision, _charge: charge })
+    }
 }
 
 variant! {
@@ -44,10 +54,10 @@ pub fn increment(wasi: &mut Wasi, bucket: Borrow<Bucket>, key: String, delta: i6
 
 /// `swap`: sets the key unless somebody has changed it since.
 pub fn swap(wasi: &mut Wasi, cas: Own<Cas>, value: Vec<u8>) -> Result<Result<(), CasError>, Stop> {
-    let Cas { bucket, key, revision } = wasi.table.take(cas)?;
+    let Cas { bucket, key, revision, .. } = wasi.table.take(cas)?;
     match bucket.store.swap(&bucket.name, &key, revision, &value) {
         Ok(Ok(())) => Ok(Ok(())),
-        Ok(Err(revision)) => Ok(Err(CasError::CasFailed(wasi.table.push(Cas { bucket, key, revision })?))),
+        Ok(Err(revision)) => Cas::new(wasi, bucket, key, revision).map(|cas| Err(CasError::CasFailed(cas))),
         Err(error) => Ok(Err(CasError::StoreError(error.into()))),
     }
 }
@@ -62,7 +72,7 @@ pub mod cas {
         match bucket.store.get(&bucket.name, &key) {
             Ok(entry) => {
                 let revision = entry.map(|entry| entry.revision);
-                wasi.table.push(Cas { bucket, key, revision }).map(Ok)
+                Cas::new(wasi, bucket, key, revision).map(Ok)
             }
             Err(error) => Ok(Err(error.into())),
         }

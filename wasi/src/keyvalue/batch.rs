@@ -4,6 +4,7 @@ use mini_wasm_canonical_abi::Borrow;
 
 use crate::Wasi;
 use crate::interface::interface;
+use crate::keyvalue::kept::STRIDE;
 use crate::keyvalue::store::{Bucket, Error, Outcome, bucket};
 
 interface! {
@@ -13,8 +14,10 @@ interface! {
     func delete_many(bucket, keys);
 }
 
-/// How many bytes of values one `get-many` gives at most: a guest may name one key many times.
+/// How many bytes one `get-many` gives at most: a guest may name one key many times.
 pub const REPLY: usize = 16 << 20;
+/// What a pair counts for beside its key and its value.
+const PAIR: usize = size_of::<(String, Option<Vec<u8>>)>();
 
 /// `get-many`: a key that is not there has no value.
 pub fn get_many(
@@ -23,30 +26,51 @@ pub fn get_many(
     keys: Vec<String>,
 ) -> Outcome<Vec<(String, Option<Vec<u8>>)>> {
     let bucket = bucket::of(wasi, &bucket)?;
-    let mut bytes = 0;
-    let pairs = keys.into_iter().map(|key| {
-        let value = bucket.store.get(&bucket.name, &key)?.map(|entry| entry.value);
-        bytes += value.as_ref().map_or(0, Vec::len);
-        match bytes > REPLY {
-            true => Err(Error::Other(format!("more than {REPLY} bytes at once"))),
-            false => Ok((key, value)),
+    let found = batch(wasi, keys.len(), || {
+        let (mut bytes, mut pairs) = (0, Vec::new());
+        for (at, key) in keys.into_iter().enumerate() {
+            if at % STRIDE == STRIDE - 1 {
+                wasi.over()?;
+            }
+            let value = match bucket.store.get(&bucket.name, &key) {
+                Ok(found) => found.map(|entry| entry.value),
+                Err(error) => return Ok(Err(error.into())),
+            };
+            bytes += PAIR + key.len() + value.as_ref().map_or(0, Vec::len);
+            if bytes > REPLY {
+                return Ok(Err(Error::Other(format!("more than {REPLY} bytes at once"))));
+            }
+            pairs.push((key, value));
         }
-    });
-    let pairs = pairs.collect();
-    wasi.give(bytes)?;
-    Ok(pairs)
+        Ok(Ok((bytes, pairs)))
+    })?;
+    match found {
+        Ok((bytes, pairs)) => wasi.give(bytes).map(|()| Ok(pairs)),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Works on so many keys; a large batch lets others have the thread.
+fn batch<T>(wasi: &Wasi, keys: usize, work: impl FnOnce() -> T) -> T {
+    if keys < STRIDE { work() } else { wasi.holding(work) }
 }
 
 /// `set-many`: all or none.
 pub fn set_many(wasi: &mut Wasi, bucket: Borrow<Bucket>, key_values: Vec<(String, Vec<u8>)>) -> Outcome<()> {
     let bucket = bucket::of(wasi, &bucket)?;
-    Ok(bucket.store.set(&bucket.name, &key_values).map_err(Error::from))
+    let set = || bucket.store.set(&bucket.name, &key_values, &*wasi.deadline);
+    let done = batch(wasi, key_values.len(), set);
+    wasi.over()?;
+    Ok(done.map_err(Error::from))
 }
 
 /// `delete-many`: those that are there.
 pub fn delete_many(wasi: &mut Wasi, bucket: Borrow<Bucket>, keys: Vec<String>) -> Outcome<()> {
     let bucket = bucket::of(wasi, &bucket)?;
-    Ok(bucket.store.delete(&bucket.name, &keys).map_err(Error::from))
+    let delete = || bucket.store.delete(&bucket.name, &keys, &*wasi.deadline);
+    let done = batch(wasi, keys.len(), delete);
+    wasi.over()?;
+    Ok(done.map_err(Error::from))
 }
 
 /// The older draft: where a key is not there, there is no pair.

@@ -15,8 +15,8 @@ const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
 /// Bytes of the file that are kept in memory.
 const CACHE: usize = 4 << 20;
 
-/// An open file.
-pub(super) struct Database(redb::Database);
+/// An open file; `None` only while it is dropped.
+pub(super) struct Database(Option<redb::Database>);
 
 /// Any of the crate's errors.
 fn failed(error: impl Into<redb::Error>) -> KeyValueError {
@@ -50,13 +50,30 @@ impl Database {
     pub(super) fn open(path: &Path) -> Outcome<Self> {
         trusting(|| {
             let database = redb::Database::builder().set_cache_size(CACHE).create(path).map_err(failed)?;
+            let database = Self(Some(database));
             // Readers need the tables to be there.
-            let making = database.begin_write().map_err(failed)?;
+            let making = database.begun()?.begin_write().map_err(failed)?;
             making.open_table(ENTRIES).map_err(failed)?;
             making.open_table(TOTALS).map_err(failed)?;
             making.commit().map_err(failed)?;
-            Ok(Self(database))
+            Ok(database)
         })
+    }
+
+    fn begun(&self) -> Outcome<&redb::Database> {
+        self.0.as_ref().ok_or_else(KeyValueError::damaged)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        // The crate writes to the file once more, and panics over a damaged one: what a guest has
+        // committed is in the file already, and there is nobody to tell.
+        let _ = trusting(|| {
+            drop(database);
+            Ok(())
+        });
     }
 }
 
@@ -88,7 +105,7 @@ impl Change for Changing<'_, '_> {
 impl Backend for Database {
     fn get(&self, bucket: &str, key: &str) -> Outcome<Option<Entry>> {
         trusting(|| {
-            let reading = self.0.begin_read().map_err(failed)?;
+            let reading = self.begun()?.begin_read().map_err(failed)?;
             entry(&reading.open_table(ENTRIES).map_err(failed)?, bucket, key)
         })
     }
@@ -109,7 +126,7 @@ impl Backend for Database {
 
 impl Database {
     fn listed(&self, bucket: &str, after: Option<&str>, skip: u64, most: usize) -> Outcome<Vec<String>> {
-        let reading = self.0.begin_read().map_err(failed)?;
+        let reading = self.begun()?.begin_read().map_err(failed)?;
         let entries = reading.open_table(ENTRIES).map_err(failed)?;
         let mut skip = skip;
         let mut keys = Vec::new();
@@ -137,7 +154,7 @@ impl Database {
         limits: &Limits,
         change: &mut dyn FnMut(&mut dyn Change) -> Outcome<()>,
     ) -> Outcome<()> {
-        let writing = self.0.begin_write().map_err(failed)?;
+        let writing = self.begun()?.begin_write().map_err(failed)?;
         {
             let mut rows = writing.open_table(TOTALS).map_err(failed)?;
             let entries = writing.open_table(ENTRIES).map_err(failed)?;

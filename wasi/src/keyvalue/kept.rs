@@ -9,8 +9,12 @@ use core::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::deadline::{self, Deadline};
 use crate::keyvalue::file::Database;
 use crate::keyvalue::memory::Memory;
+
+/// After how many entries a change, or a reply, looks at the deadline.
+pub(super) const STRIDE: usize = 256;
 
 /// How much a store keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,14 @@ pub(super) trait Backend: Send + Sync {
     ) -> Outcome<()>;
 }
 
+/// Items one after the other, and an error once time is over.
+fn in_time<'i, T>(items: &'i [T], deadline: &dyn Deadline) -> impl Iterator<Item = Outcome<&'i T>> {
+    items.iter().enumerate().map(move |(at, item)| {
+        let is_over = at % STRIDE == STRIDE - 1 && deadline::is_over(deadline);
+        if is_over { Err(KeyValueError("time is over".to_owned())) } else { Ok(item) }
+    })
+}
+
 impl fmt::Debug for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyValue").field("limits", &self.limits).finish_non_exhaustive()
@@ -172,22 +184,43 @@ impl KeyValue {
         self.backend.keys(bucket, after, skip, most)
     }
 
-    /// Sets all of these.
-    pub(super) fn set(&self, bucket: &str, entries: &[(String, Vec<u8>)]) -> Outcome<()> {
+    /// No more at once than there may be.
+    fn check_number(&self, entries: usize) -> Outcome<()> {
+        match entries as u64 > self.limits.entries {
+            true => {
+                Err(KeyValueError(format!("at most {} entries are changed at once", self.limits.entries)))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Sets all of these, or none: also when time is over before.
+    pub(super) fn set(
+        &self,
+        bucket: &str,
+        entries: &[(String, Vec<u8>)],
+        deadline: &dyn Deadline,
+    ) -> Outcome<()> {
+        self.check_number(entries.len())?;
         for (key, value) in entries {
             self.check_name(key)?;
             self.check_value(value)?;
         }
         self.backend.change(bucket, &self.limits, &mut |change| {
-            entries.iter().try_for_each(|(key, value)| change.put(key, Some(value)))
+            in_time(entries, deadline).try_for_each(|entry| {
+                let (key, value) = entry?;
+                change.put(key, Some(value))
+            })
         })
     }
 
-    /// Removes those of these that are there.
-    pub(super) fn delete(&self, bucket: &str, keys: &[String]) -> Outcome<()> {
+    /// Removes those of these that are there, or none: also when time is over before.
+    pub(super) fn delete(&self, bucket: &str, keys: &[String], deadline: &dyn Deadline) -> Outcome<()> {
+        self.check_number(keys.len())?;
         keys.iter().try_for_each(|key| self.check_name(key))?;
-        self.backend
-            .change(bucket, &self.limits, &mut |change| keys.iter().try_for_each(|key| change.put(key, None)))
+        self.backend.change(bucket, &self.limits, &mut |change| {
+            in_time(keys, deadline).try_for_each(|key| change.put(key?, None))
+        })
     }
 
     /// Sets a key if it is what `revision` says; the revision that it has if that is another.

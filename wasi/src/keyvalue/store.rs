@@ -59,7 +59,8 @@ record! {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub(super) store: KeyValue,
-    pub(super) name: String,
+    /// Shared by whatever comes of the bucket.
+    pub(super) name: Arc<str>,
     /// For the name.
     _charge: Arc<Charge>,
 }
@@ -77,12 +78,13 @@ pub fn open(wasi: &mut Wasi, identifier: String) -> Outcome<Own<Bucket>> {
         return Ok(Err(Error::NoSuchStore));
     }
     let charge = Arc::new(wasi.memory.charged(identifier.len())?);
-    wasi.table.push(Bucket { store, name: identifier, _charge: charge }).map(Ok)
+    wasi.table.push(Bucket { store, name: identifier.into(), _charge: charge }).map(Ok)
 }
 
 /// The methods of [`Bucket`].
 pub mod bucket {
     use super::{Borrow, Bucket, Entry, Error, KeyResponse, Outcome, PAGE, Stop, Wasi};
+    use crate::Never;
 
     /// `[method]bucket.get`.
     pub fn get(wasi: &mut Wasi, this: Borrow<Bucket>, key: String) -> Outcome<Option<Vec<u8>>> {
@@ -96,13 +98,13 @@ pub mod bucket {
     /// `[method]bucket.set`.
     pub fn set(wasi: &mut Wasi, this: Borrow<Bucket>, key: String, value: Vec<u8>) -> Outcome<()> {
         let bucket = wasi.table.get(&this)?;
-        Ok(bucket.store.set(&bucket.name, &[(key, value)]).map_err(Error::from))
+        Ok(bucket.store.set(&bucket.name, &[(key, value)], &Never).map_err(Error::from))
     }
 
     /// `[method]bucket.delete`.
     pub fn delete(wasi: &mut Wasi, this: Borrow<Bucket>, key: String) -> Outcome<()> {
         let bucket = wasi.table.get(&this)?;
-        Ok(bucket.store.delete(&bucket.name, &[key]).map_err(Error::from))
+        Ok(bucket.store.delete(&bucket.name, &[key], &Never).map_err(Error::from))
     }
 
     /// `[method]bucket.exists`.

@@ -1,13 +1,14 @@
 //! `wasi:config` and `wasi:keyvalue`: what is granted, what both drafts share, and how much is kept.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use mini_wasm_wasi::config;
 use mini_wasm_wasi::keyvalue::atomics::{self, CasError, cas};
 use mini_wasm_wasi::keyvalue::batch;
 use mini_wasm_wasi::keyvalue::store::{self, Bucket, Error, PAGE, bucket, draft};
 use mini_wasm_wasi::keyvalue::{KeyValue, Limits};
-use mini_wasm_wasi::{Capability, Own, Wasi};
+use mini_wasm_wasi::{Capability, Never, Own, Stop, Wasi};
 
 use crate::sandbox::Sandbox;
 
@@ -32,6 +33,60 @@ fn set(wasi: &mut Wasi, this: &Own<Bucket>, key: &str, value: &[u8]) -> Result<(
 
 fn get(wasi: &mut Wasi, this: &Own<Bucket>, key: &str) -> Option<Vec<u8>> {
     bucket::get(wasi, this.borrow(), key.into()).unwrap().unwrap()
+}
+
+#[test]
+fn a_batch_ends_at_the_deadline_and_then_nothing_of_it_is_done() {
+    both(Limits::default(), |wasi, this| {
+        let keys = || (0..1000).map(|n| format!("key-{n}")).collect::<Vec<_>>();
+        let pairs = || keys().into_iter().map(|key| (key, b"1".to_vec())).collect::<Vec<_>>();
+        wasi.deadline(Arc::new(Instant::now()));
+        assert_eq!(batch::set_many(wasi, this.borrow(), pairs()).unwrap_err(), Stop::Deadline);
+        wasi.deadline(Arc::new(Never));
+        assert_eq!(get(wasi, this, "key-0"), None);
+        batch::set_many(wasi, this.borrow(), pairs()).unwrap().unwrap();
+        wasi.deadline(Arc::new(Instant::now()));
+        assert_eq!(batch::get_many(wasi, this.borrow(), keys()).unwrap_err(), Stop::Deadline);
+        assert_eq!(batch::delete_many(wasi, this.borrow(), keys()).unwrap_err(), Stop::Deadline);
+        wasi.deadline(Arc::new(Never));
+        assert_eq!(get(wasi, this, "key-0").as_deref(), Some(&b"1"[..]));
+        batch::delete_many(wasi, this.borrow(), keys()).unwrap().unwrap();
+        assert_eq!(get(wasi, this, "key-0"), None);
+    });
+}
+
+#[test]
+fn more_keys_than_there_may_be_are_not_changed_at_once_and_the_names_given_back_are_counted() {
+    both(Limits { entries: 10, ..Limits::default() }, |wasi, this| {
+        let keys = |count| vec!["key".to_owned(); count];
+        let pairs = |count| keys(count).into_iter().map(|key| (key, Vec::new())).collect::<Vec<_>>();
+        batch::set_many(wasi, this.borrow(), pairs(10)).unwrap().unwrap();
+        assert!(matches!(batch::set_many(wasi, this.borrow(), pairs(11)).unwrap(), Err(Error::Other(_))));
+        batch::delete_many(wasi, this.borrow(), keys(10)).unwrap().unwrap();
+        assert!(matches!(batch::delete_many(wasi, this.borrow(), keys(11)).unwrap(), Err(Error::Other(_))));
+        let many = batch::get_many(wasi, this.borrow(), keys(batch::REPLY / 32)).unwrap();
+        assert!(matches!(many, Err(Error::Other(_))), "{:?}", many.map(|pairs| pairs.len()));
+    });
+}
+
+#[test]
+fn the_keys_of_moments_are_charged() {
+    let mut builder = Wasi::builder();
+    builder.keyvalue(KeyValue::memory(Limits::default())).max_host_memory(1 << 20);
+    let mut wasi = builder.build();
+    let this = store::open(&mut wasi, "default".into()).unwrap().unwrap();
+    let mut kept = Vec::new();
+    let stop = loop {
+        match cas::new(&mut wasi, this.borrow(), "k".repeat(1024)) {
+            Ok(moment) => kept.push(moment.unwrap()),
+            Err(stop) => break stop,
+        }
+        assert!(kept.len() < 2000, "a mebibyte holds no more than 1024 of these keys");
+    };
+    assert!(stop.to_string().contains("more memory than the host allows"), "{stop}");
+    let half = kept.len() / 2;
+    kept.drain(..half).for_each(|moment| wasi.resource_drop(moment).unwrap());
+    assert!(cas::new(&mut wasi, this.borrow(), "k".repeat(1024)).is_ok());
 }
 
 #[test]
