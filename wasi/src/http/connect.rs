@@ -23,6 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::http::client::CONNECT_TIMEOUT;
 use crate::http::types::{DnsErrorPayload, ErrorCode, TlsAlertReceivedPayload};
+use crate::sockets::lookup::{Asker, look_up};
 use crate::sockets::policy::{Network, SocketUse};
 
 /// How many connections one grant has open at once; more wait for as long as they may take to connect.
@@ -88,6 +89,7 @@ pub(crate) struct Connector {
     hosts: Arc<Mutex<Network>>,
     tls: TlsConnector,
     connections: Arc<Semaphore>,
+    asker: Asker,
 }
 
 impl Connector {
@@ -97,7 +99,8 @@ impl Connector {
         authorities: &[CertificateDer<'static>],
     ) -> Result<Self, String> {
         let tls = TlsConnector::from(Arc::new(tls(authorities)?));
-        Ok(Self { hosts, tls, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Ok(Self { hosts, tls, connections, asker: Asker::new() })
     }
 }
 
@@ -174,15 +177,12 @@ impl Connector {
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ErrorCode> {
-        let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
-            let rcode = Some(error.to_string());
-            ErrorCode::DnsError(DnsErrorPayload { rcode, info_code: None })
+        let addresses = look_up(self.asker, host.to_owned()).await.map_err(|not_found| {
+            ErrorCode::DnsError(DnsErrorPayload { rcode: Some(not_found.said), info_code: None })
         })?;
-        let found: Vec<SocketAddr> = found.collect();
-        let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.found(&host.to_ascii_lowercase(), &addresses);
-        Ok(found)
+        Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
     async fn secure(

@@ -27,18 +27,44 @@ use crate::sys::{Errno, net};
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Until when the ends of a guest's connections wait for slow readers.
-#[derive(Debug, Default)]
-pub(crate) struct Linger(Mutex<Option<Instant>>);
+pub(crate) struct Linger(Mutex<State>);
+
+struct State {
+    until: Option<Instant>,
+    /// The guest's, which it does not outlast.
+    deadline: Arc<dyn Deadline>,
+}
 
 impl Linger {
-    /// [`LINGER`] from the first of several ends on; as long after that it begins anew.
+    pub(crate) fn new(deadline: Arc<dyn Deadline>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { until: None, deadline })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another deadline from now on.
+    pub(crate) fn deadline(&self, deadline: Arc<dyn Deadline>) {
+        self.state().deadline = deadline;
+    }
+
+    /// [`LINGER`] from the first of several ends on; as long after that it begins anew. Never past
+    /// the deadline.
     fn until(&self) -> Instant {
         let now = Instant::now();
-        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match *until {
+        let mut state = self.state();
+        let until = match state.until {
             Some(until) if now < until + LINGER => until,
-            _ => *until.insert(now + LINGER),
-        }
+            _ => *state.until.insert(now + LINGER),
+        };
+        state.deadline.remaining().map_or(until, |left| until.min(now + left))
+    }
+}
+
+impl core::fmt::Debug for Linger {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Linger").finish_non_exhaustive()
     }
 }
 

@@ -58,7 +58,7 @@ pub mod resolve_address_stream {
             let answer = match lookup.answer() {
                 None if clock::monotonic() >= *until => Err(ErrorCode::TemporaryResolverFailure),
                 None => return Ok(Err(ErrorCode::WouldBlock)),
-                Some(answer) => answer,
+                Some(answer) => answer.map_err(|not_found| not_found.code),
             };
             stream.0 = match answer {
                 Ok(addresses) => {
@@ -110,7 +110,7 @@ pub fn resolve_addresses(
         return Ok(Err(ErrorCode::NewSocketLimit));
     }
     let until = clock::monotonic().saturating_add(PATIENCE);
-    match Lookup::begin(known.clone()) {
+    match Lookup::begin(wasi.asker, known.clone()) {
         Ok(lookup) => {
             wasi.handles.hold(&lookup.done);
             wasi.table.push(ResolveAddressStream(State::Waits { name: known, lookup, until })).map(Ok)

@@ -8,7 +8,7 @@
 use core::fmt;
 use core::str::FromStr;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// What a socket is about to be used for, each checked on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,9 @@ impl FromStr for NetRule {
 
     fn from_str(text: &str) -> Result<Self, NotARule> {
         let wrong = |why: &str| NotARule(format!("`{text}`: {why}"));
+        if text.contains("://") {
+            return Err(wrong("a host and its port are wanted, not a URL"));
+        }
         let port = |port: &str| port.parse().map_err(|_| wrong("the port is no number below 65536"));
         // `::1` is an address and `[::1]:80` one with a port.
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
@@ -107,7 +110,12 @@ impl FromStr for NetRule {
             (Ok(address), bits) => {
                 let most = if address.is_ipv4() { 32 } else { 128 };
                 let bits = bits.map_or(Ok(most), str::parse).ok().filter(|bits| *bits <= most);
-                Host::Net(address, bits.ok_or_else(|| wrong("the prefix is longer than the address"))?)
+                let bits: u8 = bits.ok_or_else(|| wrong("the prefix is longer than the address"))?;
+                match (address.to_canonical(), bits.checked_sub(128 - 32)) {
+                    // IPv4 in IPv6's clothes.
+                    (v4 @ IpAddr::V4(_), Some(bits)) if address.is_ipv6() => Host::Net(v4, bits),
+                    (_, _) => Host::Net(address, bits),
+                }
             }
             (Err(_), None) => Host::Name(name(host).ok_or_else(|| wrong("neither an address nor a name"))?),
             (Err(_), Some(_)) => return Err(wrong("the part before `/` is no address")),
@@ -148,7 +156,7 @@ fn contains(net: IpAddr, bits: u8, address: IpAddr) -> bool {
 
 /// Whether an address that a name led to may be used for that: one single host beyond this machine and its links.
 fn is_remote(address: IpAddr) -> bool {
-    match address.to_canonical() {
+    let is_beyond = match address.to_canonical() {
         IpAddr::V4(v4) => {
             !(v4.is_loopback()
                 || v4.is_link_local()
@@ -159,7 +167,24 @@ fn is_remote(address: IpAddr) -> bool {
         IpAddr::V6(v6) => {
             !(v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local())
         }
-    }
+    };
+    is_beyond && !is_own(address)
+}
+
+/// Whether it is an address of this machine: then the system talks to it from itself. Nothing is
+/// sent.
+fn is_own(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        // Any port will do.
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    };
+    from().is_ok_and(|from| from.ip() == address)
 }
 
 /// Which names may be looked up.
@@ -230,18 +255,20 @@ impl Network {
 
     /// Remembers where a name led to, for the rules that name it.
     pub(crate) fn found(&mut self, name: &str, addresses: &[IpAddr]) {
+        let is_named = |rule: &&NetRule| matches!(&rule.host, Host::Name(known) if known == name);
+        if !self.rules.iter().any(|rule| is_named(&rule)) {
+            return;
+        }
         let local = name == "localhost" || name.ends_with(".localhost");
-        for rule in &self.rules {
-            if !matches!(&rule.host, Host::Name(known) if known == name) {
+        for address in addresses {
+            let granted = is_remote(*address) || (local && address.to_canonical().is_loopback());
+            if !granted || (self.found.len() >= MAX_FOUND && !self.found.contains_key(address)) {
                 continue;
             }
-            for address in addresses {
-                let granted = is_remote(*address) || (local && address.to_canonical().is_loopback());
-                if granted && (self.found.len() < MAX_FOUND || self.found.contains_key(address)) {
-                    let ports = self.found.entry(address.to_canonical()).or_default();
-                    if !ports.contains(&rule.port) {
-                        ports.push(rule.port);
-                    }
+            let ports = self.found.entry(address.to_canonical()).or_default();
+            for rule in self.rules.iter().filter(is_named) {
+                if !ports.contains(&rule.port) {
+                    ports.push(rule.port);
                 }
             }
         }
@@ -311,7 +338,7 @@ mod tests {
     fn nothing_is_allowed_but_what_a_rule_covers() {
         assert!(!connects(&Network::nothing(), "1.2.3.4:80"));
         assert!(connects(&Network::all(), "127.0.0.1:80"));
-        let some = network(&["10.1.0.0/16:80", "192.168.7.9", "fd00::/8", ":53"]);
+        let some = network(&["10.1.0.0/16:80", "192.168.7.9", "fd00::/8", ":53", "::ffff:172.16.0.0/112"]);
         for (address, allowed) in [
             ("10.1.255.255:80", true),
             ("10.1.0.1:81", false),
@@ -324,6 +351,8 @@ mod tests {
             // The same host in other clothes.
             ("[::ffff:192.168.7.9]:1", true),
             ("[::ffff:192.168.7.8]:1", false),
+            ("172.16.9.9:1", true),
+            ("172.17.9.9:1", false),
         ] {
             assert_eq!(connects(&some, address), allowed, "{address}");
         }
@@ -351,6 +380,21 @@ mod tests {
         {
             assert!(!connects(&network, refused), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_name_that_leads_to_an_address_of_this_machine_grants_nothing() {
+        // The address from which others would be asked; nothing is sent.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if socket.connect("192.0.2.1:9").is_err() {
+            eprintln!("skipped: this machine has no address but that of the loopback");
+            return;
+        }
+        let own = socket.local_addr().unwrap().ip();
+        let mut network = network(&["db.example"]);
+        network.found("db.example", &[own, "93.184.216.34".parse().unwrap()]);
+        assert!(!connects(&network, &format!("{own}:80")));
+        assert!(connects(&network, "93.184.216.34:80"));
     }
 
     #[test]

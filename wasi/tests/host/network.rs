@@ -102,18 +102,8 @@ fn what_the_peer_does_not_take_is_kept_permitted_again_later_and_not_lost_at_the
     let (mut wasi, network) = granted(&["127.0.0.1"]);
     let (socket, input, output) = connect(&mut wasi, &network, address).unwrap();
     let (mut peer, _) = listener.accept().unwrap();
-    let mut sent = 0_usize;
     // Nobody reads: in the end nothing more is permitted, and nothing has waited.
-    loop {
-        let permit = output_stream::check_write(&mut wasi, output.borrow()).unwrap().unwrap();
-        if permit == 0 {
-            break;
-        }
-        let contents = vec![7; permit as usize];
-        output_stream::write(&mut wasi, output.borrow(), contents).unwrap().unwrap();
-        sent += permit as usize;
-        assert!(sent < 64 << 20);
-    }
+    let mut sent = fill(&mut wasi, &output);
     let pollable = output_stream::subscribe(&mut wasi, output.borrow()).unwrap();
     assert!(!poll::ready(&mut wasi, pollable.borrow()).unwrap());
     trap(output_stream::write(&mut wasi, output.borrow(), vec![0]));
@@ -133,6 +123,52 @@ fn what_the_peer_does_not_take_is_kept_permitted_again_later_and_not_lost_at_the
     wasi.resource_drop(output).unwrap();
     wasi.resource_drop(socket).unwrap();
     assert_eq!(reader.join().unwrap(), sent);
+}
+
+/// Writes until nothing more is permitted; how many bytes.
+fn fill(wasi: &mut Wasi, output: &Own<OutputStream>) -> usize {
+    let mut sent = 0;
+    loop {
+        let permit = output_stream::check_write(wasi, output.borrow()).unwrap().unwrap();
+        if permit == 0 {
+            return sent;
+        }
+        output_stream::write(wasi, output.borrow(), vec![7; permit as usize]).unwrap().unwrap();
+        sent += permit as usize;
+        assert!(sent < 64 << 20);
+    }
+}
+
+#[test]
+fn a_guest_that_is_over_has_sent_what_it_wrote_unless_its_time_is_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    for in_time in [true, false] {
+        let (mut wasi, network) = granted(&["127.0.0.1"]);
+        let (_socket, _input, output) = connect(&mut wasi, &network, address).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let sent = fill(&mut wasi, &output);
+        if !in_time {
+            wasi.deadline(Arc::new(Instant::now()));
+            let begun = Instant::now();
+            wasi.finish();
+            // It would wait for two seconds.
+            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        }
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).unwrap();
+            all.len()
+        });
+        if in_time {
+            wasi.finish();
+            // A program would end its process here, and drop nothing.
+            std::mem::forget(wasi);
+        }
+        let came = reader.join().unwrap();
+        assert!(if in_time { came == sent } else { came < sent }, "{came} of {sent}");
+    }
 }
 
 #[test]
