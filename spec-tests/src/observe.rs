@@ -287,7 +287,7 @@ impl Running {
 
 /// A value of a type as a seed has it; functions are `func`.
 fn value(ty: ValType, random: &mut Random, func: Option<Func>) -> Option<Val> {
-    const NUMBERS: [u64; 12] = [
+    const NUMBERS: [u64; 16] = [
         0,
         1,
         u64::MAX,
@@ -298,6 +298,11 @@ fn value(ty: ValType, random: &mut Random, func: Option<Func>) -> Option<Val> {
         0x7f80_0000,
         0x7ff0_0000_0000_0000,
         0x3ff8_0000_0000_0000,
+        // NaNs of both widths, told apart by their payloads.
+        0x7ff8_0000_7fc0_0001,
+        0xfff8_0000_ffc0_0002,
+        0x7ff4_0000_7fa0_0003,
+        0xfff4_0000_ffa0_0004,
         65_535,
         16,
     ];

@@ -173,6 +173,10 @@ const PIECES: [&str; 18] = [
     "@",
 ];
 
+/// Bytes that a text may grow to: what `commands` promises of time and memory is promised of files
+/// of a megabyte.
+const MOST_TEXT: usize = 1 << 20;
+
 /// Damages text: tokens left out, repeated (a few times or many), exchanged, or taken from another text.
 pub(super) fn damage_text(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let piece = token(other, random).map(|range| other[range].to_vec()).unwrap_or_default();
@@ -190,7 +194,8 @@ pub(super) fn damage_text(input: &mut Vec<u8>, other: &[u8], random: &mut Random
         // Deep or long.
         5 => {
             let times = [3, 30, 300, 3000][random.below(4)];
-            drop(input.splice(place, own.repeat(times)));
+            let most = MOST_TEXT.saturating_sub(input.len()) / own.len().max(1);
+            drop(input.splice(place, own.repeat(times.min(most))));
         }
         6 => {
             let at = place.start;

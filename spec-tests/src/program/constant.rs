@@ -37,6 +37,10 @@ pub(super) fn constant(choices: &mut Choices<'_>, ty: Type) -> String {
         1e-45,
         0.5,
     ];
+    // Quiet and signalling, of both signs: which of two an operator gives shows by its payload.
+    const NANS: [u64; 4] =
+        [0x7ff8_0000_0000_0001, 0xfff8_0000_0000_0002, 0x7ff4_0000_0000_0003, 0xfff4_0000_4000_0004];
+    const NANS_32: [u32; 4] = [0x7fc0_0001, 0xffc0_0002, 0x7fa0_0003, 0xffa0_0004];
     let known = !choices.one_in(4);
     match ty {
         I32 => {
@@ -48,8 +52,11 @@ pub(super) fn constant(choices: &mut Choices<'_>, ty: Type) -> String {
             format!("i64.const {}", bits as i64)
         }
         F32 => {
-            let value =
-                if known { choices.of(&FLOATS) as f32 } else { f32::from_bits(choices.bits() as u32) };
+            let value = match (known, choices.one_in(4)) {
+                (true, true) => f32::from_bits(choices.of(&NANS_32)),
+                (true, false) => choices.of(&FLOATS) as f32,
+                (false, _) => f32::from_bits(choices.bits() as u32),
+            };
             let sign = if value.is_sign_negative() { "-" } else { "" };
             if value.is_nan() {
                 format!("f32.const {sign}nan:{:#x}", value.to_bits() & 0x7f_ffff)
@@ -58,7 +65,11 @@ pub(super) fn constant(choices: &mut Choices<'_>, ty: Type) -> String {
             }
         }
         F64 => {
-            let value = if known { choices.of(&FLOATS) } else { f64::from_bits(choices.bits()) };
+            let value = match (known, choices.one_in(4)) {
+                (true, true) => f64::from_bits(choices.of(&NANS)),
+                (true, false) => choices.of(&FLOATS),
+                (false, _) => f64::from_bits(choices.bits()),
+            };
             let sign = if value.is_sign_negative() { "-" } else { "" };
             if value.is_nan() {
                 format!("f64.const {sign}nan:{:#x}", value.to_bits() & 0xf_ffff_ffff_ffff)
