@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mini_wasm_canonical_abi::HostMemory;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::Stop;
 
@@ -27,7 +28,7 @@ pub struct Allowance {
     limit: usize,
     around: Option<Arc<Allowance>>,
     held: Mutex<Held>,
-    /// Told whenever something is given back.
+    /// Told when something is given back, if it is awaited.
     freed: Notify,
 }
 
@@ -38,6 +39,8 @@ struct Held {
     granted: usize,
     /// The most that was used since this was last asked.
     peak: usize,
+    /// Whether anybody waits for what is given back.
+    is_awaited: bool,
 }
 
 impl Allowance {
@@ -81,9 +84,11 @@ impl Allowance {
         self.limit
     }
 
-    /// Told whenever something is given back.
-    pub(crate) fn freed(&self) -> &Notify {
-        &self.freed
+    /// Ready when something has been given back after this.
+    pub(crate) fn freed(&self) -> Notified<'_> {
+        let freed = self.freed.notified();
+        self.held().is_awaited = true;
+        freed
     }
 
     /// Nothing yet of this.
@@ -141,8 +146,11 @@ impl HostMemory for Allowance {
                 around.give(spare - STEP);
             }
         }
+        let is_awaited = core::mem::take(&mut held.is_awaited);
         drop(held);
-        self.freed.notify_waiters();
+        if is_awaited {
+            self.freed.notify_waiters();
+        }
     }
 }
 

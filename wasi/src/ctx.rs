@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mini_wasm_canonical_abi::Own;
+use mini_wasm_runtime::survive_file_size_limit;
 
 use crate::allowance::{Allowance, Charge};
-use crate::deadline::{Deadline, Never};
+use crate::deadline::{self, Deadline, Never};
 use crate::filesystem::descriptor::Grant;
 use crate::handles::Handles;
 use crate::http::client::{Client, Outgoing};
@@ -20,6 +21,7 @@ use crate::keyvalue::KeyValue;
 use crate::preview1::Descriptors;
 use crate::random::insecure::Generator;
 use crate::sockets::connection::Linger;
+use crate::sockets::lookup::Asker;
 use crate::sockets::policy::Network;
 use crate::sys::path::{Opened, Paths, Resolution};
 use crate::sys::withheld::proc_beneath;
@@ -107,6 +109,8 @@ pub struct Wasi {
     /// What the system's monotonic clock showed when this was made.
     pub(crate) epoch: u64,
     pub(crate) insecure: Generator,
+    /// Whose names are looked up.
+    pub(crate) asker: Asker,
     pub(crate) insecure_seed: (u64, u64),
     /// What the host keeps for the guest.
     pub(crate) memory: Arc<Allowance>,
@@ -142,7 +146,15 @@ impl Wasi {
 
     /// Sets how long blocking calls may wait from now on.
     pub fn deadline(&mut self, deadline: Arc<dyn Deadline>) {
+        self.linger.deadline(deadline.clone());
         self.deadline = deadline;
+    }
+
+    /// The guest is over: its resources are dropped, as when this itself is dropped. What it has
+    /// written to connections goes to peers that read it within two seconds, and not past the
+    /// deadline. For hosts that end their process without dropping this.
+    pub fn finish(&mut self) {
+        self.table.clear();
     }
 
     /// Ends a resource that was given as an owned handle, as a guest does with `resource.drop`.
@@ -169,6 +181,26 @@ impl Wasi {
     /// Whether there is memory for something of about a resource's size: where the interface has an error for that.
     pub(crate) fn has_memory(&self) -> bool {
         self.memory.charged(1024).is_ok()
+    }
+
+    /// For work that goes by length: whether it may go on.
+    ///
+    /// # Errors
+    /// `Deadline` when time is over.
+    pub(crate) fn over(&self) -> Result<(), Stop> {
+        if deadline::is_over(&*self.deadline) { Err(Stop::Deadline) } else { Ok(()) }
+    }
+
+    /// Does what may hold the thread for long without waiting for anything: where others need it,
+    /// another thread takes its place meanwhile ([`Deadline::hold`]).
+    pub(crate) fn holding<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (mut work, mut done) = (Some(work), None);
+        self.deadline.hold(&mut || done = work.take().map(|work| work()));
+        match (done, work) {
+            (Some(done), _) => done,
+            (None, Some(work)) => work(),
+            (None, None) => unreachable!("crash: work that was begun and neither ended nor panicked"),
+        }
     }
 
     /// Charges what a call is about to give the guest, until another one does.
@@ -510,6 +542,7 @@ impl WasiBuilder {
 
     /// The state of one guest. The builder can build more of them; memory streams are then shared.
     pub fn build(&self) -> Wasi {
+        survive_file_size_limit();
         let mut insecure = Generator::new();
         let memory = match &self.host_memory {
             Some(all) => all.part("resources of the guest", self.max_host_memory),
@@ -529,6 +562,7 @@ impl WasiBuilder {
             epoch: clock::monotonic(),
             insecure_seed: (insecure.next(), insecure.next()),
             insecure,
+            asker: Asker::new(),
             field_bytes: memory.part("header fields and request strings", self.max_field_bytes),
             given: memory.charge(),
             memory,
@@ -537,7 +571,7 @@ impl WasiBuilder {
             handles: Handles::new(self.max_handles),
             fifo: None,
             network: self.network.clone(),
-            linger: Arc::default(),
+            linger: Linger::new(self.deadline.clone()),
             http: self.http.clone(),
             config: self.config.clone(),
             keyvalue: self.keyvalue.clone(),

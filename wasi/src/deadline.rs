@@ -17,6 +17,18 @@ pub trait Deadline: Send + Sync {
     fn wait(&self, wait: &mut dyn FnMut()) {
         wait();
     }
+
+    /// Runs `work`, which holds the thread for long without waiting for anything: one call of the
+    /// system on much data, or a large batch. As for [`wait`](Deadline::wait), this is the place to
+    /// see to it that others get on.
+    fn hold(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+}
+
+/// Whether time is over: for work that goes by length.
+pub(crate) fn is_over(deadline: &dyn Deadline) -> bool {
+    deadline.remaining().is_some_and(|left| left.is_zero())
 }
 
 impl Deadline for Instant {

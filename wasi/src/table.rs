@@ -26,6 +26,12 @@ impl Table {
         Self { resources: ResourceTable::new(limit), limit, charge }
     }
 
+    /// Drops all resources.
+    pub(crate) fn clear(&mut self) {
+        self.resources = ResourceTable::new(self.limit);
+        self.charge.shrink(usize::MAX);
+    }
+
     /// Whether `more` resources could be pushed.
     pub(crate) fn room(&self, more: u32) -> Result<(), Stop> {
         match self.live().checked_add(more) {

@@ -51,6 +51,7 @@ pub(super) fn run(
             run.call(&mut store, ()).map(|result| Ended::Program(result.is_ok()))
         }
     });
+    store.data_mut().finish();
     // For the same reason as the program in `run`.
     std::mem::forget((store, guest, deadline));
     match ended {

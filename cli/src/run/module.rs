@@ -72,6 +72,7 @@ pub(super) fn run(
     }
     settle_missing(&mut linker, module, name, &defined, flags)?;
     let ended = linker.instantiate(&mut store, module).and_then(|instance| call.call(&mut store, instance));
+    store.data_mut().finish();
     // For the same reason as the program in `run`.
     std::mem::forget((store, linker, deadline));
     match ended {

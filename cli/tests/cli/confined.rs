@@ -136,3 +136,64 @@ fn however_little_address_space_there_is_the_command_ends_in_words() {
         }
     }
 }
+
+#[test]
+fn a_write_past_the_limit_on_files_is_an_error_to_the_guest() {
+    let sandbox = Sandbox::new("file-size");
+    let guest = r#"(module
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_pwrite" (func $write (param i32 i32 i32 i64 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "file")
+        (data (i32.const 16) "\00\00\00\00\04\00\00\00")
+        (func (export "_start")
+            (drop (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4)
+                (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 32)))
+            (call $exit (call $write (i32.load (i32.const 32)) (i32.const 16) (i32.const 1)
+                (i64.const 0x100000) (i32.const 40)))))"#;
+    let program = sandbox.file("write.wat", guest);
+    let mut command = Command::new("sh");
+    let inner = mini_wasm(&sandbox);
+    command.args(["-c", "ulimit -f 4 && ulimit -c 0 && exec \"$0\" \"$@\""]).arg(inner.get_program());
+    command.args(["run", "--engine=interp", "--dir"]).arg(format!("{}::/", sandbox.path("").display()));
+    let ended = end(&sandbox, command.arg(program).stdin(Stdio::null()));
+    assert_eq!(ended.status, 22, "`fbig`: {ended:?}");
+}
+
+/// A component's magic number and version, and a section of 256 MiB that is not there.
+fn cut(section: u8) -> Vec<u8> {
+    [b"\0asm\x0d\0\x01\0".as_slice(), &[section, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat()
+}
+
+#[test]
+fn a_section_that_says_it_is_larger_than_the_file_makes_no_room_for_itself() {
+    let sandbox = Sandbox::new("cut-section");
+    let importer = crate::guests().join("bin/demo-importer.wasm");
+    let (importer, out) = (importer.to_str().expect("a path"), sandbox.path("out"));
+    let out = out.to_str().expect("a path");
+    for (name, bytes) in [
+        ("types.wasm", cut(7)),
+        ("custom.wasm", cut(0)),
+        ("nested.wasm", [b"\0asm\x0d\0\x01\0\x04\x0e".as_slice(), &cut(7)].concat()),
+    ] {
+        let file = sandbox.file(name, bytes);
+        for words in [
+            &["inspect"][..],
+            &["inspect", "--wit"],
+            &["check", "--world", "wasi:cli/command@0.2.0"],
+            &["validate"],
+            &["compose", importer, "-o", out, "--plug"],
+            &["repl"],
+            &["run", "--engine=interp"],
+            &["aot", "-o", out],
+        ] {
+            let words = words.iter().map(OsString::from).chain([file.clone().into()]);
+            let ended = confined(&sandbox, SCARCE, words);
+            assert_eq!(ended.status, 1, "{name}: {ended:?}");
+            assert!(ended.stderr.contains("error: "), "{name}: {ended:?}");
+            assert!(!ended.stderr.contains("allocation"), "{name}: {ended:?}");
+        }
+    }
+}

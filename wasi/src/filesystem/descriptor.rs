@@ -326,7 +326,7 @@ pub fn advise(
 /// `sync-data`.
 pub fn sync_data(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<()> {
     let descriptor = wasi.table.get(&this)?;
-    attempt(|| Ok(file::sync_data(&*descriptor.object)?))
+    wasi.holding(|| attempt(|| Ok(file::sync_data(&*descriptor.object)?)))
 }
 
 /// `get-flags`.
@@ -345,7 +345,8 @@ pub fn set_size(wasi: &mut Wasi, this: Borrow<Descriptor>, size: Filesize) -> Ou
     attempt(|| {
         let file = descriptor.as_file(DescriptorFlags::WRITE)?;
         descriptor.writable()?;
-        Ok(file::set_size(&**file, size)?)
+        // To cut off many gigabytes takes seconds.
+        Ok(wasi.holding(|| file::set_size(&**file, size))?)
     })
 }
 
@@ -418,7 +419,7 @@ pub fn read_directory(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<Own<
 /// `sync`.
 pub fn sync(wasi: &mut Wasi, this: Borrow<Descriptor>) -> Outcome<()> {
     let descriptor = wasi.table.get(&this)?;
-    attempt(|| Ok(file::sync(&*descriptor.object)?))
+    wasi.holding(|| attempt(|| Ok(file::sync(&*descriptor.object)?)))
 }
 
 /// `create-directory-at`.

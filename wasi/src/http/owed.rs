@@ -116,7 +116,7 @@ impl Owed {
     /// Waits until it is not full; false if that takes too long.
     pub(crate) async fn room(&self, until: Instant) -> bool {
         while self.is_full() {
-            let freed = self.outgoing.freed().notified();
+            let freed = self.outgoing.freed();
             if self.is_full() && timeout_at(until.into(), freed).await.is_err() {
                 return false;
             }

@@ -13,6 +13,8 @@ use crate::sys::{self, file, wait};
 
 /// Up to how many bytes the parts of one write are put together, so that they reach the system at once.
 const GATHER: usize = 64 * 1024;
+/// After how many bytes of `fd_allocate` the deadline is looked at.
+const ALLOCATED_AT_ONCE: u64 = 64 << 20;
 /// After how many bytes a long transfer looks at the deadline.
 const STRIDE: usize = 4 * 1024 * 1024;
 
@@ -37,7 +39,31 @@ pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, len: u64) -
     let descriptor = call.wasi.table.get(&file)?;
     let object = descriptor.as_file(DescriptorFlags::WRITE)?;
     descriptor.writable()?;
-    Ok(file::allocate(&**object, offset, len)?)
+    if len <= ALLOCATED_AT_ONCE {
+        return Ok(call.wasi.holding(|| file::allocate(&**object, offset, len))?);
+    }
+    // Where the system fills blocks with zeros itself it takes a second for some gigabytes.
+    let (end, before) = (file::end_of(offset, len)?, file::status(&**object)?.size);
+    // What does not fit fails at once, and not when the parts before it have filled the disk.
+    if file::room(&**object).is_some_and(|room| end.saturating_sub(before) > room) {
+        return Err(Errno::NoSpc.into());
+    }
+    let mut at = offset;
+    loop {
+        let part = (end - at).min(ALLOCATED_AT_ONCE);
+        if let Err(error) = call.wasi.holding(|| file::allocate(&**object, at, part)) {
+            // All of it or none: what came before is not kept from others.
+            if at > offset && at > before {
+                let _the_first_error_counts = file::set_size(&**object, before);
+            }
+            return Err(error.into());
+        }
+        at += part;
+        if at == end {
+            return Ok(());
+        }
+        call.over()?;
+    }
 }
 
 /// `fd_close`.
@@ -344,10 +370,7 @@ impl Call<'_> {
     }
 
     pub(super) fn over(&self) -> Outcome<()> {
-        match self.wasi.deadline.remaining() {
-            Some(left) if left.is_zero() => Err(crate::Stop::Deadline.into()),
-            _ => Ok(()),
-        }
+        Ok(self.wasi.over()?)
     }
 
     pub(super) fn filetype(&mut self, fd: u32) -> Outcome<crate::preview1::types::Filetype> {

@@ -28,6 +28,8 @@ const DIRENT: usize = 24;
 const FIRST: u64 = 2;
 /// How many positions each listing keeps at least.
 const FREE: usize = 256;
+/// After how many entries the deadline is looked at.
+const PASSED: u32 = 1024;
 /// How many more all listings of a guest keep together: 8 MiB.
 pub(super) const POSITIONS: usize = 1024 * 1024;
 /// How many bytes of entries a listing keeps: more than a library asks for at once.
@@ -189,7 +191,7 @@ impl Listing {
             }
             left -= 1;
             passed = passed.wrapping_add(1);
-            if passed.is_multiple_of(1024) {
+            if passed.is_multiple_of(PASSED) {
                 call.over()?;
             }
         }
@@ -275,7 +277,13 @@ fn list(
 ) -> Outcome<u32> {
     listing.go_to(call, cookie)?;
     let mut used = room.start;
-    while used < room.end {
+    for passed in 1_u32.. {
+        if used >= room.end {
+            break;
+        }
+        if passed.is_multiple_of(PASSED) {
+            call.over()?;
+        }
         let entry = match listing.at(cookie) {
             Ok(Some(entry)) => entry,
             Ok(None) => break,

@@ -4,10 +4,8 @@ use crate::Stop;
 use crate::preview1::memory::offset;
 use crate::preview1::types::timestamp;
 use crate::preview1::{Call, Errno, Outcome};
+use crate::random::STRIDE;
 use crate::sys::{clock, entropy};
-
-/// After how many random bytes a call looks at the deadline.
-const STRIDE: usize = 1024 * 1024;
 
 /// Writes strings one after the other, each with a NUL, and their addresses into an array.
 fn put_strings(call: &mut Call<'_>, strings: &[Vec<u8>], array: u32, mut buf: u32) -> Outcome<()> {

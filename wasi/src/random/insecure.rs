@@ -38,8 +38,11 @@ pub(crate) fn mix(value: u64) -> u64 {
 /// `get-insecure-random-bytes`. More at once than the host allows traps.
 pub fn get_insecure_random_bytes(wasi: &mut Wasi, len: u64) -> Result<Vec<u8>, Stop> {
     let mut bytes = vec![0; super::checked(wasi, len)?];
-    for chunk in bytes.chunks_mut(8) {
-        chunk.copy_from_slice(&wasi.insecure.next().to_le_bytes()[..chunk.len()]);
+    for part in bytes.chunks_mut(super::STRIDE) {
+        wasi.over()?;
+        for chunk in part.chunks_mut(8) {
+            chunk.copy_from_slice(&wasi.insecure.next().to_le_bytes()[..chunk.len()]);
+        }
     }
     Ok(bytes)
 }

@@ -7,6 +7,9 @@ pub mod random;
 
 use crate::{Stop, Wasi};
 
+/// After how many random bytes a call looks at the deadline.
+pub(crate) const STRIDE: usize = 1 << 20;
+
 /// A length that a guest may ask for.
 fn checked(wasi: &mut Wasi, len: u64) -> Result<usize, Stop> {
     let limit = wasi.max_random_bytes;

@@ -13,8 +13,11 @@ interface! {
 /// `get-random-bytes`. More at once than the host allows traps.
 pub fn get_random_bytes(wasi: &mut Wasi, len: u64) -> Result<Vec<u8>, Stop> {
     let mut bytes = vec![0; super::checked(wasi, len)?];
-    entropy::fill(&mut bytes)
-        .map_err(|error| Stop::Trap(format!("the system gives no random bytes: {error}")))?;
+    for part in bytes.chunks_mut(super::STRIDE) {
+        wasi.over()?;
+        entropy::fill(part)
+            .map_err(|error| Stop::Trap(format!("the system gives no random bytes: {error}")))?;
+    }
     Ok(bytes)
 }
 

@@ -10,6 +10,7 @@ use mini_wasm_wasi::filesystem::descriptor;
 use mini_wasm_wasi::filesystem::types::{DescriptorFlags, PathFlags};
 use mini_wasm_wasi::io::poll;
 use mini_wasm_wasi::io::streams::{input_stream, output_stream};
+use mini_wasm_wasi::random::{insecure, random};
 use mini_wasm_wasi::{Deadline, Stop, Wasi};
 
 use crate::sandbox::{Guest, NONE, READ, Sandbox, WRITE};
@@ -102,6 +103,16 @@ fn a_call_that_need_not_wait_works_even_after_the_deadline() {
     assert_eq!(guest.read("file").unwrap(), b"text");
     let timer = monotonic_clock::subscribe_duration(&mut guest.wasi, 0).unwrap();
     poll::block(&mut guest.wasi, timer.borrow()).unwrap();
+}
+
+#[test]
+fn random_bytes_by_the_megabyte_end_at_the_deadline() {
+    let sandbox = Sandbox::new();
+    let mut guest = guest(&sandbox);
+    guest.wasi.deadline(Arc::new(Instant::now()));
+    let many = 8 << 20;
+    assert_eq!(random::get_random_bytes(&mut guest.wasi, many).unwrap_err(), Stop::Deadline);
+    assert_eq!(insecure::get_insecure_random_bytes(&mut guest.wasi, many).unwrap_err(), Stop::Deadline);
 }
 
 /// A deadline that another thread calls.

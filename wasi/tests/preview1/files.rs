@@ -44,6 +44,11 @@ fn a_file_is_written_read_sought_and_cut() {
         assert!(matches!(guest.call("fd_allocate", &[fd, 0, 100]), Errno::Success | Errno::NotSup));
         assert_eq!(guest.call("fd_allocate", &[fd, u64::MAX, u64::MAX]), Errno::FBig);
         assert_eq!(guest.call("fd_allocate", &[fd, 0, 0]), Errno::Inval);
+        // More than any disk has: nothing of it is done.
+        let before = guest.stat(false, "new");
+        let refused = guest.call("fd_allocate", &[fd, 0, 1 << 60]);
+        assert!(matches!(refused, Errno::NoSpc | Errno::FBig | Errno::NotSup), "{refused:?}");
+        assert_eq!(guest.stat(false, "new"), before);
         for advice in 0..6 {
             assert_eq!(guest.call("fd_advise", &[fd, 0, 10, advice]), Errno::Success);
         }

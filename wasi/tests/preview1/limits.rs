@@ -62,6 +62,27 @@ fn every_call_that_may_wait_ends_at_the_deadline() {
     assert_eq!(error.kind(), ErrorKind::Trap(Trap::Interrupted));
 }
 
+#[test]
+fn what_goes_by_length_ends_at_the_deadline() {
+    let sandbox = Sandbox::new();
+    for n in 0..1500 {
+        fs::write(sandbox.inside(&format!("file-{n}")), "").unwrap();
+    }
+    let mut builder = Wasi::builder();
+    builder.preopen(sandbox.inside(""), "/", false).unwrap();
+    let mut guest = Guest::of(builder.build());
+    // With the right `fd_allocate`.
+    let file = guest.open("file-0", 0, FD_WRITE | (1 << 8)).unwrap();
+    let mut over = |name: &str, args: &[u64]| {
+        guest.store.data_mut().deadline(Arc::new(Instant::now()));
+        let error = guest.raw(name, args).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Trap(Trap::Interrupted), "{name}");
+    };
+    over("fd_readdir", &[DIR.into(), 0, 65_000, 0, OUT.into()]);
+    over("fd_allocate", &[file.into(), 0, 128 << 20]);
+    assert!(sandbox.inside("file-0").metadata().unwrap().len() <= 64 << 20, "as far as it came");
+}
+
 fn resident() -> usize {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096

@@ -206,4 +206,8 @@ impl Deadline for Until {
     fn wait(&self, wait: &mut dyn FnMut()) {
         while_held(wait);
     }
+
+    fn hold(&self, work: &mut dyn FnMut()) {
+        while_held(work);
+    }
 }
