@@ -19,6 +19,8 @@ fn bombs(size: usize) -> Vec<(&'static str, String)> {
     };
     let rep = |text: &str, n: usize| text.repeat(n);
     let each = |n: usize, f: &dyn Fn(usize) -> String| (0..n).map(f).collect::<String>();
+    // A valid function has 50,000 at most.
+    let locals = |each: usize| (size / each).min(40_000);
     let chain = size / 10;
     let nested = (size / 5).min(50_000);
     let many = "i32 ".repeat(900);
@@ -135,11 +137,11 @@ fn bombs(size: usize) -> Vec<(&'static str, String)> {
         (
             "rotating locals",
             func(
-                &format!("(local {})", "i32 ".repeat(size / 16)),
+                &format!("(local {})", "i32 ".repeat(locals(16))),
                 format!(
                     "(local.set {} (local.get 0)) (loop {} (br_if 0 (local.get 0)))",
-                    size / 16,
-                    each(size / 16 - 1, &|i| format!("(local.set {} (local.get {}))", i + 1, i + 2)),
+                    locals(16),
+                    each(locals(16) - 1, &|i| format!("(local.set {} (local.get {}))", i + 1, i + 2)),
                 ),
             ),
         ),
@@ -161,15 +163,15 @@ fn bombs(size: usize) -> Vec<(&'static str, String)> {
             "values over calls",
             format!(
                 "(module (func $f (param i32) (result i32) (local.get 0)) (func (param i32) (result i32) {} {} {} {}))",
-                format_args!("(local {})", "i32 ".repeat(size / 20)),
-                each(size / 20, &|i| format!(
+                format_args!("(local {})", "i32 ".repeat(locals(20))),
+                each(locals(20), &|i| format!(
                     "(local.set {} (i32.mul (local.get 0) (i32.const {i})))",
                     i + 1
                 )),
                 rep("(local.set 0 (call $f (local.get 0)))", size / 12),
                 format_args!(
                     "(local.get 0) {}",
-                    each(size / 20, &|i| format!("(i32.add (local.get {}))", i + 1))
+                    each(locals(20), &|i| format!("(i32.add (local.get {}))", i + 1))
                 ),
             ),
         ),
